@@ -1,0 +1,23 @@
+"""Faults, sorted by who can mend them.
+
+Expected ends (a request that must be retried, a stream that has ended) are values, not exceptions; see
+`export/outcome.py`. What is raised here is a fault, and its class says whose: the user's (`OptionError`), the engine's
+(`ProtocolError`) or the disk's (`JournalError`). The message is one line and is shown to the user as it is, so it
+names the thing, the value and what is allowed, and never holds a secret.
+"""
+
+
+class DriverError(Exception):
+    """The root of every fault that this driver reports by itself."""
+
+
+class OptionError(DriverError):
+    """An option, log-opt or environment variable that cannot be used; the user mends it."""
+
+
+class ProtocolError(DriverError):
+    """A request of the plugin protocol that does not have the shape Docker's engine sends."""
+
+
+class JournalError(DriverError):
+    """The state directory cannot be used as asked (not a directory, not writable, damaged beyond use)."""
