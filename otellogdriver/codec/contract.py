@@ -20,6 +20,9 @@ Rules:
 - Body: `string_value` if the joined bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms), else
   `bytes_value`. Nothing is cut, nothing is replaced.
 - `log.iostream` is the source verbatim. Source "stderr" belongs to group and count 1, any other to 0.
+- `log.record.uid` is a UUID of version 8 in text form: the 8 bytes of `EncodeOptions.uid`, then the offset of the
+  record's first frame (8 bytes, big-endian), with the version and variant bits of RFC 9562 set over them. The same
+  record read again has the same uid.
 - Damage: a length of 0 or above MAX_FRAME, or an entry that is not valid protobuf (or whose known fields have another
   wire type, or whose source is not valid UTF-8), is skipped byte by byte up to the next place where a frame header is
   plausible: length within bounds, then 0x0a 0x06 and `stdout` or `stderr`, and, if the whole frame is in the chunk, an
