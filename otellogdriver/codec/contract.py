@@ -2,34 +2,43 @@
 
 Input bytes (source: moby `daemon/logger/internal/logdriver/entry.proto`, `daemon/logger/adapter.go`):
 
-    frame    = length (4 bytes, big-endian, 1..MAX_FRAME) LogEntry
+    frame    = length (4 bytes, big-endian, MIN_FRAME..MAX_FRAME) LogEntry
     LogEntry = 1 source string · 2 time_nano int64 · 3 line bytes · 4 partial bool
                · 5 partial_log_metadata {1 last bool, 2 id string, 3 ordinal int32} · unknown fields are skipped
 
+A frame is where all of this holds; the rule is the same in step and after damage, so that where a chunk was cut never
+changes what comes out:
+- The length is within bounds, and the entry begins with 0x0a 0x06 and `stdout` or `stderr`: the engine has no other
+  source and writes fields in order.
+- The entry is protobuf to its last byte: tags below 2^32 with a field number above 0, varints of at most 10 bytes and
+  64 bits, wire types 0, 1, 2 and 5 (no groups), nothing longer than what it is in. Known fields have their wire type.
+  As everywhere in protobuf the last value of a field counts and messages are merged; a second source obeys the first
+  rule, too. `id` is only compared, so its UTF-8 is not checked.
+
 Output bytes: LogRecords, each as field 2 of `opentelemetry.proto.logs.v1.ScopeLogs` (tag 0x12, length, record), so
-that payloads can be joined end to end. The fields of a record, in this order: 1 time_unix_nano (absent if 0) · 5 body ·
-6 attribute `log.iostream` · 6 further attributes (`EncodeOptions.attributes`, verbatim) · 6 attribute `log.record.uid`
-(opt-in) · 11 observed_time_unix_nano.
+that payloads can be joined end to end. The fields of a record, in this order: 1 time_unix_nano (absent unless above 0:
+OTLP has no time before 1970) · 5 body · 6 attribute `log.iostream` · 6 more attributes (`EncodeOptions.attributes`,
+verbatim) · 6 attribute `log.record.uid` (opt-in) · 11 observed_time_unix_nano.
 
 Rules:
-- A frame without partial metadata and with partial=false is one record, an empty line too.
-- Pieces of a long line (partial metadata) of one source and id are joined; `last` ends the record. A piece without
-  metadata and with partial=true (engines before 18.06) is joined with what follows, until a frame with partial=false.
-  The record has the time of its first piece. A piece with another id, or a whole line, first ends an open group of the
-  same source. A group that would pass MAX_RECORD ends as it is and the piece begins a new group.
+- A frame without partial metadata and with partial=false is one record, an empty line too: a *whole line*.
+- Any other frame is a *piece*. It has more to come unless its metadata say `last`; a piece without metadata (engines
+  before 18.06) always has. Pieces of one source and id are joined, and the one with nothing to come ends the record.
+  Without metadata the id is empty, and a whole line ends an open group of empty id by joining it.
+- A frame that does not belong to the open group of its source first ends that group as it is. So does one that would
+  make the group longer than MAX_RECORD; it is then treated as if no group had been open.
+- A joined record has the time and the offset of its first piece.
 - Body: `string_value` if the joined bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms), else
   `bytes_value`. Nothing is cut, nothing is replaced.
-- `log.iostream` is the source verbatim. Source "stderr" belongs to group and count 1, any other to 0.
+- `log.iostream` is the source. stdout has group and count 0, stderr 1.
 - `log.record.uid` is a UUID of version 8 in text form: the 8 bytes of `EncodeOptions.uid`, then the offset of the
   record's first frame (8 bytes, big-endian), with the version and variant bits of RFC 9562 set over them. The same
   record read again has the same uid.
-- Damage: a length of 0 or above MAX_FRAME, or an entry that is not valid protobuf (or whose known fields have another
-  wire type, or whose source is not valid UTF-8), is skipped byte by byte up to the next place where a frame header is
-  plausible: length within bounds, then 0x0a 0x06 and `stdout` or `stderr`, and, if the whole frame is in the chunk, an
-  entry that parses. If such a frame is cut by the end of the chunk, the scan stops there and waits. Without a
-  plausible place, all but the last 11 bytes are skipped. The skipped bytes are counted.
-- An incomplete frame at the end of the chunk stays (`end` points at it), unless its header shows damage. With `final`
-  no more bytes will come: an incomplete frame is damage, too, and the scan goes on behind its first byte.
+- Damage: a byte at which no frame begins is skipped and counted, and the next byte is looked at. What the chunk shows
+  is enough to skip: the first bytes of a header, or a broken field in a frame whose end is not in the chunk.
+- Where a frame may begin but is cut by the end of the chunk the walk stops, and `end` points at it. A chunk of
+  MAX_FRAME + 4 bytes is never cut at its first byte. With `final` no more bytes will come: what is cut is damage, and
+  all of the chunk is used.
 """
 
 from __future__ import annotations
@@ -37,6 +46,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+MIN_FRAME = 8
+"""Shortest entry, in bytes: a source and nothing else, which is an empty line without a time."""
 
 MAX_FRAME = 2 << 20
 """Longest entry taken for real, in bytes. The engine sends at most 16 KiB of line and about 110 bytes around it."""
@@ -72,6 +84,10 @@ class EncodeOptions:
     uid: bytes | None = None
     attributes: bytes = b""
     streams: int = 3
+
+    def __post_init__(self) -> None:
+        if self.uid is not None and len(self.uid) != 8:
+            raise ValueError(f"EncodeOptions.uid has {len(self.uid)} bytes; it must have 8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +125,33 @@ class Codec(Protocol):
         """Encode the frames of `chunk`, whose first byte is offset `start` of the stream.
 
         Stops before the payload would pass `limit` bytes (a record that is too long alone is written if the payload is
-        empty); `end` is the offset behind the last frame used. With `flush` (and `final`, which implies it), and if
-        the limit was not the reason to stop, open groups end as they are and `carry` is NOTHING.
+        empty); `end` is the offset behind the last frame used and the damage behind it. A frame may end a group and
+        be a record as well: where only the first of the two fits, the group is ended and the frame stays.
+        With `flush` (and `final`, which implies it), and if the limit was not the reason to stop, open groups end as
+        they are, in the order of their begin, and `carry` is NOTHING unless the limit stops this as well.
         `lines`/`bytes` count the records written or excluded, `records` those written. `first_time`/`last_time` are
         those of the first and last record written, 0 without any. `observed` is in nanoseconds since the epoch.
         """
 
     def rebuild(self, chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Carry:
-        """The carry at the end of `chunk`, which ends at a cursor; `start` is the least of the offsets `opens` >= 0, the
-        places where the open groups of stdout and stderr begin (-1: none is open). Frames before a source's own begin
-        are ignored."""
+        """The carry at the end of `chunk`, which ends at a cursor (so a frame that goes beyond is none); `start` is the
+        least of the offsets `opens` >= 0, the places where the open groups of stdout and stderr begin (-1: none is
+        open). Frames before a source's own begin are ignored."""
 
     def count(
         self, chunk: bytes | bytearray | memoryview, start: int, offset: int, final: bool = False
     ) -> tuple[int, int, int, int]:
         """Walk over frames without encoding, at least to `offset`: (lines on stdout, lines on stderr, bytes skipped as
-        damage, end). `end` is the first frame boundary at or behind `offset`, or the last one in the chunk. A line is
-        counted where it ends."""
+        damage, end). `end` is the first place at or behind `offset` where a frame begins or may begin, or the place
+        where the walk stops. A line is counted where it ends: a whole line, or a piece with nothing to come."""
 
     def readable(
         self, chunk: bytes | bytearray | memoryview, start: int, since: int, until: int
     ) -> tuple[bytes, int, bool]:
         """Frames for `docker logs`: (frames, end, done). Each entry with since <= time (and time <= until, if until is
-        not 0) is written again as a frame with source, time and line, and a newline behind the line unless it is a
-        piece with more to come, for the engine adds none. `done` is True once an entry behind `until` was met."""
+        not 0) is written again as a frame with source, time and line (as protobuf does, without empty fields), and a
+        newline behind the line unless it is a piece with more to come, for the engine adds none. `done` is True once an
+        entry behind `until` was met; `end` is its offset then."""
 
     def positions(self, chunk: bytes | bytearray | memoryview, start: int) -> Sequence[int]:
         """Offsets of the frames in the chunk (damage skipped, an incomplete last one left out), for `--tail`."""

@@ -1,0 +1,387 @@
+"""The codec in Python: the specification in code, the oracle of the tests, and what runs where `native` cannot.
+
+In and out: see `contract.py`, whose rules are here in the same words. Every function looks at frames through `_walk`,
+so that all of them agree on what is a frame and what is damage. Frames are parsed and records written by hand: building
+protobuf messages costs more than the rest of the work, and no message class tells "broken" from "not all here yet".
+"""
+
+from __future__ import annotations
+
+import uuid
+from array import array
+from collections.abc import Iterator, Sequence
+
+from otellogdriver.codec.contract import (
+    MAX_FRAME,
+    MAX_RECORD,
+    MIN_FRAME,
+    NOTHING,
+    Carry,
+    Encoded,
+    EncodeOptions,
+    Group,
+)
+
+name: str = "python"
+
+Chunk = bytes | bytearray | memoryview
+Frame = tuple[int, int, int, int, int, int, "bytes | None", bool]
+"""begin, end, stream (0 stdout, 1 stderr), time, begin of the line, end of the line, id of the piece (None: a whole
+line), more to come. Places count from the begin of the chunk."""
+
+SOURCES = (b"stdout", b"stderr")
+HEADS = tuple(b"\n\x06" + source for source in SOURCES)
+"""What an entry begins with. Both share their first five bytes, by which damage is searched."""
+HEADER = 4 + MIN_FRAME
+"""A length and a head: what must be seen before a frame is worth parsing."""
+
+VARINT, I64, LEN, I32 = 0, 1, 2, 5
+ENTRY = {1: LEN, 2: VARINT, 3: LEN, 4: VARINT, 5: LEN}
+METADATA = {1: VARINT, 2: LEN, 3: VARINT}
+"""The wire types of the known fields of a LogEntry and of its partial metadata."""
+
+
+class _Damage(Exception):
+    """No frame begins here."""
+
+
+class _Cut(Exception):
+    """A frame may begin here, but the chunk ends before it does."""
+
+
+def encode(
+    chunk: Chunk,
+    start: int,
+    carry: Carry,
+    options: EncodeOptions,
+    observed: int,
+    limit: int,
+    flush: bool = False,
+    final: bool = False,
+) -> Encoded:
+    """See `contract.Codec`."""
+    data = bytes(chunk)
+    records = _Records(options, observed, limit)
+    groups = [None if group is None else _OpenGroup(group) for group in carry]
+    end = skipped = 0
+    fits = True
+    for begin, after, stream, time, line, line_end, id, more in _walk(data, final):
+        skipped += begin - end
+        end = begin
+        if stream < 0:
+            break
+        group = groups[stream]
+        if group is not None and not group.takes(id, line_end - line):
+            fits = records.add(stream, group.begin, group.time, group.data())
+            if not fits:
+                break
+            group = groups[stream] = None
+        if more:
+            if group is None:
+                groups[stream] = group = _OpenGroup(Group(start + begin, time, SOURCES[stream], id or b"", b""))
+            group.add(data[line:line_end])
+        elif group is None:
+            fits = records.add(stream, start + begin, time, data[line:line_end])
+        else:
+            fits = records.add(stream, group.begin, group.time, group.data() + data[line:line_end])
+            if fits:
+                groups[stream] = None
+        if not fits:
+            break
+        end = after
+    if fits and (flush or final):
+        for group in sorted((group for group in groups if group is not None), key=lambda group: group.begin):
+            stream = SOURCES.index(group.source)
+            if not records.add(stream, group.begin, group.time, group.data()):
+                break
+            groups[stream] = None
+    return Encoded(
+        payload=b"".join(records.payload),
+        records=records.written,
+        lines=(records.lines[0], records.lines[1]),
+        bytes=(records.bytes[0], records.bytes[1]),
+        excluded=records.excluded,
+        first_time=records.first_time,
+        last_time=records.last_time,
+        end=start + end,
+        carry=_close(groups),
+        skipped=skipped,
+    )
+
+
+def rebuild(chunk: Chunk, start: int, opens: tuple[int, int]) -> Carry:
+    """See `contract.Codec`."""
+    data = bytes(chunk)
+    groups: list[_OpenGroup | None] = [None, None]
+    for begin, _, stream, time, line, line_end, id, more in _walk(data, True):
+        if stream < 0 or not 0 <= opens[stream] <= start + begin:
+            continue
+        group = groups[stream]
+        if not more:
+            groups[stream] = None
+            continue
+        if group is None or not group.takes(id, line_end - line):
+            groups[stream] = group = _OpenGroup(Group(start + begin, time, SOURCES[stream], id or b"", b""))
+        group.add(data[line:line_end])
+    return _close(groups)
+
+
+def count(chunk: Chunk, start: int, offset: int, final: bool = False) -> tuple[int, int, int, int]:
+    """See `contract.Codec`."""
+    lines = [0, 0]
+    end = skipped = 0
+    for begin, after, stream, _, _, _, _, more in _walk(bytes(chunk), final):
+        skipped += begin - end
+        end = begin
+        if stream < 0 or start + begin >= offset:
+            break
+        lines[stream] += not more
+        end = after
+    return lines[0], lines[1], skipped, start + end
+
+
+def readable(chunk: Chunk, start: int, since: int, until: int) -> tuple[bytes, int, bool]:
+    """See `contract.Codec`."""
+    data = bytes(chunk)
+    frames: list[bytes] = []
+    end = 0
+    done = False
+    for begin, after, stream, time, line, line_end, _, more in _walk(data, False):
+        end = begin
+        done = stream >= 0 and until != 0 and time > until
+        if stream < 0 or done:
+            break
+        if time >= since:
+            entry = HEADS[stream]
+            if time:
+                entry += b"\x10" + _varint(time % (1 << 64))
+            text = data[line:line_end] if more else data[line:line_end] + b"\n"
+            if text:
+                entry += b"\x1a" + _varint(len(text)) + text
+            frames.append(len(entry).to_bytes(4, "big") + entry)
+        end = after
+    return b"".join(frames), start + end, done
+
+
+def positions(chunk: Chunk, start: int) -> Sequence[int]:
+    """See `contract.Codec`."""
+    return array("q", (start + begin for begin, _, stream, *_ in _walk(bytes(chunk), False) if stream >= 0))
+
+
+# --- records
+
+
+class _OpenGroup:
+    """A `Group` that grows: pieces are joined once, when the record is written or the call ends."""
+
+    __slots__ = ("begin", "id", "pieces", "size", "source", "time")
+
+    def __init__(self, group: Group) -> None:
+        self.begin, self.time, self.source, self.id = group.begin, group.time, group.source, group.id
+        self.pieces = [group.data]
+        self.size = len(group.data)
+
+    def takes(self, id: bytes | None, size: int) -> bool:
+        return self.id == (id or b"") and self.size + size <= MAX_RECORD
+
+    def add(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+        self.size += len(piece)
+
+    def data(self) -> bytes:
+        return b"".join(self.pieces)
+
+
+def _close(groups: Sequence[_OpenGroup | None]) -> Carry:
+    out, err = (None if g is None else Group(g.begin, g.time, g.source, g.id, g.data()) for g in groups)
+    return NOTHING if out is err is None else (out, err)
+
+
+class _Records:
+    """The payload and its counts. `add` says whether the record was taken: False means that the limit is reached."""
+
+    def __init__(self, options: EncodeOptions, observed: int, limit: int) -> None:
+        self.payload: list[bytes] = []
+        self.size = self.written = self.excluded = self.first_time = self.last_time = 0
+        self.lines = [0, 0]
+        self.bytes = [0, 0]
+        self._options = options
+        self._limit = limit
+        attributes = [_attribute(b"log.iostream", source) + options.attributes for source in SOURCES]
+        self._observed = b"\x59" + (observed % (1 << 64)).to_bytes(8, "little")
+        self._tails = [part + self._observed for part in attributes] if options.uid is None else attributes
+
+    def add(self, stream: int, offset: int, time: int, body: bytes) -> bool:
+        if self._options.streams >> stream & 1:
+            size = len(body)
+            tail = self._tails[stream]
+            if self._options.uid is not None:
+                tail += _attribute(b"log.record.uid", _uid(self._options.uid, offset)) + self._observed
+            # AnyValue.string_value is field 1, AnyValue.bytes_value field 7.
+            head = (b"\x0a" if _is_utf8(body) else b"\x3a") + _varint(size)
+            head = b"\x2a" + _varint(len(head) + size) + head
+            if time > 0:
+                head = b"\x09" + time.to_bytes(8, "little") + head
+            head = b"\x12" + _varint(len(head) + size + len(tail)) + head
+            size += len(head) + len(tail)
+            if self.size and self.size + size > self._limit:
+                return False
+            self.payload += head, body, tail
+            self.size += size
+            if not self.written:
+                self.first_time = time
+            self.last_time = time
+            self.written += 1
+        else:
+            self.excluded += 1
+        self.lines[stream] += 1
+        self.bytes[stream] += len(body)
+        return True
+
+
+def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return value.to_bytes(1, "little")
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _nested(tag: bytes, message: bytes) -> bytes:
+    return tag + _varint(len(message)) + message
+
+
+def _attribute(key: bytes, value: bytes) -> bytes:
+    """LogRecord.attributes (6) of one KeyValue {1 key, 2 AnyValue {1 string_value}}."""
+    return _nested(b"\x32", _nested(b"\x0a", key) + _nested(b"\x12", _nested(b"\x0a", value)))
+
+
+def _uid(stream: bytes, offset: int) -> bytes:
+    raw = bytearray(stream + offset.to_bytes(8, "big"))
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(raw))).encode()
+
+
+def _is_utf8(body: bytes) -> bool:
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+# --- frames
+
+
+def _walk(data: bytes, final: bool) -> Iterator[Frame]:
+    """The frames of `data`; what lies between them is damage. The last one has stream -1, and says where it ended."""
+    at, size = 0, len(data)
+    while at < size:
+        try:
+            frame = _frame(data, at)
+        except _Cut:
+            if not final:
+                break
+            at += 1
+        except _Damage:
+            # No need to look at each byte: what two heads have in common is here or it is not (and may begin at the
+            # very end).
+            found = data.find(HEADS[0][:5], at + 5)
+            at = max(at + 1, size - 8) if found < 0 else found - 4
+        else:
+            yield frame
+            at = frame[1]
+    yield at, at, -1, 0, at, at, None, False
+
+
+def _frame(data: bytes, at: int) -> Frame:
+    """The frame that begins at `at`. Raises _Damage or _Cut."""
+    head = data[at : at + HEADER]
+    length = int.from_bytes(head[:4].ljust(4, b"\0"), "big")
+    if length > MAX_FRAME or not HEADS[0].startswith(head[4:]) and not HEADS[1].startswith(head[4:]):
+        raise _Damage
+    if len(head) >= 4 and length < MIN_FRAME:
+        raise _Damage
+    if len(head) < HEADER:
+        raise _Cut
+    begin = at
+    at += 4
+    end = at + length
+    stream = 0
+    time = line = line_end = 0
+    partial = last = False
+    id: bytes | None = None
+    while at < end:
+        number, value, at = _field(data, at, end, ENTRY)
+        if number == 1:
+            if at > len(data):
+                raise _Cut
+            if data[value:at] not in SOURCES:
+                raise _Damage
+            stream = SOURCES.index(data[value:at])
+        elif number == 2:
+            time = value - (1 << 64) if value >> 63 else value
+        elif number == 3:
+            line, line_end = value, at
+        elif number == 4:
+            partial = value != 0
+        elif number == 5:
+            id = id or b""
+            inner = value
+            while inner < at:
+                number, value, inner = _field(data, inner, at, METADATA)
+                if number == 1:
+                    last = value != 0
+                elif number == 2:
+                    id = data[value:inner]
+    if end > len(data):
+        raise _Cut
+    if id is None and partial:
+        id = b""
+    return begin, end, stream, time, line, line_end, id, id is not None and not last
+
+
+def _field(data: bytes, at: int, end: int, known: dict[int, int]) -> tuple[int, int, int]:
+    """One field of a message that ends at `end`: its number, its value (of a LEN field: where the value begins) and the
+    place behind it. Raises _Damage or _Cut; what is cut by the end of `data` may be skipped, but is not read."""
+    tag, at = _read_varint(data, at, end)
+    number, wire = tag >> 3, tag & 7
+    if not number or tag >> 32 or known.get(number, wire) != wire:
+        raise _Damage
+    value = at
+    if wire == VARINT:
+        value, at = _read_varint(data, at, end)
+    elif wire == LEN:
+        size, value = _read_varint(data, at, end)
+        at = value + size
+    elif wire == I64:
+        at += 8
+    elif wire == I32:
+        at += 4
+    else:
+        raise _Damage
+    if at > end:
+        raise _Damage
+    return number, value, at
+
+
+def _read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 70:
+        if at >= len(data):
+            raise _Cut
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if value >> 64:
+                break
+            return value, at
+        shift += 7
+    raise _Damage
