@@ -1,0 +1,88 @@
+"""The seam between batching and the network: `prepare` a request, `send` it, `restore` it to look inside again.
+
+`prepare` runs in a worker thread, `send` in the event loop; what is sent again is sent as the very same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import zlib
+from collections.abc import Sequence
+from typing import Protocol
+
+from otellogdriver.export.destination import GRPC, HTTP, Destination
+from otellogdriver.export.failover import FailoverClient
+from otellogdriver.export.grpc import GrpcClient
+from otellogdriver.export.http import HttpClient
+from otellogdriver.export.outcome import Denied, Outcome
+
+try:
+    from isal import isal_zlib
+except ImportError:
+    isal_zlib = None  # type: ignore[assignment]  # the same functions, but not everywhere a wheel
+
+_log = logging.getLogger(__name__)
+_told_about_zlib = False
+
+
+class Client(Protocol):
+    """A way to one destination. Cheap to make; connects when it must."""
+
+    async def send(self, body: bytes) -> Outcome:
+        """Send one request as `prepare` made it. Never raises, except CancelledError."""
+
+    async def close(self) -> None:
+        """Give up all connections. Sends that are under way are best cancelled before."""
+
+
+def client_for(destination: Destination) -> Client:
+    """The client of a destination. What is wrong with its settings or files is told by `send`, as Denied."""
+    clients: list[Client] = []
+    for endpoint in destination.endpoints:
+        if destination.protocol == HTTP:
+            clients.append(HttpClient(destination, endpoint))
+        elif destination.protocol == GRPC:
+            clients.append(GrpcClient(destination, endpoint))
+    if not clients:
+        return _NoClient(f"protocol {destination.protocol!r}: must be {HTTP} or {GRPC}, with at least one endpoint")
+    return clients[0] if len(clients) == 1 else FailoverClient(clients)
+
+
+def prepare(destination: Destination, pieces: Sequence[bytes | memoryview]) -> bytes:
+    """Join the pieces of one request and compress them as the destination wants. Without lock and without the GIL while
+    it compresses. gRPC compresses by itself, so its body stays as it is."""
+    body = b"".join(pieces)
+    if not _gzipped(destination):
+        return body
+    if isal_zlib is not None:
+        return isal_zlib.compress(body, min(max(destination.compression_level, 0), 3), 31)
+    _tell_about_zlib()
+    return zlib.compress(body, min(max(destination.compression_level, 1), 9), 31)
+
+
+def restore(destination: Destination, body: bytes) -> bytes:
+    """The request that `prepare` was given."""
+    return gzip.decompress(body) if _gzipped(destination) else body
+
+
+def _gzipped(destination: Destination) -> bool:
+    return destination.compression == "gzip" and destination.protocol == HTTP
+
+
+def _tell_about_zlib() -> None:
+    global _told_about_zlib
+    if not _told_about_zlib:
+        _told_about_zlib = True
+        _log.warning("isal is not installed: gzip falls back to zlib, which costs about 5 times the CPU")
+
+
+class _NoClient:
+    def __init__(self, reason: str) -> None:
+        self._outcome = Denied(reason)
+
+    async def send(self, body: bytes) -> Outcome:
+        return self._outcome
+
+    async def close(self) -> None:
+        return None

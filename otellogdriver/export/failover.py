@@ -1,0 +1,67 @@
+"""Several endpoints of one destination: one is in use, the next is tried when it cannot be reached.
+
+The first endpoint is the preferred one. Only "unreachable" and "timeout" lead on to the next: whoever answers, even
+with an error, has the say. An endpoint comes into use when it has answered; after RETURN seconds one request (not all
+that are in flight) tries the preferred one again. If none can be reached the result is a Retry that names them all.
+A fallback that denies us does not count as an answer while others are merely away, so that no data is given up because
+the spare address has a wrong token; and the preferred endpoint comes back into use only by taking (or refusing) data.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from otellogdriver.export.outcome import Denied, Outcome, Retry
+
+RETURN = 30.0
+
+
+class Sender(Protocol):
+    """The shape of a client (see `client.Client`)."""
+
+    async def send(self, body: bytes) -> Outcome: ...
+    async def close(self) -> None: ...
+
+
+class FailoverClient:
+    """A client over the clients of each endpoint."""
+
+    def __init__(self, clients: Sequence[Sender], back_after: float = RETURN) -> None:
+        self._clients = clients
+        self._back_after = back_after
+        self._used = 0
+        self._back_at = 0.0
+
+    async def send(self, body: bytes) -> Outcome:
+        """Send to the endpoint in use, then to the others in their order."""
+        order = [self._used, *(index for index in range(len(self._clients)) if index != self._used)]
+        probe = bool(self._used) and time.monotonic() >= self._back_at
+        if probe:
+            self._back_at = time.monotonic() + self._back_after
+            order.remove(0)
+            order.insert(0, 0)
+        failed: list[Retry | Denied] = []
+        for index in order:
+            outcome = await self._clients[index].send(body)
+            away = isinstance(outcome, Retry) and outcome.kind in ("unreachable", "timeout")
+            if isinstance(outcome, Retry | Denied) and (away or probe or failed and isinstance(outcome, Denied)):
+                failed.append(outcome)
+            else:
+                self._use(index)
+                return outcome
+            probe = False
+        reason = "; ".join(outcome.reason for outcome in failed)
+        retries = [outcome for outcome in failed if isinstance(outcome, Retry)]
+        return Retry(retries[-1].kind, reason, retries[-1].after) if retries else Denied(reason)
+
+    async def close(self) -> None:
+        """Close the clients of all endpoints."""
+        for client in self._clients:
+            await client.close()
+
+    def _use(self, index: int) -> None:
+        if index and index != self._used:
+            self._back_at = time.monotonic() + self._back_after
+        self._used = index

@@ -1,0 +1,153 @@
+"""OTLP/gRPC: one unary call per request, and what its status means.
+
+Source: OTLP specification 1.11, "OTLP/gRPC", "Failures", read as in `http.py`: what speaks of us or of the address
+says nothing about the data.
+
+    OK                                                            Delivered
+    CANCELLED, ABORTED, OUT_OF_RANGE, DATA_LOSS, UNAVAILABLE      Retry, with RetryInfo if there is one
+    DEADLINE_EXCEEDED                                             Retry ("timeout")
+    RESOURCE_EXHAUSTED with RetryInfo                             Retry ("throttled"); without it Refused
+    UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, NOT_FOUND  Denied
+    a certificate that is not accepted (UNAVAILABLE to grpcio)    Denied
+    all others (INVALID_ARGUMENT, INTERNAL, UNKNOWN, ...)         Refused
+
+The call is a raw `unary_unary` on a public channel: bytes in, bytes out. grpcio compresses by itself and takes nothing
+compressed already. It is imported with the first request only, for it costs 15 to 20 MiB.
+
+A channel that failed keeps a back-off of its own, in which it refuses calls without trying; the caller has one already.
+So after a failure to reach the collector, or a time-out (perhaps the connection is dead and nobody has noticed), the
+channel is given up and the next call dials anew: name lookup, TCP, TLS with files read again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from otellogdriver.errors import OptionError
+from otellogdriver.export import answer, tls
+from otellogdriver.export.destination import GRPC, Destination, Endpoint, check_headers, parse_endpoint
+from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry
+
+METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+_RETRY = frozenset({"CANCELLED", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
+_DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "NOT_FOUND"})
+_DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
+
+
+@dataclass(slots=True)
+class _Line:
+    """A channel and how many calls use it."""
+
+    channel: Any
+    call: Any
+    calls: int = 0
+
+
+class GrpcClient:
+    """Sends to one endpoint of a destination. `body` is the request, not compressed."""
+
+    def __init__(self, destination: Destination, endpoint: str) -> None:
+        self._destination = destination
+        self._text = endpoint
+        self._endpoint: Endpoint | None = None
+        self._metadata: tuple[tuple[str, str], ...] = ()
+        self._secrets: tuple[str, ...] = ()
+        self._line: _Line | None = None
+
+    async def send(self, body: bytes) -> Outcome:
+        """Make one call. Never raises, except CancelledError."""
+        try:
+            line = self._dial()
+        except OptionError as error:
+            return Denied(str(error))
+        grpc: Any = import_module("grpc.aio")
+        line.calls += 1
+        outcome: Outcome
+        try:
+            response = await line.call(body, timeout=self._destination.timeout or None, metadata=self._metadata)
+            outcome = answer.delivered(response, secrets=self._secrets)
+        except grpc.AioRpcError as error:
+            ready = line.channel.get_state() is import_module("grpc").ChannelConnectivity.READY
+            outcome = self._classify(error, ready)
+        except (grpc.UsageError, grpc.InternalError, ValueError, RuntimeError) as error:  # the text might hold a header
+            outcome = Retry("unreachable", f"{self._label}: {type(error).__name__} while sending")
+        finally:
+            line.calls -= 1
+        if isinstance(outcome, Denied) or isinstance(outcome, Retry) and outcome.kind in ("unreachable", "timeout"):
+            self._line = None if self._line is line else self._line
+        if line is not self._line and not line.calls:
+            await line.channel.close()
+        return outcome
+
+    async def close(self) -> None:
+        """Close the channel; a later send opens a new one."""
+        line, self._line = self._line, None
+        if line is not None:
+            await line.channel.close()
+
+    @property
+    def _label(self) -> str:
+        return self._endpoint.label if self._endpoint else "invalid-endpoint"
+
+    def _dial(self) -> _Line:
+        """The channel to use. Whatever can be wrong with the settings is found here."""
+        if self._line is not None:
+            return self._line
+        destination = self._destination
+        if self._endpoint is None:
+            endpoint = parse_endpoint(self._text, GRPC, destination.insecure)
+            check_headers(destination.headers, GRPC)
+            basic = (("authorization", endpoint.authorization),) if endpoint.authorization else ()
+            given = tuple((name.lower(), value) for name, value in destination.headers)
+            self._metadata = given if any(name == "authorization" for name, _ in given) else (*basic, *given)
+            self._secrets, self._endpoint = answer.secrets_of((*basic, *given)), endpoint
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else grpcio writes to stderr on its own
+        grpc: Any = import_module("grpc")
+        aio: Any = import_module("grpc.aio")
+        options: list[tuple[str, Any]] = [
+            ("grpc.primary_user_agent", answer.user_agent()),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", answer.MAX_RESPONSE),
+            ("grpc.use_local_subchannel_pool", 1),  # else a new channel inherits the old one's back-off
+            ("grpc.dns_min_time_between_resolutions_ms", 500),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
+        compression = grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression
+        if self._endpoint.tls:
+            if destination.skip_verify:
+                raise OptionError(
+                    "grpc cannot skip verification: name the CA (or the server's own certificate), or use http/protobuf"
+                )
+            read = tls.material(destination)
+            credentials = grpc.ssl_channel_credentials(read.authority, read.key or read.certificate, read.certificate)
+            if destination.server_name:
+                options.append(("grpc.ssl_target_name_override", destination.server_name))
+                options.append(("grpc.default_authority", destination.server_name))
+            channel = aio.secure_channel(self._endpoint.target, credentials, options, compression)
+        else:
+            channel = aio.insecure_channel(self._endpoint.target, options, compression)
+        self._line = _Line(channel, channel.unary_unary(METHOD))
+        return self._line
+
+    def _classify(self, error: Any, ready: bool) -> Outcome:
+        """Sort a failed call. grpcio does not say who made a status: an UNAVAILABLE came from the collector if the
+        connection still stands (`ready`)."""
+        code: str = error.code().name
+        details = answer.one_line(error.details() or "", self._secrets)
+        reason = f"{self._label}: {code}" + (f": {details}" if details else "")
+        after = None
+        for key, value in error.trailing_metadata() or ():
+            if key == "grpc-status-details-bin":
+                after = answer.retry_info(value)
+        if code == "UNAVAILABLE" and any(text in details for text in _DISTRUST):
+            return Denied(reason)
+        if code == "DEADLINE_EXCEEDED":
+            return Retry("timeout", f"{self._label}: no answer within {self._destination.timeout:g} s ({code})", after)
+        if after is not None and (code in _RETRY or code == "RESOURCE_EXHAUSTED"):
+            return Retry("throttled", reason, after)
+        if code in _RETRY:
+            return Retry("unavailable" if ready or code != "UNAVAILABLE" else "unreachable", reason)
+        return Denied(reason) if code in _DENIED else Refused(reason)

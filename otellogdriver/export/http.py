@@ -1,0 +1,237 @@
+"""OTLP/HTTP: one POST per request, and what its answer means.
+
+Source: OTLP specification 1.11, "OTLP/HTTP", "Failures". Where it says "must not retry" it means that the *data* is
+bad; statuses that speak of us, of the address or of a gateway in between are sorted here by what they say:
+
+    2xx                                    Delivered; a web page (text/html) is Denied, for no collector sends one
+    429, 502, 503, 504                     Retry, with Retry-After (seconds or date)
+    408, 425                               Retry: the request did not arrive well, nothing is said about its content
+    520-527, 530                           Retry: how a well-known gateway words 502 and 504
+    3xx, 401, 402, 403, 404, 405, 406,     Denied: token, quota, address or form is not taken; every other request
+    407, 410, 411, 415, 417, 421, 426,     would fare the same, so giving up data for it would lose all of it
+    431, 451, 501, 505, 511
+    all others (400, 413, 422, 500, ...)   Refused; 500 too, since collectors say 500 for data that they cannot process
+    no connection, name not found, reset,  Retry ("unreachable"); closed within a 2xx answer as well, for what it would
+    closed before or within the answer     have told is not known
+    no whole answer within the timeout     Retry ("timeout")
+    certificate not accepted, either side  Denied; a handshake that only breaks off is a Retry
+
+Names are looked up for every new connection; connections are kept alive for 15 s, which is shorter than what servers
+allow, so that a request rarely meets a connection that is just being closed. Redirects are not followed: the token
+would go along.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import time
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+from multidict import CIMultiDict
+from yarl import URL
+
+from otellogdriver.errors import OptionError
+from otellogdriver.export import answer, tls
+from otellogdriver.export.destination import HTTP, PATH, Destination, Endpoint, check_headers, parse_endpoint
+from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.resolver import Resolver
+
+KEEP_ALIVE = 15.0
+_MAX_ERROR = 64 << 10  # what is read of an error's body
+_DENIED = frozenset({401, 402, 403, 404, 405, 406, 407, 410, 411, 415, 417, 421, 426, 431, 451, 501, 505, 511})
+_RETRY = {408: "timeout", 425: "unavailable", 429: "throttled", 502: "unavailable", 503: "unavailable"}
+_RETRY |= dict.fromkeys((504, *range(520, 528), 530), "unavailable")
+
+
+class HttpClient:
+    """Sends to one endpoint of a destination. `body` is the request, compressed already if it is to be."""
+
+    def __init__(self, destination: Destination, endpoint: str) -> None:
+        self._destination = destination
+        self._text = endpoint
+        self._endpoint: Endpoint | None = None
+        self._headers: CIMultiDict[str] = CIMultiDict()
+        self._session: aiohttp.ClientSession | None = None
+        self._context: ssl.SSLContext | None = None
+        self._secrets: tuple[str, ...] = ()
+
+    async def send(self, body: bytes) -> Outcome:
+        """POST one request. Never raises, except CancelledError."""
+        try:
+            endpoint, session = self._ready()
+            async with session.post(
+                URL(f"http://unix{PATH}" if endpoint.scheme == "unix" else endpoint.target),
+                data=_Body(body),
+                headers=self._headers,
+                allow_redirects=False,
+                ssl=self._context or True,
+                server_hostname=self._destination.server_name or None,
+            ) as response:
+                return await self._classify(endpoint.label, response)
+        except OptionError as error:
+            return Denied(str(error))
+        except TimeoutError:
+            return Retry("timeout", f"{self._label}: no whole answer within {self._destination.timeout:g} s")
+        except aiohttp.InvalidURL:  # its text would quote the URL
+            return Denied(f"{self._label}: not a URL that can be requested")
+        except (aiohttp.ClientError, OSError) as error:
+            return self._broken(error)
+        except (ValueError, RuntimeError) as error:  # not known to happen; the text might hold a header
+            return Retry("unreachable", f"{self._label}: {type(error).__name__} while sending")
+
+    async def close(self) -> None:
+        """Close all connections; a later send opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    @property
+    def _label(self) -> str:
+        return self._endpoint.label if self._endpoint else "invalid-endpoint"
+
+    def _ready(self) -> tuple[Endpoint, aiohttp.ClientSession]:
+        """Whatever can be wrong with the settings is found here. TLS files are read again after a failure."""
+        destination = self._destination
+        if self._endpoint is None:
+            endpoint = parse_endpoint(self._text, HTTP)
+            check_headers(destination.headers, HTTP)
+            headers = CIMultiDict({"User-Agent": answer.user_agent()})
+            if endpoint.authorization:
+                headers["Authorization"] = endpoint.authorization
+            headers.update(destination.headers)
+            headers["Content-Type"] = answer.PROTOBUF
+            headers["Accept-Encoding"] = "identity"
+            if destination.compression == "gzip":
+                headers["Content-Encoding"] = "gzip"
+            sent = (("", endpoint.authorization), *destination.headers)
+            self._headers, self._secrets, self._endpoint = headers, answer.secrets_of(sent), endpoint
+        endpoint = self._endpoint
+        if endpoint.tls and self._context is None:
+            self._context = tls.context(destination)
+        if self._session is None:
+            connector: aiohttp.BaseConnector
+            if endpoint.scheme == "unix":
+                connector = aiohttp.UnixConnector(endpoint.target, limit=0, keepalive_timeout=KEEP_ALIVE)
+            else:
+                connector = aiohttp.TCPConnector(
+                    resolver=Resolver(), use_dns_cache=False, limit=0, keepalive_timeout=KEEP_ALIVE
+                )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=destination.timeout or None),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return endpoint, self._session
+
+    async def _classify(self, label: str, response: aiohttp.ClientResponse) -> Outcome:
+        status, kind = response.status, response.content_type
+        if 200 <= status < 300:
+            if "html" in kind:
+                return Denied(f"{label}: HTTP {status} with a web page ({kind}): this is no OTLP receiver")
+            body = await _read(response, answer.MAX_RESPONSE)
+            if body is None:
+                return Delivered(message=f"the response is longer than {answer.MAX_RESPONSE} bytes")
+            return answer.delivered(body, kind, self._secrets)
+        try:
+            body = await _read(response, _MAX_ERROR)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            body = None  # the status is known, and it decides
+        text = answer.error_message(body or b"", kind, self._secrets)
+        reason = f"{label}: HTTP {status} {answer.one_line(response.reason or '', self._secrets)}".rstrip()
+        reason += f": {text}" if text else ""
+        if status in _RETRY:
+            after = retry_after(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
+            return Retry("throttled" if after is not None else _RETRY[status], reason, after)
+        if status in _DENIED or status < 400:
+            location = response.headers.get("Location")
+            return Denied(reason + (f" (redirects to {_origin(location)}, not followed)" if location else ""))
+        return Refused(reason)
+
+    def _broken(self, error: aiohttp.ClientError | OSError) -> Outcome:
+        cause = _tls_fault(error)
+        if cause is not None:
+            self._context = None
+            text = getattr(cause, "verify_message", "") or cause.reason or "failed"
+            return Denied(f"{self._label}: TLS: {answer.one_line(str(text))}")
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return Retry("unreachable", f"{self._label}: name lookup: {error.os_error.strerror or 'failed'}")
+        if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+            return Retry("unreachable", f"{self._label}: closed before the answer was whole")
+        number = error.errno if isinstance(error, OSError) else None
+        return Retry("unreachable", f"{self._label}: {os.strerror(number) if number else type(error).__name__}")
+
+
+class _Body(Payload):
+    """Bytes as they are, in one write (aiohttp's own kind warns above 1 MiB)."""
+
+    _autoclose = True  # nothing to close
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body, content_type=answer.PROTOBUF)
+        self._size = len(body)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return bytes(self._value).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await writer.write(self._value)
+
+
+def retry_after(value: str, date: str = "") -> float | None:
+    """Seconds to wait by a Retry-After header: delay-seconds, or an HTTP-date seen from the server's own `Date` (so
+    that our clock need not agree). None if there is none or it makes no sense."""
+    value = value.strip()
+    if re.fullmatch(r"\d{1,9}", value):
+        return min(float(value), answer.MAX_WAIT)
+    until = _timestamp(value)
+    if until is None:
+        return None
+    now = _timestamp(date)
+    return min(max(0.0, until - (time.time() if now is None else now)), answer.MAX_WAIT)
+
+
+def _timestamp(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
+    """The body, or None if it is longer; then the connection is not used again."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            response.close()
+            return None
+    return bytes(body)
+
+
+def _tls_fault(error: BaseException) -> ssl.SSLError | None:
+    """The TLS error behind an aiohttp error, if it speaks of certificates or protocol. A connection that merely breaks
+    off within TLS is not one."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if isinstance(seen, aiohttp.ClientConnectorCertificateError):
+            seen = seen.certificate_error
+        if isinstance(seen, ssl.SSLError) and not isinstance(seen, aiohttp.ClientError):
+            broken_off = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+            return None if isinstance(seen, broken_off) else seen
+        if seen is None:
+            break
+        seen = seen.os_error if isinstance(seen, aiohttp.ClientConnectorError) else seen.__cause__ or seen.__context__
+    return None
+
+
+def _origin(location: str) -> str:
+    try:
+        url = URL(location)
+        return str(url.origin()) if url.absolute else "another path"
+    except ValueError:
+        return "elsewhere"

@@ -1,0 +1,91 @@
+"""Name lookup for new HTTP connections: never cached, never in the way.
+
+The system's resolver (nsswitch, /etc/hosts) blocks for up to tens of seconds when the name server is away, which is
+just when a collector is. In the loop's shared thread pool a few such lookups would hold up everybody, and the process
+could not exit before they end. So each lookup has a daemon thread of its own, and callers that ask for the same name
+meanwhile share it: there are never more threads than names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+
+class Resolver(AbstractResolver):
+    """aiohttp's resolver interface over `getaddrinfo`."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str, int, int], asyncio.Future[list[ResolveResult]]] = {}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a name. Raises OSError (gaierror) if there is none."""
+        key = (host, port, family)
+        answer = self._running.get(key)
+        if answer is None:
+            loop = asyncio.get_running_loop()
+            answer = self._running[key] = loop.create_future()
+            answer.add_done_callback(lambda done: self._forget(key, done))
+            threading.Thread(
+                target=_look_up, args=(loop, answer, host, port, family), name=f"resolve {host}", daemon=True
+            ).start()
+        return await asyncio.shield(answer)
+
+    async def close(self) -> None:
+        """Whoever still waits is told; a thread that still looks up ends by itself."""
+        for answer in list(self._running.values()):
+            answer.cancel()
+
+    def _forget(self, key: tuple[str, int, int], answer: asyncio.Future[list[ResolveResult]]) -> None:
+        self._running.pop(key, None)
+        if not answer.cancelled():
+            answer.exception()  # retrieved here, for the caller may have given up
+
+
+def _look_up(
+    loop: asyncio.AbstractEventLoop,
+    answer: asyncio.Future[list[ResolveResult]],
+    host: str,
+    port: int,
+    family: socket.AddressFamily,
+) -> None:
+    found: list[ResolveResult] = []
+    fault: OSError | None = None
+    try:
+        for kind, _, protocol, _, address in socket.getaddrinfo(
+            host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
+        ):
+            # Numeric, with the zone of a link-local IPv6 address.
+            numeric = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+            found.append(
+                ResolveResult(
+                    hostname=host,
+                    host=numeric,
+                    port=port,
+                    family=kind,
+                    proto=protocol,
+                    flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+                )
+            )
+    except OSError as error:
+        fault = error
+    except UnicodeError:
+        fault = OSError(None, "not a valid host name")
+
+    def finish() -> None:
+        if answer.done():
+            return
+        if fault is not None:
+            answer.set_exception(fault)
+        else:
+            answer.set_result(found)
+
+    try:
+        loop.call_soon_threadsafe(finish)
+    except RuntimeError:
+        pass  # the loop is closed; nobody waits any more
