@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-from typing import cast
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import Codec
@@ -23,9 +21,10 @@ def load(mode: str = "auto") -> Codec:
     if mode == "python":
         return python
     try:
-        return cast(Codec, importlib.import_module("otellogdriver.codec.native"))
+        import otellogdriver.codec.native as native
     except ImportError as error:
         if mode == "require":
             raise OptionError(f"codec is 'require', but the native codec cannot be imported: {error}") from error
         log.warning("the native codec cannot be imported (%s); the Python one costs far more CPU for each line", error)
         return python
+    return native

@@ -7,7 +7,6 @@ protobuf messages costs more than the rest of the work, and no message class tel
 
 from __future__ import annotations
 
-import uuid
 from array import array
 from collections.abc import Iterator, Sequence
 
@@ -205,18 +204,15 @@ class _Records:
         self.size = self.written = self.excluded = self.first_time = self.last_time = 0
         self.lines = [0, 0]
         self.bytes = [0, 0]
-        self._options = options
+        self._streams = options.streams
+        self._with_uid = options.uid is not None
+        self._tails = tails(options, observed)
         self._limit = limit
-        attributes = [_attribute(b"log.iostream", source) + options.attributes for source in SOURCES]
-        self._observed = b"\x59" + (observed % (1 << 64)).to_bytes(8, "little")
-        self._tails = [part + self._observed for part in attributes] if options.uid is None else attributes
 
     def add(self, stream: int, offset: int, time: int, body: bytes) -> bool:
-        if self._options.streams >> stream & 1:
+        if self._streams >> stream & 1:
             size = len(body)
             tail = self._tails[stream]
-            if self._options.uid is not None:
-                tail += _attribute(b"log.record.uid", _uid(self._options.uid, offset)) + self._observed
             # AnyValue.string_value is field 1, AnyValue.bytes_value field 7.
             head = (b"\x0a" if _is_utf8(body) else b"\x3a") + _varint(size)
             head = b"\x2a" + _varint(len(head) + size) + head
@@ -226,6 +222,9 @@ class _Records:
             size += len(head) + len(tail)
             if self.size and self.size + size > self._limit:
                 return False
+            if self._with_uid:
+                text = _offset_text(offset)
+                tail = tail[:-UID_BEHIND] + text + tail[len(text) - UID_BEHIND :]
             self.payload += head, body, tail
             self.size += size
             if not self.written:
@@ -237,6 +236,28 @@ class _Records:
         self.lines[stream] += 1
         self.bytes[stream] += len(body)
         return True
+
+
+def tails(options: EncodeOptions, observed: int) -> tuple[bytes, bytes]:
+    """What stands behind the body in every record of stdout and stderr. The second half of `log.record.uid`, which
+    comes from the offset and so is different for each record, has its place UID_BEHIND bytes before the end."""
+    more = options.attributes
+    if options.uid is not None:
+        first = options.uid.hex()
+        first = f"{first[:8]}-{first[8:12]}-8{first[13:]}-"
+        more += _attribute(b"log.record.uid", first.encode() + _offset_text(0))
+    more += b"\x59" + (observed % (1 << 64)).to_bytes(8, "little")
+    out, err = (_attribute(b"log.iostream", source) + more for source in SOURCES)
+    return out, err
+
+
+UID_BEHIND = 17 + 9
+
+
+def _offset_text(offset: int) -> bytes:
+    """The second half of a UUID in text form, 17 characters, with its variant bits."""
+    text = f"{offset & (1 << 62) - 1 | 1 << 63:x}"
+    return f"{text[:4]}-{text[4:]}".encode()
 
 
 def _varint(value: int) -> bytes:
@@ -257,13 +278,6 @@ def _nested(tag: bytes, message: bytes) -> bytes:
 def _attribute(key: bytes, value: bytes) -> bytes:
     """LogRecord.attributes (6) of one KeyValue {1 key, 2 AnyValue {1 string_value}}."""
     return _nested(b"\x32", _nested(b"\x0a", key) + _nested(b"\x12", _nested(b"\x0a", value)))
-
-
-def _uid(stream: bytes, offset: int) -> bytes:
-    raw = bytearray(stream + offset.to_bytes(8, "big"))
-    raw[6] = raw[6] & 0x0F | 0x80
-    raw[8] = raw[8] & 0x3F | 0x80
-    return str(uuid.UUID(bytes=bytes(raw))).encode()
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -304,7 +318,7 @@ def _frame(data: bytes, at: int) -> Frame:
     """The frame that begins at `at`. Raises _Damage or _Cut."""
     head = data[at : at + HEADER]
     length = int.from_bytes(head[:4].ljust(4, b"\0"), "big")
-    if length > MAX_FRAME or not HEADS[0].startswith(head[4:]) and not HEADS[1].startswith(head[4:]):
+    if length > MAX_FRAME or (not HEADS[0].startswith(head[4:]) and not HEADS[1].startswith(head[4:])):
         raise _Damage
     if len(head) >= 4 and length < MIN_FRAME:
         raise _Damage

@@ -1,0 +1,24 @@
+"""The types of `native.pyx`; see `contract.Codec` for what the functions do."""
+
+from collections.abc import Sequence
+
+from otellogdriver.codec.contract import Carry, Encoded, EncodeOptions
+
+name: str
+
+def encode(
+    chunk: bytes | bytearray | memoryview,
+    start: int,
+    carry: Carry,
+    options: EncodeOptions,
+    observed: int,
+    limit: int,
+    flush: bool = False,
+    final: bool = False,
+) -> Encoded: ...
+def rebuild(chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Carry: ...
+def count(
+    chunk: bytes | bytearray | memoryview, start: int, offset: int, final: bool = False
+) -> tuple[int, int, int, int]: ...
+def readable(chunk: bytes | bytearray | memoryview, start: int, since: int, until: int) -> tuple[bytes, int, bool]: ...
+def positions(chunk: bytes | bytearray | memoryview, start: int) -> Sequence[int]: ...
