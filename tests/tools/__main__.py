@@ -1,0 +1,29 @@
+"""Build the test tools: `python -m tests.tools [NAME ...]`."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.tools.collector import collector
+from tests.tools.golang import ToolError
+from tests.tools.registry import registry
+
+TOOLS = {"collector": collector, "registry": registry}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in TOOLS]
+    if unknown:
+        print(f"no test tool {unknown[0]!r}; known: {', '.join(TOOLS)}", file=sys.stderr)
+        return 2
+    try:
+        for name in names or TOOLS:
+            print(TOOLS[name]())
+    except ToolError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
