@@ -1,0 +1,463 @@
+"""The driver: starts threads and joins the stages; the only module that knows them all.
+
+In: the plugin protocol's calls (`start_logging`, `stop_logging`) and the state directory. It keeps one `Session` per
+FIFO, one `Pump` per destination, and the journal within its limits. Lives on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import stat
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from otellogdriver import __version__
+from otellogdriver.codec.contract import Codec, EncodeOptions
+from otellogdriver.container import Container
+from otellogdriver.errors import DriverError, OptionError, ProtocolError
+from otellogdriver.export.client import client_for
+from otellogdriver.export.destination import Destination
+from otellogdriver.feed import Feed
+from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.stream import SEGMENT_SIZE
+from otellogdriver.options import PluginSettings, Settings, resolve
+from otellogdriver.pump import Pump
+from otellogdriver.resource import Host, encode_resource, resource_of
+from otellogdriver.session import Session
+
+log = logging.getLogger(__name__)
+
+_CONTAINER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_FIFO_NAME = re.compile(r"[0-9a-f]{64}")
+_ORPHANS_AFTER = 3.0
+"""Seconds after the start until FIFOs that nobody claimed are read: the engine makes a FIFO just before it calls."""
+_STOP_PATIENCE = 5.0
+"""Seconds StopLogging waits for the FIFO to be drained; it is a matter of milliseconds unless the disk hangs."""
+_LINGER, _LINGER_MOST = 300.0, 200
+"""Seconds, and number of sessions, that ended sessions stay visible in the metrics."""
+_CHECK_EVERY = 0.5
+"""Least seconds between two looks at the disk; none is made while nothing arrives."""
+_EXPIRE_EVERY = 60.0
+_PUMP_IDLE = 60.0
+
+_SCOPE = (
+    b"\x0a"
+    + bytes([len("otellogdriver")])
+    + b"otellogdriver"
+    + b"\x12"
+    + bytes([len(__version__)])
+    + __version__.encode()
+)
+"""InstrumentationScope{1 name, 2 version}."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over all containers, those forgotten included."""
+
+    read: int = 0
+    delivered: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def add(self, session: Session) -> None:
+        self.read += session.fifo.bytes_read if session.fifo else 0
+        self.delivered += sum(feed.counters.delivered for _, feed in session.feeds)
+        for reason, (lines, _) in session.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + lines
+
+
+class Driver:
+    """See the module's text. `problems` are bad plugin-wide values, reported by every StartLogging."""
+
+    def __init__(self, plugin: PluginSettings, environ: Mapping[str, str], codec: Codec, host: Host) -> None:
+        self.plugin = plugin
+        self.codec = codec
+        self.store = Store(Path(plugin.state_directory))
+        self.sessions: dict[str, Session] = {}
+        """By FIFO path: those whose FIFO is open."""
+        self.active: dict[Entry, Session] = {}
+        """All that have something to do, and those that ended lately."""
+        self.pumps: dict[tuple[Any, ...], Pump] = {}
+        self.full = False
+        self.ready = False
+        self.started = time.time()
+        self._environ = environ
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._workers = ThreadPoolExecutor(2, "export")
+        self._files = ThreadPoolExecutor(2, "files")
+        self.readers = ThreadPoolExecutor(2, "readlogs")
+        self._past = Totals()
+        self._checked = 0.0
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pump_users: dict[tuple[Any, ...], int] = {}
+
+    # Start and end.
+
+    def recover(self) -> None:
+        """Resume what an earlier run left: open FIFOs are read again first of all, for containers may be waiting."""
+        entries = self.store.open()
+        resumed = []
+        for entry in entries:
+            if entry.stream.ended_at is not None and self._is_delivered(entry):
+                entry.live = False
+                continue
+            resumed.append(self._resume(entry))
+        for session in resumed:
+            if session.stream.ended_at is None:
+                if os.path.exists(session.entry.file):
+                    self.sessions[session.entry.file] = session
+                    session.open(resumed=True)
+                else:
+                    session.finish()
+        for session in resumed:
+            session.poke()
+            self._changed(session)
+        if resumed:
+            log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(self.sessions))
+        for container in {entry.container_id for entry in entries}:
+            self.store.trim(container)
+        if Path(self.plugin.state_directory).parent == Path(self.plugin.fifo_directory):
+            self._later(_ORPHANS_AFTER, self._adopt_orphans)
+        self._later(_EXPIRE_EVERY, self._expire)
+        self.ready = True
+
+    def _is_delivered(self, entry: Entry) -> bool:
+        settings = self._settings(entry.info.get("Config") or {})[0]
+        stream = entry.stream
+        entry.keep = self._keep(settings)
+        for role, _ in self._destinations(settings):
+            cursor = Cursor(stream.directory / role)
+            stream.delivered = cursor.position.needed
+            if cursor.position.needed < stream.end:
+                stream.delivered = stream.start
+                return False
+        stream.delivered = stream.end
+        return True
+
+    def _resume(self, entry: Entry) -> Session:
+        settings, why = self._settings(entry.info.get("Config") or {})
+        if why:
+            log.warning("container %s: %s; its lines go by the plugin's own settings", entry.container_id[:12], why)
+        try:
+            container = Container.from_info(entry.info)
+        except ProtocolError:
+            container = Container.from_info({"ContainerID": entry.container_id, "ContainerName": "/unknown"})
+        return self._session(container, settings, entry)
+
+    def _settings(self, log_opts: Mapping[str, str]) -> tuple[Settings, str]:
+        """The settings of a container that already runs: what cannot be used falls back, with the reason."""
+        attempts: list[tuple[Mapping[str, str], Mapping[str, str]]] = [
+            (log_opts, self._environ),
+            ({}, self._environ),
+            (log_opts, {}),
+            ({}, {}),
+        ]
+        why = ""
+        for options, environ in attempts:
+            try:
+                return resolve(options, environ), why
+            except OptionError as error:
+                why = why or str(error)
+        raise AssertionError("the defaults are valid")
+
+    def _adopt_orphans(self) -> None:
+        """FIFOs without a stream (the state was lost): read them, for their containers would block otherwise."""
+        for path in Path(self.plugin.fifo_directory).iterdir():
+            file = str(path)
+            if not _FIFO_NAME.fullmatch(path.name) or file in self.sessions or not stat.S_ISFIFO(path.stat().st_mode):
+                continue
+            log.warning("FIFO %s belongs to no known container: its lines go out as container `unknown`", file)
+            info = {"ContainerID": "unknown", "ContainerName": "/unknown"}
+            settings = self._settings({})[0]
+            entry = self.store.create("unknown", file, info, self._keep(settings))
+            session = self._session(Container.from_info(info), settings, entry)
+            self.sessions[file] = session
+            session.open(resumed=True)
+
+    async def close(self) -> None:
+        """Go away within a few seconds; everything undelivered stays in the journal."""
+        self.ready = False
+        for timer in self._timers:
+            timer.cancel()
+        for session in self.sessions.values():
+            session.leave()
+        fifos = [session.fifo for session in self.sessions.values() if session.fifo]
+        await self._loop.run_in_executor(None, lambda: [fifo.join(1.0) for fifo in fifos])
+        await asyncio.gather(*(pump.close() for pump in self.pumps.values()), return_exceptions=True)
+        for session in self.active.values():
+            session.close()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._files.shutdown(wait=False, cancel_futures=True)
+        self.readers.shutdown(wait=False, cancel_futures=True)
+
+    # The protocol's calls.
+
+    async def start_logging(self, file: str, info: Mapping[str, Any]) -> None:
+        """Raises ProtocolError, OptionError; the message goes to the user of `docker run`."""
+        container = Container.from_info(info)
+        if not _CONTAINER_ID.fullmatch(container.id):
+            raise ProtocolError(
+                f"ContainerID {container.id[:80]!r} is not an id: letters, digits, `_`, `.` and `-` are allowed"
+            )
+        self._check_file(file)
+        if file in self.sessions:
+            return  # the engine repeats a call whose answer it did not get
+        settings = resolve(container.config, self._environ)
+        resource_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
+        entry = await self._loop.run_in_executor(self._files, self._create, container, file, info, settings)
+        if file in self.sessions:
+            self.store.remove(entry)
+            return
+        session = self._session(container, settings, entry)
+        try:
+            session.open(resumed=False)
+        except RuntimeError as error:
+            self.store.remove(entry)
+            del self.active[entry]
+            raise DriverError(f"no thread for container {container.name}: {error}") from error
+        self.sessions[file] = session
+
+    def _create(self, container: Container, file: str, info: Mapping[str, Any], settings: Settings) -> Entry:
+        bounds = [SEGMENT_SIZE, settings.max_size, settings.journal_max_size // 4]
+        segment = max(64 << 10, min(bounds))
+        return self.store.create(container.id, file, info, self._keep(settings), segment, settings.journal_sync)
+
+    def _check_file(self, file: str) -> None:
+        """Only a FIFO directly in Docker's logging directory may be opened."""
+        directory, name = os.path.split(file)
+        allowed = self.plugin.fifo_directory
+        if directory != allowed.rstrip("/") or name in ("", ".", ".."):
+            raise ProtocolError(f"File {file[:200]!r} is not a FIFO in {allowed}")
+        try:
+            mode = os.lstat(file).st_mode
+        except OSError as error:
+            raise ProtocolError(f"File {file[:200]!r} cannot be opened: {error.strerror}") from error
+        if not stat.S_ISFIFO(mode):
+            raise ProtocolError(f"File {file[:200]!r} is not a FIFO")
+
+    async def stop_logging(self, file: str) -> None:
+        """Drain and finish. Never raises, whatever disk or collector do; an unknown FIFO is already finished."""
+        session = self.sessions.get(file)
+        if session is None:
+            return
+        session.stop()
+        done, _ = await asyncio.wait([session.stopped], timeout=_STOP_PATIENCE)
+        if not done:
+            log.error("FIFO %s is not drained after %.0f s", file, _STOP_PATIENCE)
+
+    # Joining the stages.
+
+    def _session(self, container: Container, settings: Settings, entry: Entry) -> Session:
+        entry.keep = self._keep(settings)
+        session = Session(container, settings, entry, self._attach, self._changed, lambda: self.full, self.codec.count)
+        self.active[entry] = session
+        return session
+
+    def _keep(self, settings: Settings) -> int:
+        return settings.max_size * settings.max_file if self.plugin.read_logs else 0
+
+    @staticmethod
+    def _destinations(settings: Settings) -> list[tuple[str, Destination]]:
+        """(name of the cursor file, destination) for each place the lines go to."""
+        places = [("cursor", settings.otlp_endpoint)]
+        if settings.otlp_mirror:
+            places.append(("cursor-mirror", settings.otlp_mirror))
+        return [
+            (
+                role,
+                Destination(
+                    endpoints=endpoints,
+                    protocol=settings.otlp_protocol,
+                    headers=settings.otlp_headers,
+                    compression=settings.otlp_compression,
+                    compression_level=settings.otlp_compression_level,
+                    timeout=settings.otlp_timeout,
+                    certificate=settings.otlp_certificate,
+                    client_certificate=settings.otlp_client_certificate,
+                    client_key=settings.otlp_client_key,
+                    server_name=settings.otlp_server_name,
+                    insecure=settings.otlp_insecure,
+                    skip_verify=settings.otlp_insecure_skip_verify,
+                ),
+            )
+            for role, endpoints in places
+        ]
+
+    def _attach(self, session: Session) -> list[tuple[Pump, Feed]]:
+        """The feeds of a session that has data."""
+        settings, entry = session.settings, session.entry
+        try:
+            resource = resource_of(session.container, settings, self._host)
+        except DriverError as error:
+            log.warning("container %s: %s", entry.container_id[:12], error)
+            resource = resource_of(session.container, self._settings({})[0], self._host)
+        session.service_name = str(resource.attributes.get("service.name", ""))
+        encoded = encode_resource(resource)
+        name = os.path.basename(entry.file).encode()
+        options = EncodeOptions(
+            uid=hashlib.blake2b(name, digest_size=8).digest() if settings.record_uid else None,
+            streams={"stdout": 1, "stderr": 2}.get(settings.streams, 3),
+        )
+        feeds = []
+        for role, destination in self._destinations(settings):
+            cursor = Cursor(entry.stream.directory / role)
+            if cursor.damaged:
+                log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
+            pump = self._pump(destination, settings)
+            feeds.append((pump, Feed(entry, cursor, self.codec, options, encoded)))
+        return feeds
+
+    def _pump(self, destination: Destination, settings: Settings) -> Pump:
+        hold = settings.otlp_refused == "hold"
+        key = (
+            destination,
+            settings.otlp_concurrency,
+            settings.batch_delay,
+            settings.batch_size,
+            hold,
+            settings.journal_sync,
+        )
+        self._pump_users[key] = self._pump_users.get(key, 0) + 1
+        if key not in self.pumps:
+            self.pumps[key] = Pump(
+                destination,
+                client_for(destination),
+                self._workers,
+                _SCOPE,
+                self._committed,
+                lanes=settings.otlp_concurrency,
+                delay=settings.batch_delay,
+                size=settings.batch_size,
+                hold=hold,
+                sync=settings.journal_sync,
+            )
+        return self.pumps[key]
+
+    def _committed(self, feed: Feed) -> None:
+        session = self.active.get(feed.entry)
+        if session:
+            session.update_delivered()
+            self._changed(session)
+
+    def _changed(self, session: Session) -> None:
+        """Something happened to a session: keep the limits, notice its end."""
+        self._check_disk()
+        stream = session.stream
+        if session.settings.journal_full == "drop-oldest" and stream.undelivered:
+            excess = max(session.excess, SEGMENT_SIZE if self.full else 0)
+            if excess > 0:
+                excess += session.settings.journal_max_size // 16  # not again with the next line
+                for pump, feed in session.feeds:
+                    self._task(pump.skip(feed, min(stream.end, feed.delivered + excess)))
+        if stream.delivered - session.trimmed_to >= min(SEGMENT_SIZE, max(session.settings.max_size, 1 << 16)):
+            session.trimmed_to = stream.delivered
+            self._loop.run_in_executor(self._files, self.store.trim, session.entry.container_id)
+        if stream.ended_at is not None:
+            if self.sessions.get(session.entry.file) is session:
+                del self.sessions[session.entry.file]
+            if session.exhausted and session.ended is None:
+                self._end(session)
+
+    def _end(self, session: Session) -> None:
+        """Everything is delivered: free what the session holds; its counters linger for the metrics."""
+        session.ended = time.monotonic()
+        session.update_delivered()
+        session.close()
+        for pump, _ in session.feeds:
+            key = next(key for key, value in self.pumps.items() if value is pump)
+            self._pump_users[key] -= 1
+            if not self._pump_users[key]:
+                self._later(_PUMP_IDLE, self._close_idle_pump, key)
+        session.entry.live = False
+        if not session.stream.size and not session.feeds:
+            del self.active[session.entry]
+            self._loop.run_in_executor(self._files, self.store.remove, session.entry)
+        else:
+            self._loop.run_in_executor(self._files, self.store.trim, session.entry.container_id)
+            self._later(_LINGER, self._forget, session)
+            lingering = [entry for entry, other in self.active.items() if other.ended is not None]
+            for entry in lingering[:-_LINGER_MOST]:
+                self._forget(self.active[entry])
+
+    def _forget(self, session: Session) -> None:
+        if self.active.pop(session.entry, None):
+            self._past.add(session)
+
+    def totals(self) -> Totals:
+        """What all containers together came to since the start."""
+        totals = replace(self._past, dropped=dict(self._past.dropped))
+        for session in self.active.values():
+            totals.add(session)
+        return totals
+
+    def disk_free(self) -> int:
+        """Free bytes where the journal is; 0 if it cannot be asked."""
+        try:
+            disk = os.statvfs(self.store.root)
+        except OSError:
+            return 0
+        return disk.f_bavail * disk.f_frsize
+
+    def _close_idle_pump(self, key: tuple[Any, ...]) -> None:
+        if not self._pump_users.get(key) and key in self.pumps:
+            del self._pump_users[key]
+            self._task(self.pumps.pop(key).close())
+
+    # The disk.
+
+    def _check_disk(self) -> None:
+        now = time.monotonic()
+        if now - self._checked < _CHECK_EVERY:
+            return
+        self._checked = now
+        was, self.full = self.full, self._is_full()
+        if self.full:
+            for entry in self.store.entries():
+                self.store.drop_segments(entry, entry.stream.delivered)
+            self.full = self._is_full()
+        if self.full and not was:
+            log.error("the journal has reached its total limit or the free-disk floor: `journal-full` policies apply")
+        if was and not self.full:
+            for session in self.sessions.values():
+                if session.fifo and session.fifo.blocked:
+                    session.fifo.wake()
+
+    def _is_full(self) -> bool:
+        if self.store.bytes() > self.plugin.journal_total_max_size:
+            return True
+        try:
+            disk = os.statvfs(self.store.root)
+        except OSError:
+            return False
+        floor = min(self.plugin.journal_min_free, disk.f_blocks * disk.f_frsize // 20)
+        return disk.f_bavail * disk.f_frsize < floor
+
+    def _expire(self) -> None:
+        self._loop.run_in_executor(
+            self._files, self.store.expire, self.plugin.stopped_max_age, self.plugin.stopped_max_size
+        )
+        self._later(_EXPIRE_EVERY, self._expire)
+
+    def _later(self, seconds: float, what: Any, *args: Any) -> None:
+        def run() -> None:
+            self._timers.discard(handle)
+            what(*args)
+
+        handle = self._loop.call_later(seconds, run)
+        self._timers.add(handle)
+
+    def _task(self, coroutine: Any) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,315 @@
+"""FIFO -> journal: one thread per FIFO, so that a container never waits for anything but this file.
+
+In: the FIFO that the engine made. Out: its bytes, appended to a `Stream`; `notify` is called (from this thread) after
+bytes were added, `ended` once when the thread is done. It knows bytes only; where it must drop, it asks `count` (the
+codec's) for frame boundaries, so that what is dropped are whole lines, counted.
+
+How it waits: `poll` on the FIFO and an eventfd, without a time-out, so an idle container costs nothing. On a busy FIFO
+it pauses a little after each read, so that the next read is big: fewer system calls here, and fewer wake-ups of this
+thread by the engine's writes. The pause follows the fill level: pipes are grown up to PIPE_SIZE when busy (best effort)
+and shrunk again when quiet, for the kernel limits what all pipes of a user may hold.
+
+When it drops (`reason`): the undelivered limit with policy `drop-newest` (`journal_full`), a disk that takes no more
+(`disk_full`, `disk_error`). It then reads into memory, gives each new whole frame a chance to be written, and goes back
+to splicing as soon as one is. With `block` it stops reading instead until there is room, unless it is told to stop.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from otellogdriver.journal.stream import Reader, Stream
+
+log = logging.getLogger(__name__)
+
+PIPE_SIZE = 1 << 20
+"""Bytes a busy pipe is grown to: the kernel's default bound for processes without CAP_SYS_RESOURCE."""
+_PIPE_DEFAULT = 64 << 10
+_BUSY = 0.02
+"""Seconds between two reads below which a FIFO counts as busy."""
+_PAUSE_MIN, _PAUSE_MAX = 0.0005, 0.005
+"""Bounds of the pause in seconds. The upper one is what coalescing may add to a line's latency."""
+_QUIET = 10.0
+"""Seconds of silence after which a grown pipe is shrunk."""
+_CHUNK = 256 << 10
+_STACK = 256 << 10
+"""Bytes of stack per thread; Python needs about a tenth for what runs here. 1,000 threads must be cheap."""
+
+Count = Callable[[bytes | bytearray | memoryview, int, int, bool], tuple[int, int, int, int]]
+"""`Codec.count`: (chunk, start, offset, final) -> (stdout lines, stderr lines, damaged bytes, frame boundary)."""
+
+
+@dataclass(slots=True)
+class Dropped:
+    """What a FIFO gave up for one reason."""
+
+    lines: list[int]
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much may wait for delivery, and what happens beyond it. `full` is the whole driver's limit."""
+
+    size: int
+    policy: str
+    full: Callable[[], bool] = lambda: False
+
+
+class Fifo:
+    """One FIFO on its way into one stream. `start` it once; `stop` and `abandon` may be called from any thread."""
+
+    def __init__(
+        self,
+        path: str,
+        stream: Stream,
+        limit: Limit,
+        count: Count,
+        notify: Callable[[], None],
+        ended: Callable[[], None],
+        resumed: bool = False,
+    ) -> None:
+        self.path = path
+        self.stream = stream
+        self.bytes_read = 0
+        self.dropped: dict[str, Dropped] = {}
+        self.blocked = False
+        self._limit = limit
+        self._count = count
+        self._notify = notify
+        self._ended = ended
+        self._resumed = resumed
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopping = False
+        self.abandoned = False
+        self._spliceable = True
+        self._pipe_size = _PIPE_DEFAULT
+        self._torn = b""
+        self._thread = threading.Thread(target=self._run, name=f"fifo-{os.path.basename(path)[:12]}", daemon=True)
+
+    def start(self) -> None:
+        """Raises RuntimeError where the system gives no more threads."""
+        before = threading.stack_size(_STACK)
+        try:
+            self._thread.start()
+        finally:
+            threading.stack_size(before)
+
+    def stop(self) -> None:
+        """The container has ended: read what is in the FIFO without waiting, then end."""
+        self._stopping = True
+        self.wake()
+
+    def abandon(self) -> None:
+        """The driver goes away: end at once and leave the rest in the FIFO for the next run."""
+        self.abandoned = True
+        self.stop()
+
+    def wake(self) -> None:
+        """Look again (there may be room)."""
+        try:
+            os.eventfd_write(self._wake, 1)
+        except OSError:
+            pass
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread's end; whether it has come."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    # The thread.
+
+    def _run(self) -> None:
+        fd = -1
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._pump(fd)
+        except FileNotFoundError:
+            if not self._resumed:
+                log.warning("FIFO %s is gone before it was read", self.path)
+        except Exception:
+            log.exception("FIFO %s: reading failed", self.path)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+            self._abandon_torn()
+            self.stream.close()
+            wake, self._wake = self._wake, -1
+            os.close(wake)
+            self._ended()
+
+    def _pump(self, fd: int) -> None:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        bell = select.poll()
+        bell.register(self._wake, select.POLLIN)
+        had_writer = self._resumed
+        last, pause = 0.0, _PAUSE_MIN
+        while not self.abandoned:
+            if self._must_block():
+                self._wait(bell, None)
+                continue
+            try:
+                moved = self._move(fd)
+            except BlockingIOError:
+                if self._stopping:
+                    return
+                quiet = _QUIET if self._pipe_size > _PIPE_DEFAULT else None
+                events = self._wait(poll, quiet)
+                had_writer = had_writer or any(source == fd for source, _ in events)
+                if not events:
+                    self._resize(fd, _PIPE_DEFAULT)
+                continue
+            if moved == 0:
+                if had_writer or self._stopping:
+                    return
+                had_writer = any(source == fd for source, _ in self._wait(poll, None))
+                continue
+            had_writer = True
+            self.bytes_read += moved
+            self._notify()
+            if moved > self._pipe_size // 2 and self._pipe_size < PIPE_SIZE:
+                self._resize(fd, min(PIPE_SIZE, self._pipe_size * 4))
+            now = time.monotonic()
+            if now - last < _BUSY and not self._stopping:
+                if moved > self._pipe_size // 2:
+                    pause = pause / 2 if pause > _PAUSE_MIN else 0.0
+                else:
+                    pause = min(_PAUSE_MAX, max(_PAUSE_MIN, pause * 1.5))
+                if pause:
+                    self._wait(bell, pause)
+                    now = time.monotonic()
+            last = now
+
+    def _wait(self, poll: select.poll, timeout: float | None) -> list[tuple[int, int]]:
+        events = poll.poll(None if timeout is None else timeout * 1000)
+        for source, _ in events:
+            if source == self._wake:
+                try:
+                    os.eventfd_read(self._wake)
+                except BlockingIOError:
+                    pass
+        return events
+
+    def _resize(self, fd: int, size: int) -> None:
+        try:
+            self._pipe_size = fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
+        except OSError:
+            # The user's pipe budget is used up, or the pipe holds more than the smaller size: it stays as it is.
+            self._pipe_size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+
+    def _over_limit(self) -> bool:
+        return self.stream.undelivered >= self._limit.size or self._limit.full()
+
+    def _must_block(self) -> bool:
+        self.blocked = self._limit.policy == "block" and not self._stopping and self._over_limit()
+        return self.blocked
+
+    def _move(self, fd: int) -> int:
+        """Take what the FIFO has now; the bytes taken, 0 at its end. Raises BlockingIOError when it is empty."""
+        if self._torn or (self._limit.policy == "drop-newest" and self._over_limit()):
+            return self._move_or_drop(fd, "journal_full")
+        if not self._spliceable:
+            return self._move_by_copy(fd)
+        try:
+            return self.stream.splice(fd, PIPE_SIZE)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                log.warning("the file system of %s cannot splice: copying instead", self.stream.directory)
+                self._spliceable = False
+                return self._move(fd)
+            return self._move_or_drop(fd, self._reason(error))
+
+    def _move_by_copy(self, fd: int) -> int:
+        data = os.read(fd, _CHUNK)
+        if data:
+            try:
+                self.stream.append(data)
+            except OSError as error:
+                self._keep_or_drop(self._take_torn() + data, self._reason(error))
+        return len(data)
+
+    def _move_or_drop(self, fd: int, reason: str) -> int:
+        data = os.read(fd, _CHUNK)
+        if data:
+            self._keep_or_drop(self._take_torn() + data, reason)
+        return len(data)
+
+    def _keep_or_drop(self, data: bytes, reason: str) -> None:
+        """`data` begins at a frame boundary, the stream's end. Write it if there is room, else drop its whole frames
+        and keep the torn last one in memory (at most a frame) for the next try."""
+        if not (self._limit.policy == "drop-newest" and self._over_limit()):
+            try:
+                self.stream.append(data)
+                self._torn = b""
+                return
+            except OSError as error:
+                reason = self._reason(error)
+        out, err, damaged, boundary = self._count(data, 0, len(data), False)
+        self._torn = data[boundary:]
+        self._drop(reason, out, err, boundary)
+
+    def _drop(self, reason: str, out: int, err: int, size: int) -> None:
+        if not size:
+            return
+        entry = self.dropped.get(reason)
+        if entry is None:
+            entry = self.dropped[reason] = Dropped([0, 0])
+            log.error(
+                "%s: new lines of this container are dropped (%s); counted in /metrics", self.stream.directory, reason
+            )
+        entry.lines[0] += out
+        entry.lines[1] += err
+        entry.bytes += size
+
+    def _take_torn(self) -> bytes:
+        """The bytes behind the stream's last frame boundary, taken out of the stream when dropping begins."""
+        if self._torn:
+            return self._torn
+        stream = self.stream
+        reader = Reader(stream)
+        buffer = memoryview(bytearray(1 << 20))
+        offset, end = max(stream.boundary, stream.start), stream.end
+        try:
+            while offset < end:
+                at, got = reader.read(offset, buffer)
+                if not got:
+                    return b""
+                *_, boundary = self._count(buffer[:got], at, at + got, False)
+                if at + got >= end or boundary <= at:
+                    offset = boundary
+                    break
+                offset = boundary
+            at, got = reader.read(offset, buffer)
+            if offset < end and at == offset and offset + got == end:
+                stream.truncate(offset)
+                return bytes(buffer[:got])
+            return b""
+        except OSError:
+            return b""
+        finally:
+            reader.close()
+
+    def _abandon_torn(self) -> None:
+        """At the end: a torn frame whose rest never came."""
+        torn, self._torn = self._torn, b""
+        if torn:
+            try:
+                self.stream.append(torn)
+            except OSError as error:
+                self._drop(self._reason(error), 0, 0, len(torn))
+
+    @staticmethod
+    def _reason(error: OSError) -> str:
+        return "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "disk_error"

@@ -1,0 +1,242 @@
+"""One stream: the bytes of one FIFO, kept in segment files and addressed by their offset in the stream.
+
+In: bytes, by `splice` from a pipe or by `append`. Out: bytes, by `Reader.read` at any offset that is kept. It knows no
+frames, and it never deletes by itself (see store.py).
+
+Threads: the FIFO thread owns `end` and the open segment; any thread may read below `end`. The list of segments only
+grows at its end (FIFO thread) and shrinks at its start (store); both are single operations on a list, and readers take
+a snapshot, so nobody waits for a lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+SEGMENT_SIZE = 8 << 20
+"""Bytes in a segment: the grain of deleting. Small enough that delivered data goes before the kernel writes it back,
+big enough that creating files costs nothing per line."""
+
+_SUFFIX = ".log"
+_ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    start: int
+    path: Path
+
+
+def _segments(directory: Path) -> tuple[list[Segment], int]:
+    """The segments on disk, in order, and the offset behind the last one."""
+    found: list[Segment] = []
+    end = 0
+    try:
+        entries = sorted(entry.name for entry in os.scandir(directory))
+    except FileNotFoundError:
+        return [], 0
+    for name in entries:
+        stem = name.removesuffix(_SUFFIX)
+        path = directory / name
+        if name == stem or len(stem) != 20 or not stem.isdecimal():
+            continue
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            continue
+        found.append(Segment(int(stem), path))
+        end = max(end, int(stem) + state.st_size)
+    return found, end
+
+
+class Stream:
+    """See the module's text. `describe` is called to (re)make the directory before a segment is made in it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        describe: Callable[[], None] = lambda: None,
+        segment_size: int = SEGMENT_SIZE,
+        sync: bool = False,
+    ) -> None:
+        self.directory = directory
+        self._describe = describe
+        self._segment_size = segment_size
+        self._sync = sync
+        self._fd = -1
+        self.segments, self.end = _segments(directory)
+        self._open_start = self.segments[-1].start if self.segments else 0
+        self._fresh = not self.segments
+        self.boundary = self.segments[0].start if self.segments else 0
+        """A frame boundary somewhere in the stream, as late as known; set by who decodes."""
+        self.delivered = self.boundary
+        """Everything before is delivered or given up; set by who delivers, read by who checks the limit."""
+        self.ended_at: float | None = None
+        try:
+            self.ended_at = (directory / _ENDED).stat().st_mtime
+        except OSError:
+            pass
+
+    @property
+    def start(self) -> int:
+        """Offset of the first byte kept."""
+        segments = self.segments
+        try:
+            return segments[0].start
+        except IndexError:
+            return self.end
+
+    @property
+    def size(self) -> int:
+        """Bytes kept on disk."""
+        return self.end - self.start
+
+    @property
+    def undelivered(self) -> int:
+        return self.end - self.delivered
+
+    # Writing: the FIFO thread.
+
+    def _room(self) -> int:
+        """Make sure that a segment with room is open; the number of bytes that it still takes. Raises OSError."""
+        if self._fd < 0 and not self._fresh:
+            self._fd = os.open(self.segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
+        if self._fresh or self.end - self._open_start >= self._segment_size:
+            path = self.directory / f"{self.end:020d}{_SUFFIX}"
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._describe()
+            fd = os.open(path, flags, 0o600)
+            self._close_segment()
+            self._fd, self._open_start, self._fresh = fd, self.end, False
+            self.segments.append(Segment(self.end, path))
+        return self._segment_size - (self.end - self._open_start)
+
+    def splice(self, pipe: int, most: int) -> int:
+        """Move up to `most` bytes from the pipe; the number moved, 0 at the end of the pipe.
+
+        Raises BlockingIOError when the pipe is empty, OSError(EINVAL) where the file system cannot splice, other
+        OSErrors when the disk cannot take more.
+        """
+        room = self._room()
+        moved = os.splice(pipe, self._fd, min(most, room), offset_dst=self.end - self._open_start)
+        self.end += moved
+        return moved
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Write all of `data`, or nothing: on OSError the stream ends where it did before."""
+        view = memoryview(data)
+        before = self.end
+        try:
+            while view:
+                room = self._room()
+                written = os.pwrite(self._fd, view[:room], self.end - self._open_start)
+                if not written:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self.end += written
+                view = view[written:]
+        except OSError:
+            self.truncate(before)
+            raise
+
+    def truncate(self, offset: int) -> None:
+        """Cut the stream so that it ends at `offset`. Only for bytes that no reader has used. Never raises: bytes
+        that stay in a file beyond `end` are overwritten by what comes next."""
+        while len(self.segments) > 1 and self.segments[-1].start >= offset:
+            segment = self.segments.pop()
+            self._close_segment()
+            segment.path.unlink(missing_ok=True)
+        self.end = offset
+        if self.segments:
+            self._open_start = self.segments[-1].start
+            try:
+                os.truncate(self.segments[-1].path, offset - self._open_start)
+            except OSError:
+                pass
+
+    def resume_at(self, offset: int) -> None:
+        """Go on at an offset behind the last byte on disk (bytes were lost): the next segment begins there."""
+        self._close_segment()
+        self.end, self._fresh = offset, True
+
+    def _close_segment(self) -> None:
+        if self._fd >= 0:
+            if self._sync:
+                os.fdatasync(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def sync(self) -> None:
+        """Flush the open segment to the device (`journal-sync`)."""
+        if self._fd >= 0:
+            os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Let go of the open file; the FIFO thread's last act."""
+        self._close_segment()
+
+    def finish(self, when: float) -> None:
+        """Mark the end of the FIFO, on disk, too, so that the next start need not look for it. Never raises."""
+        self.ended_at = when
+        if self.segments:
+            try:
+                fd = os.open(self.directory / _ENDED, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                os.close(fd)
+            except OSError:
+                pass
+
+
+class Reader:
+    """Reads one stream by offset, keeping the current segment open. One thread at a time."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self._fd = -1
+        self._path: Path | None = None
+
+    def read(self, offset: int, buffer: memoryview) -> tuple[int, int]:
+        """Fill `buffer` with bytes from `offset` on, from one or more segments: (offset of the first byte, bytes read).
+
+        The offset returned is higher than the one asked for where bytes are gone (deleted or lost): it is the next one
+        that is kept. (offset, 0) means there is nothing at or behind the offset. Raises OSError.
+        """
+        end = self.stream.end
+        filled = 0
+        while filled < len(buffer) and offset + filled < end:
+            segments = list(self.stream.segments)
+            index = bisect_right(segments, offset + filled, key=lambda segment: segment.start) - 1
+            got = 0
+            if index >= 0:
+                segment = segments[index]
+                most = min(len(buffer) - filled, end - offset - filled)
+                if index + 1 < len(segments):
+                    most = min(most, segments[index + 1].start - offset - filled)
+                if most > 0 and self._open(segment.path):
+                    got = os.preadv(self._fd, [buffer[filled : filled + most]], offset + filled - segment.start)
+            if got:
+                filled += got
+            elif filled:
+                break
+            elif index + 1 < len(segments):
+                offset = segments[index + 1].start
+            else:
+                break
+        return offset, filled
+
+    def _open(self, path: Path) -> bool:
+        if self._path != path:
+            self.close()
+            try:
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+            self._path = path
+        return True
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._path = -1, None

@@ -1,0 +1,408 @@
+"""Feeds -> requests -> one destination: fair, in order, never waiting for more than it must.
+
+In: feeds that say they have work (`poke`). Out: requests to the destination's client; after each one the parts in it are
+committed. One pump per destination; lives on the event loop, encodes and compresses in worker threads.
+
+- A *lane* gathers feeds in turn, has a batch built, sends it, commits. Several lanes overlap building and sending, and
+  keep several requests in flight (`otlp-concurrency`).
+- Order: a batch is sent only when every earlier batch with records of the same container is done, so a container's
+  lines arrive in the order they were printed, also across retries. A feed has at most two batches outstanding.
+- Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached; when more waits, requests grow
+  up to MAX_REQUEST.
+- Memory: at most one body per lane. An outage costs disk only.
+- A batch that the collector refuses is halved as long as only one half is refused, to find the culprit; what remains
+  is given up and counted. A destination that denies us is probed slowly while the journal holds (`otlp-refused=hold`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from otellogdriver.export.client import Client, prepare, restore
+from otellogdriver.export.destination import Destination
+from otellogdriver.export.gate import Gate
+from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.request import halves, records_by_container, resource_logs
+from otellogdriver.feed import BUFFER, MAX_AGE, Feed, Part
+
+log = logging.getLogger(__name__)
+
+MAX_REQUEST = 3_500_000
+"""Bytes of an uncompressed request: collectors' gRPC servers take 4 MiB by default, resources and one more record
+included."""
+_FAIR = 64 << 10
+"""Least bytes a feed may put into a batch when many want to."""
+_SLOW_CLOSE = 2.0
+"""Seconds that requests in flight get to end when the driver goes away."""
+
+
+LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds in seconds of the request durations counted."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a destination's requests. `durations[i]` counts those up to LATENCY_BOUNDS[i], the last the rest."""
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    durations: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
+    seconds: float = 0.0
+    sent_bytes: int = 0
+    in_flight: int = 0
+
+    def count(self, outcome: str) -> None:
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+    def observe(self, seconds: float) -> None:
+        self.durations[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+
+@dataclass(slots=True)
+class _Batch:
+    parts: list[Part]
+    body: bytes
+    records: int
+    before: list[asyncio.Future[None]]
+    done: asyncio.Future[None]
+
+
+class Pump:
+    """See the module's text. `scope` is the encoded InstrumentationScope; `committed` is called after each commit."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        client: Client,
+        executor: Executor,
+        scope: bytes,
+        committed: Callable[[Feed], None],
+        *,
+        lanes: int = 4,
+        delay: float = 0.2,
+        size: int = 1 << 20,
+        hold: bool = True,
+        sync: bool = False,
+    ) -> None:
+        self.destination = destination
+        self.gate = Gate()
+        self.tally = Tally()
+        self._client = client
+        self._executor = executor
+        self._scope = scope
+        self._committed = committed
+        self._delay = delay
+        self._size = size
+        self._hold = hold
+        self._sync = sync
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[Feed] = deque()
+        self._queued_bytes = 0
+        self._oldest = 0.0
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._tails: dict[Feed, asyncio.Future[None]] = {}
+        self._timers: dict[Feed, asyncio.TimerHandle] = {}
+        self._buffers: SimpleQueue[memoryview] = SimpleQueue()
+        self._closing = False
+        self._said: dict[str, float] = {}
+        self._lanes = [self._loop.create_task(self._lane(), name=f"lane-{number}") for number in range(lanes)]
+
+    # Feeds.
+
+    def poke(self, feed: Feed) -> None:
+        """The feed may have work."""
+        if feed.queued or feed.outstanding >= 2 or not feed.needs_work:
+            return
+        feed.queued = True
+        if not self._ready:
+            self._oldest = self._loop.time()
+        self._ready.append(feed)
+        self._queued_bytes += feed.pending
+        if len(self._ready) == 1 or self._queued_bytes >= self._size:
+            self._wake.set()
+
+    async def skip(self, feed: Feed, to: int) -> None:
+        """Have the feed give up what is before offset `to`, unless it is just being read."""
+        if feed.busy:
+            return
+        feed.busy = True
+        try:
+            await self._loop.run_in_executor(self._executor, feed.skip, to)
+        finally:
+            feed.busy = False
+        self._committed(feed)
+        self.poke(feed)
+
+    def forget(self, feed: Feed) -> None:
+        """The feed is exhausted or leaves; nothing of it is in flight."""
+        timer = self._timers.pop(feed, None)
+        if timer:
+            timer.cancel()
+        self._tails.pop(feed, None)
+        if feed.queued and feed in self._ready:
+            self._ready.remove(feed)
+            feed.queued = False
+
+    async def close(self) -> None:
+        """Stop: nothing new is gathered, requests in flight get a moment, what is unsent stays in the journal."""
+        self._closing = True
+        for timer in self._timers.values():
+            timer.cancel()
+        if self.tally.in_flight:
+            await asyncio.wait(self._lanes, timeout=_SLOW_CLOSE)
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+        await self._client.close()
+
+    # Lanes.
+
+    async def _lane(self) -> None:
+        while not self._closing:
+            async with self._turn:
+                feeds = await self._gather()
+                batch = await self._build(feeds)
+            if batch is None:
+                continue
+            try:
+                for earlier in batch.before:
+                    await asyncio.shield(earlier)
+                if batch.records:
+                    await self._deliver(batch)
+            except asyncio.CancelledError:
+                batch.done.cancel()  # whoever waits for this batch must not go on without it
+                raise
+            except Exception:
+                # A fault of ours must not stop the container's later lines.
+                log.exception("sending to %s failed: %d records given up", self.destination.label, batch.records)
+                for part in batch.parts:
+                    part.feed.counters.give_up("fault", part.records)
+            self._commit(batch)
+
+    async def _gather(self) -> list[Feed]:
+        """Wait until something is worth sending, and take the feeds that go into one batch."""
+        while True:
+            if self._ready:
+                left = self._oldest + self._delay - self._loop.time()
+                if left <= 0 or self._queued_bytes >= self._size:
+                    break
+            else:
+                left = -1.0
+            self._wake.clear()
+            if left > 0:
+                handle = self._loop.call_later(left, self._wake.set)
+                await self._wake.wait()
+                handle.cancel()
+            else:
+                await self._wake.wait()
+        feeds = list(self._ready)
+        self._ready.clear()
+        self._queued_bytes = 0
+        return feeds
+
+    async def _build(self, feeds: list[Feed]) -> _Batch | None:
+        busy = [feed for feed in feeds if feed.busy]
+        feeds = [feed for feed in feeds if not feed.busy]
+        for feed in feeds:
+            feed.busy = True
+        try:
+            body, parts, left = await self._loop.run_in_executor(self._executor, self._encode, feeds)
+        finally:
+            for feed in feeds:
+                feed.busy = False
+        for feed in feeds + busy:
+            feed.queued = False
+        batch = None
+        if parts:
+            done = self._loop.create_future()
+            before = [self._tails[part.feed] for part in parts if part.feed in self._tails]
+            for part in parts:
+                part.feed.outstanding += 1
+                self._tails[part.feed] = done
+            batch = _Batch(parts, body, sum(part.records for part in parts), before, done)
+        for feed in dict.fromkeys(left + busy + feeds):  # who had no room comes first next time
+            self._watch(feed)
+            self.poke(feed)
+        if left:
+            self._oldest = 0.0
+        return batch
+
+    def _encode(self, feeds: list[Feed]) -> tuple[bytes, list[Part], list[Feed]]:
+        """Worker thread: (body of the request, the parts in it, feeds that had no room)."""
+        try:
+            buffer = self._buffers.get_nowait()
+        except Exception:
+            buffer = memoryview(bytearray(BUFFER))
+        observed = time.time_ns()
+        pending = sum(feed.pending for feed in feeds)
+        cap = self._size if pending <= self._size else MAX_REQUEST
+        quota = max(_FAIR, cap // len(feeds)) if feeds else cap
+        pieces: list[bytes] = []
+        parts: list[Part] = []
+        used = 0
+        for index, feed in enumerate(feeds):
+            if used >= cap:
+                left = feeds[index:]
+                break
+            try:
+                part = feed.take(buffer, min(quota, cap - used), observed, strict=used > 0)
+            except OSError as error:
+                self._say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be read: {error}")
+                continue
+            if part is None:
+                continue
+            parts.append(part)
+            if part.payload:
+                entry = resource_logs(feed.resource, part.payload, self._scope)
+                pieces.extend(entry)
+                used += part.size + len(feed.resource) + len(self._scope) + 64
+        else:
+            left = []
+        self._buffers.put(buffer)
+        return prepare(self.destination, pieces) if pieces else b"", parts, left
+
+    def _watch(self, feed: Feed) -> None:
+        """An unfinished line is looked at again when it is too old."""
+        if feed.unfinished and feed.stream.ended_at is None and feed not in self._timers and not self._closing:
+            self._timers[feed] = self._loop.call_later(MAX_AGE + 0.1, self._look_again, feed)
+
+    def _look_again(self, feed: Feed) -> None:
+        self._timers.pop(feed, None)
+        self.poke(feed)
+        self._watch(feed)
+
+    def _commit(self, batch: _Batch) -> None:
+        for part in batch.parts:
+            feed = part.feed
+            feed.commit(part, self._sync)
+            feed.outstanding -= 1
+            if self._tails.get(feed) is batch.done:
+                del self._tails[feed]
+            self._committed(feed)
+            self.poke(feed)
+        batch.done.set_result(None)
+
+    # Outcomes.
+
+    async def _deliver(self, batch: _Batch) -> None:
+        """Send until the batch is delivered or given up."""
+        outcome = await self._send(batch.body)
+        if isinstance(outcome, Delivered):
+            for part in batch.parts:
+                part.feed.counters.delivered += part.records
+            self._note_rejected(batch, outcome)
+            return
+        by_id = {part.feed.entry.container_id: part.feed for part in batch.parts}
+        request = restore(self.destination, batch.body)
+        if isinstance(outcome, Denied):
+            self._give_up(request, by_id, "denied", outcome.reason)
+        else:
+            await self._find_culprit(request, by_id, outcome.reason)
+
+    async def _find_culprit(self, request: bytes, by_id: dict[str, Feed], reason: str) -> None:
+        """`request` was refused: halve it while only one half is refused."""
+        while (pair := halves(request)) is not None:
+            refused: list[tuple[bytes, str]] = []
+            for half in pair:
+                body = await self._loop.run_in_executor(self._executor, prepare, self.destination, [half])
+                outcome = await self._send(body)
+                if isinstance(outcome, Delivered):
+                    for container, records in records_by_container(half).items():
+                        if container in by_id:
+                            by_id[container].counters.delivered += records
+                else:
+                    refused.append((half, outcome.reason))
+            if not refused:
+                return
+            if len(refused) == 2:
+                for half, why in refused:
+                    self._give_up(half, by_id, "refused", why)
+                return
+            request, reason = refused[0]
+        self._give_up(request, by_id, "refused", reason)
+
+    async def _send(self, body: bytes) -> Delivered | Refused | Denied:
+        """One request, repeated until it has an end. Denied only where `otlp-refused` is `drop`."""
+        while True:
+            await self.gate.admit()
+            started = self._loop.time()
+            self.tally.in_flight += 1
+            try:
+                outcome = await self._client.send(body)
+            except BaseException:
+                self.gate.withdrawn()
+                raise
+            finally:
+                self.tally.in_flight -= 1
+            self.tally.observe(self._loop.time() - started)
+            self.tally.sent_bytes += len(body)
+            end = self._judge(outcome)
+            if end is not None:
+                return end
+            if self._closing:
+                raise asyncio.CancelledError
+
+    def _judge(self, outcome: Outcome) -> Delivered | Refused | Denied | None:
+        """Tell the gate; None to try again."""
+        match outcome:
+            case Delivered():
+                self.tally.count("delivered")
+                if not self.gate.is_open:
+                    log.info("%s takes records again", self.destination.label)
+                self.gate.opened()
+                return outcome
+            case Refused():
+                self.tally.count("refused")
+                self.gate.opened()
+                return outcome
+            case Denied(reason):
+                self.tally.count("denied")
+                if not self._hold:
+                    self.gate.opened()
+                    return outcome
+                self._say(logging.ERROR, "denied", f"{reason}; lines are kept in the journal until this is mended")
+                self.gate.failed("denied", reason)
+                return None
+            case Retry(kind, reason, after):
+                self.tally.count(kind)
+                self._say(logging.WARNING, kind, f"{reason}; lines are kept in the journal")
+                self.gate.failed(kind, reason, after)
+                return None
+
+    def _give_up(self, request: bytes, by_id: dict[str, Feed], why: str, reason: str) -> None:
+        total = 0
+        for container, records in records_by_container(request).items():
+            total += records
+            if container in by_id:
+                by_id[container].counters.give_up(why, records)
+        self._say(logging.ERROR, why, f"{total} records given up: {reason}")
+
+    def _note_rejected(self, batch: _Batch, outcome: Delivered) -> None:
+        """Partial success: the collector dropped some, and says not which."""
+        if outcome.rejected <= 0:
+            if outcome.message:
+                self._say(logging.WARNING, "warning", f"collector says: {outcome.message}")
+            return
+        rejected = min(outcome.rejected, batch.records)
+        self._say(logging.ERROR, "rejected", f"{rejected} of {batch.records} records rejected: {outcome.message}")
+        for part in batch.parts:
+            share = min(rejected, part.records)
+            part.feed.counters.delivered -= share
+            part.feed.counters.give_up("rejected", share)
+            rejected -= share
+
+    def _say(self, level: int, kind: str, text: str) -> None:
+        """Log a kind of trouble once a minute; the metrics have the count."""
+        now = time.monotonic()
+        if now - self._said.get(kind, -60.0) >= 60.0:
+            self._said[kind] = now
+            log.log(level, "%s: %s", self.destination.label, text)

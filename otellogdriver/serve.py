@@ -1,0 +1,118 @@
+"""`otellogdriver serve`: the process that the engine starts.
+
+Order matters at the start: the socket is bound before anything slow is imported, so that the engine's first dial
+succeeds; then FIFOs left by an earlier run are read again, for their containers may be waiting; then calls are served.
+A bad plugin-wide value, an address in use, a collector that is away: none of them keeps the driver from running, for a
+container without its driver hangs. SIGTERM ends it in a few seconds; SIGKILL at any instant loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+log = logging.getLogger("otellogdriver")
+
+
+def run(environ: Mapping[str, str]) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    from otellogdriver.options import plugin_settings
+
+    plugin, _ = plugin_settings(environ)
+    logging.basicConfig(
+        level=plugin.log_level.upper(), format="level=%(levelname)s %(message)s", stream=sys.stderr, force=True
+    )
+    _raise_file_limit()
+    try:
+        listener = _listen(plugin.socket)
+    except OSError as error:
+        log.error("cannot listen on %s: %s", plugin.socket, error)
+        return 1
+    try:
+        return asyncio.run(_serve(listener, environ))
+    finally:
+        listener.close()
+        with contextlib.suppress(OSError):
+            os.unlink(plugin.socket)
+
+
+def _raise_file_limit() -> None:
+    """Each container takes up to five descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _listen(path: str) -> socket.socket:
+    """A listening unix socket; one left behind by a killed driver is replaced."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    listener.bind(path)
+    os.chmod(path, 0o600)
+    listener.listen(1024)
+    return listener
+
+
+async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
+    from aiohttp import web
+
+    from otellogdriver import __version__, codec, protocol, status
+    from otellogdriver.driver import Driver
+    from otellogdriver.options import plugin_settings, problems
+    from otellogdriver.resource import this_host
+
+    plugin, _ = plugin_settings(environ)
+    for problem in problems(environ):
+        log.error("%s", problem)
+    driver = Driver(plugin, environ, codec.load(plugin.codec), this_host(environ))
+    driver.recover()
+    api = web.AppRunner(protocol.application(driver), access_log=None, handler_cancellation=True)
+    await api.setup()
+    await web.SockSite(api, listener).start()
+    page = web.AppRunner(status.application(driver), access_log=None)
+    await page.setup()
+    await _open_status(page, plugin.metrics_address)
+    log.info("otellogdriver %s ready, codec %s, state in %s", __version__, driver.codec.name, plugin.state_directory)
+    gc.collect()
+    gc.freeze()  # what is loaded now stays; later collections need not walk it
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    log.info("stopping: what is not delivered stays in the journal")
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(driver.close(), 4.5)
+    for runner in (api, page):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(runner.cleanup(), 0.5)
+    return 0
+
+
+async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> None:
+    from aiohttp import web
+
+    if address is None:
+        return
+    try:
+        await web.TCPSite(page, *address).start()
+    except OSError as error:
+        log.error("no metrics: cannot listen on %s:%d: %s", *address, error.strerror or error)
+        return
+    log.info("metrics on http://%s:%d/metrics", *page.addresses[0][:2])

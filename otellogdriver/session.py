@@ -1,0 +1,173 @@
+"""One FIFO's life: from StartLogging (or the recovery of a stream) until everything in it is delivered.
+
+A session joins the stages for one stream: `Fifo` (intake) and one `Feed` per destination. It lives on the event loop;
+the FIFO thread reaches it only through `call_soon_threadsafe`. A session that never gets a byte (as `docker logs` on a
+stopped container makes) has no feed, no connection and leaves nothing on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+
+from otellogdriver.container import Container
+from otellogdriver.feed import Feed
+from otellogdriver.fifo import Count, Fifo, Limit
+from otellogdriver.journal.store import Entry
+from otellogdriver.options import Settings
+from otellogdriver.pump import Pump
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """See the module's text. `attach` makes the feeds when there is something to send: [(pump, feed)]."""
+
+    def __init__(
+        self,
+        container: Container,
+        settings: Settings,
+        entry: Entry,
+        attach: Callable[[Session], list[tuple[Pump, Feed]]],
+        changed: Callable[[Session], None],
+        full: Callable[[], bool],
+        count: Count,
+    ) -> None:
+        self.container = container
+        self.settings = settings
+        self.entry = entry
+        self.stream = entry.stream
+        self.feeds: list[tuple[Pump, Feed]] = []
+        self.fifo: Fifo | None = None
+        self.service_name = ""
+        self.started = time.time()
+        self.ended: float | None = None
+        """Monotonic time when nothing was left to do."""
+        self.stopped = asyncio.get_running_loop().create_future()
+        """Done when the FIFO is finished."""
+        self.followers: set[asyncio.Event] = set()
+        self.trimmed_to = 0
+        self._attach = attach
+        self._changed = changed
+        self._count = count
+        self._loop = asyncio.get_running_loop()
+        self._poked = False
+        self._stop_asked = False
+        self.limit = Limit(settings.journal_max_size, settings.journal_full, full)
+
+    # Intake.
+
+    def open(self, resumed: bool) -> None:
+        """Start reading the FIFO. Raises RuntimeError where no thread can be had."""
+        self.fifo = Fifo(self.entry.file, self.stream, self.limit, self._count, self._notify, self._fifo_ended, resumed)
+        self.fifo.start()
+
+    def _notify(self) -> None:
+        """FIFO thread: bytes were added. One message is on its way to the loop at a time."""
+        if not self._poked:
+            self._poked = True
+            self._tell(self._on_data)
+
+    def _fifo_ended(self) -> None:
+        self._tell(self._on_end)
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(what)
+        except RuntimeError:
+            pass  # the loop is closed: the next start reads the journal
+
+    def stop(self) -> None:
+        """StopLogging: drain the FIFO and finish. `stopped` tells when."""
+        self._stop_asked = True
+        if self.fifo:
+            self.fifo.stop()
+
+    def leave(self) -> None:
+        """The driver goes away; the FIFO and the journal wait for the next start."""
+        if self.fifo:
+            self.fifo.abandon()
+
+    # The loop's side.
+
+    def _on_data(self) -> None:
+        self._poked = False
+        self.poke()
+        self._changed(self)
+
+    def poke(self) -> None:
+        """Let the feeds look for work."""
+        if not self.feeds and self.stream.size and self.entry.live:
+            self.feeds = self._attach(self)
+            self.update_delivered()
+        for follower in self.followers:
+            follower.set()
+        for pump, feed in self.feeds:
+            pump.poke(feed)
+
+    def finish(self) -> None:
+        """The FIFO is done for good: say so on disk."""
+        self.stream.finish(time.time())
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+        self.poke()
+        self._changed(self)
+
+    def _on_end(self) -> None:
+        if self.fifo and self.fifo.abandoned:
+            return
+        if not self._stop_asked:
+            # The engine went away without a word (live-restore, crash): nobody else removes the FIFO.
+            try:
+                os.unlink(self.entry.file)
+            except OSError:
+                pass
+        self.finish()
+
+    def update_delivered(self) -> None:
+        self.stream.delivered = max(self.stream.delivered, min((feed.needed for _, feed in self.feeds), default=0))
+        if self.fifo and self.fifo.blocked:
+            self.fifo.wake()
+
+    @property
+    def excess(self) -> int:
+        """Bytes over what may wait for delivery."""
+        return self.stream.undelivered - self.settings.journal_max_size
+
+    @property
+    def exhausted(self) -> bool:
+        """The FIFO is finished and everything in it is delivered or given up."""
+        return (
+            self.stream.ended_at is not None
+            and all(feed.exhausted for _, feed in self.feeds)
+            and bool(self.feeds or not self.stream.size)
+        )
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest undelivered byte's neighbour was delivered; 0 when nothing waits."""
+        if not self.stream.undelivered:
+            return 0.0
+        last = min((feed.last_time for _, feed in self.feeds), default=0)
+        return max(0.0, time.time() - (last / 1e9 if last else self.started))
+
+    @property
+    def dropped(self) -> dict[str, tuple[int, int]]:
+        """Reason -> (lines, bytes) given up anywhere on this session's way."""
+        found: dict[str, tuple[int, int]] = {}
+        if self.fifo:
+            for reason, dropped in list(self.fifo.dropped.items()):
+                found[reason] = (sum(dropped.lines), dropped.bytes)
+        for _, feed in self.feeds:
+            for reason, lines in feed.counters.given_up.items():
+                before = found.get(reason, (0, 0))
+                found[reason] = (before[0] + lines, before[1])
+        return found
+
+    def close(self) -> None:
+        for pump, feed in self.feeds:
+            pump.forget(feed)
+            feed.close()
