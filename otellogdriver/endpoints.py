@@ -1,0 +1,184 @@
+"""Network values of options: OTLP endpoints, listen addresses, headers and attribute lists.
+
+Same contract as `values.py`: any text goes in, a value or ValueError comes out, and the error never repeats the text,
+since an endpoint may carry credentials and headers do. Formats: OpenTelemetry specification, "OTLP Exporter
+Configuration" and "Resource SDK"; both lists are W3C Baggage without metadata.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from otellogdriver.values import Kind, shown
+
+Pairs = tuple[tuple[str, str], ...]
+
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?", re.ASCII)
+_SPLIT_ADDRESS = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})", re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
+
+
+def _check_host(host: str) -> None:
+    if ":" in host:
+        from ipaddress import IPv6Address
+
+        try:
+            IPv6Address(host)
+        except ValueError:
+            raise ValueError("the host in brackets is not an IPv6 address") from None
+    elif not _HOST.fullmatch(host) or ".." in host:
+        raise ValueError("no host" if not host else "the host is not a name or an address")
+
+
+def _split_address(text: str) -> tuple[str, int]:
+    match = _SPLIT_ADDRESS.fullmatch(text)
+    if match is None:
+        raise ValueError("not of the form host:port")
+    bracketed = match[1].startswith("[")
+    if bracketed and ":" not in match[1]:
+        raise ValueError("the host in brackets is not an IPv6 address")
+    host = match[1][1:-1] if bracketed else match[1]
+    _check_host(host)
+    if int(match[2]) > 65535:
+        raise ValueError("the port is more than 65535")
+    return host, int(match[2])
+
+
+def _endpoint(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise ValueError("spaces, control characters or letters that URLs do not have")
+    if "://" not in text:
+        if _split_address(text)[1] == 0:
+            raise ValueError("the port is 0")
+        return text
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        # Its texts repeat what they complain of, which may be a piece of a password.
+        raise ValueError("the host or the port is malformed") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("the scheme is not http or https")
+    if "#" in text:
+        raise ValueError("a fragment (#) in it")
+    if port == 0 or parts.netloc.endswith(":"):
+        raise ValueError("the port is 0 or missing behind the colon")
+    _check_host(parts.hostname or "")
+    return text
+
+
+def _endpoints(text: str) -> tuple[str, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    found: list[str] = []
+    for part in filter(None, parts):
+        try:
+            found.append(_endpoint(part))
+        except ValueError as fault:
+            where = f"endpoint {parts.index(part) + 1}: " if len(parts) > 1 else ""
+            raise ValueError(f"{where}{fault}") from None
+    if len(set(found)) < len(found):
+        raise ValueError("an endpoint is named twice")
+    return tuple(found)
+
+
+def _some_endpoints(text: str) -> tuple[str, ...]:
+    found = _endpoints(text)
+    if not found:
+        raise ValueError("no endpoint in it")
+    return found
+
+
+_FORM = "http://host[:port][/path], https://host[:port][/path] or, for grpc, host:port; several separated by commas"
+ENDPOINTS: Kind[tuple[str, ...]] = Kind(_some_endpoints, _FORM, "URLs")
+ENDPOINTS_OR_NONE: Kind[tuple[str, ...]] = Kind(_endpoints, _FORM + ", or nothing", "URLs")
+
+
+def has_path(endpoint: str) -> bool:
+    """Whether there is more in a (checked) endpoint than host and port."""
+    parts = urlsplit(endpoint) if "://" in endpoint else None
+    return parts is not None and bool(parts.path.strip("/") or parts.query)
+
+
+def endpoint_shown(text: str) -> str:
+    """Endpoints for an error text. What may hold credentials is left out: all before an @ and all behind a ?."""
+    return shown(re.sub(r"\?[^,]*", "?...", re.sub(r"(^|//|,)[^,]*@", r"\1...@", text)))
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    text = text.strip()
+    return None if text.lower() == "off" else _split_address(text)
+
+
+ADDRESS: Kind[tuple[str, int] | None] = Kind(
+    _address, "host:port (port 0 takes a free one), or off", "host:port or off"
+)
+
+
+def _server_name(text: str) -> str:
+    text = text.strip()
+    if text:
+        _check_host(text)
+    return text
+
+
+SERVER_NAME: Kind[str] = Kind(_server_name, "a host name", "host name")
+
+
+def _pairs(text: str, separators: str) -> list[tuple[int, str, str]]:
+    """(number, key, decoded value) of each entry. Raises ValueError that names an entry by its number alone."""
+    pairs: list[tuple[int, str, str]] = []
+    for place, entry in enumerate(re.split(separators, text), 1):
+        if not entry.strip():
+            continue
+        key, equals, value = entry.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"entry {place} is not of the form key=value")
+        if re.search(r"%(?![0-9A-Fa-f]{2})", value):
+            raise ValueError(f"entry {place} has a % that is not followed by two hex digits (a % itself is %25)")
+        try:
+            pairs.append((place, key.strip(), unquote_to_bytes(value.strip()).decode()))
+        except UnicodeError:
+            raise ValueError(f"entry {place} is not valid UTF-8") from None
+    return pairs
+
+
+def _headers(text: str) -> Pairs:
+    headers: dict[str, str] = {}
+    for place, key, value in _pairs(text, r"[,\r\n]"):
+        if not _TOKEN.fullmatch(key):
+            raise ValueError(f"entry {place} has a name that HTTP headers cannot have")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"entry {place} has a value with characters that HTTP headers cannot have")
+        headers[key.lower()] = value.strip()
+    return tuple(headers.items())
+
+
+HEADERS: Kind[Pairs] = Kind(
+    _headers, "name=value pairs separated by commas, values percent-encoded where needed", "name=value pairs"
+)
+
+
+def _attributes(text: str) -> Pairs:
+    attributes: dict[str, str] = {}
+    for place, key, value in _pairs(text, ","):
+        if not key.isprintable():
+            raise ValueError(f"entry {place} has control characters in its key")
+        attributes[key] = value
+    return tuple(attributes.items())
+
+
+ATTRIBUTES: Kind[Pairs] = Kind(
+    _attributes, "key=value pairs separated by commas; , = and % in values percent-encoded", "key=value pairs"
+)
+
+
+def _own_attributes(text: str) -> Pairs:
+    attributes = _attributes(text)
+    if "container.id" in dict(attributes):
+        raise ValueError("container.id cannot be set, it says whose the records are")
+    return attributes
+
+
+OWN_ATTRIBUTES: Kind[Pairs] = Kind(_own_attributes, ATTRIBUTES.allowed, ATTRIBUTES.word)
