@@ -4,7 +4,8 @@
 Each function goes through its chunk with C pointers and without the GIL; no Python object is made for a line. The
 buffer of the chunk stays exported meanwhile, so that its owner can neither free nor resize it. Nothing is read that
 `look` did not find to be inside of the chunk, and each length is read once, so that not even bytes that change under
-our hands lead outside. Output is written into the very bytes object that is returned.
+our hands lead outside. Output is written into the very bytes object that is returned. All in one file, for the C
+compiler to inline.
 """
 
 from array import array
@@ -20,7 +21,8 @@ from libc.string cimport memcmp, memcpy
 
 from otellogdriver.codec import contract
 from otellogdriver.codec.contract import NOTHING, Encoded, Group
-from otellogdriver.codec.python import SOURCES, UID_BEHIND, tails
+from otellogdriver.codec.frames import SOURCES
+from otellogdriver.codec.python import UID_BEHIND, tails
 
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject **, Py_ssize_t) except -1
@@ -558,8 +560,8 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, bint flu
     r.tail_size[0] = len(out_tail)
     r.tail_size[1] = len(err_tail)
     r.written = r.excluded = r.lines[0] = r.lines[1] = r.bytes[0] = r.bytes[1] = r.first_time = r.last_time = 0
-    # Most of the time enough, and only what is used costs memory.
-    open_output(&r.out, min(r.limit, w.size + w.size // 2) + 1024)
+    # Enough for lines of 40 bytes; what stays unused costs no memory, but growing would cost a copy.
+    open_output(&r.out, min(r.limit, w.size + w.size // 64 * max(r.tail_size[0], r.tail_size[1])) + 1024)
     try:
         open_groups(groups, carry)
         with nogil:

@@ -1,51 +1,21 @@
 """The codec in Python: the specification in code, the oracle of the tests, and what runs where `native` cannot.
 
-In and out: see `contract.py`, whose rules are here in the same words. Every function looks at frames through `_walk`,
-so that all of them agree on what is a frame and what is damage. Frames are parsed and records written by hand: building
-protobuf messages costs more than the rest of the work, and no message class tells "broken" from "not all here yet".
+In and out: see `contract.py`, whose rules are here in the same words. Every function goes over frames with `walk`, so
+that all of them agree on what is a frame and what is damage. Records are written by hand: building protobuf messages
+would cost more than all the rest.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from otellogdriver.codec.contract import (
-    MAX_FRAME,
-    MAX_RECORD,
-    MIN_FRAME,
-    NOTHING,
-    Carry,
-    Encoded,
-    EncodeOptions,
-    Group,
-)
+from otellogdriver.codec.contract import MAX_RECORD, NOTHING, Carry, Encoded, EncodeOptions, Group
+from otellogdriver.codec.frames import HEADS, SOURCES, walk
 
 name: str = "python"
 
 Chunk = bytes | bytearray | memoryview
-Frame = tuple[int, int, int, int, int, int, "bytes | None", bool]
-"""begin, end, stream (0 stdout, 1 stderr), time, begin of the line, end of the line, id of the piece (None: a whole
-line), more to come. Places count from the begin of the chunk."""
-
-SOURCES = (b"stdout", b"stderr")
-HEADS = tuple(b"\n\x06" + source for source in SOURCES)
-"""What an entry begins with. Both share their first five bytes, by which damage is searched."""
-HEADER = 4 + MIN_FRAME
-"""A length and a head: what must be seen before a frame is worth parsing."""
-
-VARINT, I64, LEN, I32 = 0, 1, 2, 5
-ENTRY = {1: LEN, 2: VARINT, 3: LEN, 4: VARINT, 5: LEN}
-METADATA = {1: VARINT, 2: LEN, 3: VARINT}
-"""The wire types of the known fields of a LogEntry and of its partial metadata."""
-
-
-class _Damage(Exception):
-    """No frame begins here."""
-
-
-class _Cut(Exception):
-    """A frame may begin here, but the chunk ends before it does."""
 
 
 def encode(
@@ -64,7 +34,7 @@ def encode(
     groups = [None if group is None else _OpenGroup(group) for group in carry]
     end = skipped = 0
     fits = True
-    for begin, after, stream, time, line, line_end, id, more in _walk(data, final):
+    for begin, after, stream, time, line, line_end, id, more in walk(data, final):
         skipped += begin - end
         end = begin
         if stream < 0:
@@ -112,7 +82,7 @@ def rebuild(chunk: Chunk, start: int, opens: tuple[int, int]) -> Carry:
     """See `contract.Codec`."""
     data = bytes(chunk)
     groups: list[_OpenGroup | None] = [None, None]
-    for begin, _, stream, time, line, line_end, id, more in _walk(data, True):
+    for begin, _, stream, time, line, line_end, id, more in walk(data, True):
         if stream < 0 or not 0 <= opens[stream] <= start + begin:
             continue
         group = groups[stream]
@@ -129,7 +99,7 @@ def count(chunk: Chunk, start: int, offset: int, final: bool = False) -> tuple[i
     """See `contract.Codec`."""
     lines = [0, 0]
     end = skipped = 0
-    for begin, after, stream, _, _, _, _, more in _walk(bytes(chunk), final):
+    for begin, after, stream, _, _, _, _, more in walk(bytes(chunk), final):
         skipped += begin - end
         end = begin
         if stream < 0 or start + begin >= offset:
@@ -145,7 +115,7 @@ def readable(chunk: Chunk, start: int, since: int, until: int) -> tuple[bytes, i
     frames: list[bytes] = []
     end = 0
     done = False
-    for begin, after, stream, time, line, line_end, _, more in _walk(data, False):
+    for begin, after, stream, time, line, line_end, _, more in walk(data, False):
         end = begin
         done = stream >= 0 and until != 0 and time > until
         if stream < 0 or done:
@@ -164,7 +134,7 @@ def readable(chunk: Chunk, start: int, since: int, until: int) -> tuple[bytes, i
 
 def positions(chunk: Chunk, start: int) -> Sequence[int]:
     """See `contract.Codec`."""
-    return array("q", (start + begin for begin, _, stream, *_ in _walk(bytes(chunk), False) if stream >= 0))
+    return array("q", (start + begin for begin, _, stream, *_ in walk(bytes(chunk), False) if stream >= 0))
 
 
 # --- records
@@ -262,7 +232,9 @@ def _offset_text(offset: int) -> bytes:
 
 def _varint(value: int) -> bytes:
     if value < 0x80:
-        return value.to_bytes(1, "little")
+        return b"%c" % value
+    if value < 0x4000:
+        return b"%c%c" % (value & 0x7F | 0x80, value >> 7)
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -288,114 +260,3 @@ def _is_utf8(body: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-# --- frames
-
-
-def _walk(data: bytes, final: bool) -> Iterator[Frame]:
-    """The frames of `data`; what lies between them is damage. The last one has stream -1, and says where it ended."""
-    at, size = 0, len(data)
-    while at < size:
-        try:
-            frame = _frame(data, at)
-        except _Cut:
-            if not final:
-                break
-            at += 1
-        except _Damage:
-            # No need to look at each byte: what two heads have in common is here or it is not (and may begin at the
-            # very end).
-            found = data.find(HEADS[0][:5], at + 5)
-            at = max(at + 1, size - 8) if found < 0 else found - 4
-        else:
-            yield frame
-            at = frame[1]
-    yield at, at, -1, 0, at, at, None, False
-
-
-def _frame(data: bytes, at: int) -> Frame:
-    """The frame that begins at `at`. Raises _Damage or _Cut."""
-    head = data[at : at + HEADER]
-    length = int.from_bytes(head[:4].ljust(4, b"\0"), "big")
-    if length > MAX_FRAME or (not HEADS[0].startswith(head[4:]) and not HEADS[1].startswith(head[4:])):
-        raise _Damage
-    if len(head) >= 4 and length < MIN_FRAME:
-        raise _Damage
-    if len(head) < HEADER:
-        raise _Cut
-    begin = at
-    at += 4
-    end = at + length
-    stream = 0
-    time = line = line_end = 0
-    partial = last = False
-    id: bytes | None = None
-    while at < end:
-        number, value, at = _field(data, at, end, ENTRY)
-        if number == 1:
-            if at > len(data):
-                raise _Cut
-            if data[value:at] not in SOURCES:
-                raise _Damage
-            stream = SOURCES.index(data[value:at])
-        elif number == 2:
-            time = value - (1 << 64) if value >> 63 else value
-        elif number == 3:
-            line, line_end = value, at
-        elif number == 4:
-            partial = value != 0
-        elif number == 5:
-            id = id or b""
-            inner = value
-            while inner < at:
-                number, value, inner = _field(data, inner, at, METADATA)
-                if number == 1:
-                    last = value != 0
-                elif number == 2:
-                    id = data[value:inner]
-    if end > len(data):
-        raise _Cut
-    if id is None and partial:
-        id = b""
-    return begin, end, stream, time, line, line_end, id, id is not None and not last
-
-
-def _field(data: bytes, at: int, end: int, known: dict[int, int]) -> tuple[int, int, int]:
-    """One field of a message that ends at `end`: its number, its value (of a LEN field: where the value begins) and the
-    place behind it. Raises _Damage or _Cut; what is cut by the end of `data` may be skipped, but is not read."""
-    tag, at = _read_varint(data, at, end)
-    number, wire = tag >> 3, tag & 7
-    if not number or tag >> 32 or known.get(number, wire) != wire:
-        raise _Damage
-    value = at
-    if wire == VARINT:
-        value, at = _read_varint(data, at, end)
-    elif wire == LEN:
-        size, value = _read_varint(data, at, end)
-        at = value + size
-    elif wire == I64:
-        at += 8
-    elif wire == I32:
-        at += 4
-    else:
-        raise _Damage
-    if at > end:
-        raise _Damage
-    return number, value, at
-
-
-def _read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < end and shift < 70:
-        if at >= len(data):
-            raise _Cut
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value >> 64:
-                break
-            return value, at
-        shift += 7
-    raise _Damage
