@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 _CONTAINER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _FIFO_NAME = re.compile(r"[0-9a-f]{64}")
 _ORPHANS_AFTER = 3.0
-"""Seconds after the start until FIFOs that nobody claimed are read: the engine makes a FIFO just before it calls."""
+"""Seconds after the start until FIFOs found then and claimed by nobody are read: the engine makes one before it calls."""
 _STOP_PATIENCE = 5.0
 """Seconds StopLogging waits for the FIFO to be drained; it is a matter of milliseconds unless the disk hangs."""
 _LINGER, _LINGER_MOST = 300.0, 200
@@ -128,7 +128,7 @@ class Driver:
         for container in {entry.container_id for entry in entries}:
             self.store.trim(container)
         if Path(self.plugin.state_directory).parent == Path(self.plugin.fifo_directory):
-            self._later(_ORPHANS_AFTER, self._adopt_orphans)
+            self._later(_ORPHANS_AFTER, self._adopt, self._orphans())
         self._later(_EXPIRE_EVERY, self._expire)
         self.ready = True
 
@@ -171,11 +171,22 @@ class Driver:
                 why = why or str(error)
         raise AssertionError("the defaults are valid")
 
-    def _adopt_orphans(self) -> None:
-        """FIFOs without a stream (the state was lost): read them, for their containers would block otherwise."""
-        for path in Path(self.plugin.fifo_directory).iterdir():
-            file = str(path)
-            if not _FIFO_NAME.fullmatch(path.name) or file in self.sessions or not stat.S_ISFIFO(path.stat().st_mode):
+    def _orphans(self) -> list[str]:
+        """FIFOs without a stream: of containers that start just now, or of those whose state was lost."""
+        try:
+            paths = list(Path(self.plugin.fifo_directory).iterdir())
+        except OSError:
+            return []
+        return [
+            str(path)
+            for path in paths
+            if _FIFO_NAME.fullmatch(path.name) and str(path) not in self.sessions and path.is_fifo()
+        ]
+
+    def _adopt(self, files: list[str]) -> None:
+        """Read FIFOs that are still nobody's: their containers would block otherwise."""
+        for file in files:
+            if file in self.sessions or not os.path.exists(file):
                 continue
             log.warning("FIFO %s belongs to no known container: its lines go out as container `unknown`", file)
             info = {"ContainerID": "unknown", "ContainerName": "/unknown"}
