@@ -38,7 +38,7 @@ class Container:
     def from_info(cls, info: object) -> Container:
         """From decoded JSON. Raises ProtocolError."""
         if not isinstance(info, dict):
-            raise ProtocolError(f"Info: {shown(info)} is not allowed: an object")
+            raise ProtocolError(f"Info: {_type(info)} is not allowed: an object")
         identifier = _string(info, "ContainerID")
         if not _ID.fullmatch(identifier):
             raise ProtocolError(f"Info.ContainerID: {shown(identifier)} is not allowed: the id of a container")

@@ -103,7 +103,7 @@ def has_path(endpoint: str) -> bool:
 
 def endpoint_shown(text: str) -> str:
     """Endpoints for an error text. What may hold credentials is left out: all before an @ and all behind a ?."""
-    return shown(re.sub(r"\?[^,]*", "?...", re.sub(r"(^|//|,)[^,]*@", r"\1...@", text)))
+    return shown(re.sub(r"(?s)\?.*", "?...", re.sub(r"(?s).*@", "...@", text)))
 
 
 def _address(text: str) -> tuple[str, int] | None:

@@ -97,12 +97,13 @@ def readme_with_table(text: str) -> str:
 
 def config_with_env(text: str) -> str:
     """plugin/config.json as it should be. Raises ValueError if it is not JSON, or has no "env" to replace."""
-    if "env" not in json.loads(text):
+    config = json.loads(text)
+    if "env" not in config:
         raise ValueError('"env" is missing')
     for place in re.finditer(r'"env"\s*:\s*(?=\[)', text):
         _, end = json.JSONDecoder().raw_decode(text, place.end())
         found = text[: place.end()] + plugin_env() + text[end:]
-        if json.loads(found)["env"] == json.loads(plugin_env()):  # not the "env" of something nested
+        if json.loads(found) == config | {"env": json.loads(plugin_env())}:  # not the "env" of something nested
             return found
     raise ValueError('"env" is not a list')
 

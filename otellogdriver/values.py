@@ -41,9 +41,7 @@ def shown(value: object) -> str:
     """`value` in quotes, on one line: control characters escaped, the tail of a long one left out."""
     text = value if isinstance(value, str) else repr(value)
     more = "..." if len(text) > SHOWN_LENGTH else ""
-    escaped = "".join(
-        c if c.isprintable() and c != '"' else c.encode("unicode_escape").decode() for c in text[:SHOWN_LENGTH]
-    )
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:SHOWN_LENGTH])
     return f'"{escaped}{more}"' if isinstance(value, str) else escaped + more
 
 
