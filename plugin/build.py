@@ -1,0 +1,115 @@
+"""`make plugin`: the folder from which `docker plugin create` makes the plugin.
+
+In: the checkout, an engine (the running one, else a private one for the length of the build). Out: `build/plugin/` with
+`config.json` and `rootfs/`. Does nothing when no input has changed. The private engine keeps its build cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from plugin import images
+from plugin.cache import locked
+from plugin.debian import HostError
+from plugin.engine import Engine, EngineError, running
+from plugin.private_engine import PrivateEngine
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "build" / "plugin"
+STAMP = ROOT / "build" / "plugin.inputs"
+IMAGE = "otellogdriver-rootfs"
+INPUTS = (
+    "Dockerfile LICENSE README.md otellogdriver plugin/assemble.py plugin/build.py plugin/config.json pyproject.toml "
+    "requirements.lock requirements-build.lock setup.py"
+).split()
+PASSED_ON = (
+    "PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy "
+    "OTELLOGDRIVER_NATIVE"
+).split()
+"""Variables of the host that the image build gets, where they are set."""
+
+
+def build() -> Path:
+    """Have `build/plugin/` up to date and return it."""
+    wanted = inputs()
+    if STAMP.exists() and STAMP.read_text() == wanted and (OUTPUT / "rootfs").is_dir():
+        return OUTPUT
+    engine = running()
+    if engine:
+        build_with(engine)
+    else:
+        with locked("build-engine") as data, PrivateEngine(data) as private:
+            try:
+                build_with(private)
+            finally:
+                private.run("image", "prune", "--force", "--filter", "until=720h")
+    STAMP.write_text(wanted)
+    return OUTPUT
+
+
+def inputs() -> str:
+    """A digest of every file that the plugin is made from."""
+    digest = hashlib.sha256(os.environ.get("OTELLOGDRIVER_NATIVE", "").encode())
+    for name in INPUTS:
+        path = ROOT / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and file.suffix not in (".pyc", ".so", ".c"):
+                digest.update(f"{file.relative_to(ROOT)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def build_with(engine: Engine) -> None:
+    """Build the image in `engine` and lay out its files."""
+    images.ensure(engine, "debian:trixie-slim")
+    arguments = [f"--build-arg={name}" for name in PASSED_ON if os.environ.get(name)]
+    # The running engine may be one without BuildKit, too: its own choice of builder is left to the docker command.
+    engine.docker("build", "--quiet", "--network=host", *arguments, "--tag", IMAGE, ROOT, timeout=1800)
+    new = OUTPUT.with_name("plugin.new")
+    shutil.rmtree(new, ignore_errors=True)
+    (new / "rootfs").mkdir(parents=True)
+    container = engine.docker("create", "--network=none", IMAGE).strip()
+    try:
+        unpack(engine, container, new / "rootfs")
+    finally:
+        engine.run("rm", container)
+    variables = json.loads(engine.docker("image", "inspect", "--format", "{{json .Config.Env}}", IMAGE))
+    (new / "config.json").write_text(config(variables))
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    new.rename(OUTPUT)
+
+
+def unpack(engine: Engine, container: str, folder: Path) -> None:
+    export = subprocess.Popen(engine.command("export", container), env=engine.environment(), stdout=subprocess.PIPE)
+    with export:
+        left_out = ("--exclude=.dockerenv", "--exclude=dev/*", "--exclude=etc/hostname", "--exclude=etc/mtab")
+        subprocess.run(["tar", "-x", *left_out, "-C", str(folder)], stdin=export.stdout, check=True)
+    if export.returncode:
+        raise EngineError(f"docker export {container} failed ({export.returncode})")
+
+
+def config(variables: list[str]) -> str:
+    """`config.json` for the plugin. Docker takes nothing over from the image, so its variables are put in here."""
+    found = json.loads((ROOT / "plugin" / "config.json").read_text(encoding="utf-8"))
+    for variable in variables:
+        name, _, value = variable.partition("=")
+        found["env"].append({"name": name, "value": value})
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    try:
+        print(build())
+    except (EngineError, HostError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
