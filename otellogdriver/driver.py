@@ -270,7 +270,7 @@ class Driver:
     # Joining the stages.
 
     def _session(self, container: Container, settings: Settings, entry: Entry) -> Session:
-        entry.keep = self._keep(settings)
+        entry.keep, entry.compress = self._keep(settings), settings.compress
         session = Session(container, settings, entry, self._attach, self._changed, lambda: self.full, self.codec.count)
         self.active[entry] = session
         return session

@@ -176,6 +176,10 @@ class Fifo:
                 continue
             had_writer = True
             self.bytes_read += moved
+            try:
+                self.stream.flush()
+            except OSError as error:
+                log.error("%s: the disk does not confirm what was written: %s", self.stream.directory, error)
             self._notify()
             if moved > self._pipe_size // 2 and self._pipe_size < PIPE_SIZE:
                 self._resize(fd, min(PIPE_SIZE, self._pipe_size * 4))

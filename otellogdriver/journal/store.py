@@ -40,6 +40,7 @@ class Entry:
     stream: Stream
     keep: int = 0
     """Bytes of delivered data that `docker logs` wants kept for this container."""
+    compress: bool = False
     live: bool = True
     """A FIFO thread or a feed still works on it; until then only delivered segments may go."""
 
@@ -55,6 +56,8 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()
+        self._segments = threading.Lock()
+        """Held while the list of a stream's segments shrinks or changes; the FIFO threads never take it."""
         self._containers: dict[str, list[Entry]] = {}
         self.removed_bytes = 0
 
@@ -184,13 +187,14 @@ class Store:
     def drop_segments(self, entry: Entry, before: int) -> int:
         """Delete the segments that lie wholly before `before`; the bytes deleted."""
         segments, freed = entry.stream.segments, 0
-        while segments:
-            end = segments[1].start if len(segments) > 1 else entry.stream.end
-            if end > before or (len(segments) == 1 and (entry.stream.ended_at is None or entry.live)):
-                break
-            segment = segments.pop(0)
-            freed += end - segment.start
-            segment.path.unlink(missing_ok=True)
+        with self._segments:
+            while segments:
+                end = segments[1].start if len(segments) > 1 else entry.stream.end
+                if end > before or (len(segments) == 1 and (entry.stream.ended_at is None or entry.live)):
+                    break
+                segment = segments.pop(0)
+                freed += end - segment.start
+                segment.path.unlink(missing_ok=True)
         self.removed_bytes += freed
         return freed
 
@@ -218,6 +222,9 @@ class Store:
             stream = entry.stream
             if excess > 0:
                 excess -= self.drop_segments(entry, min(stream.delivered, stream.start + excess))
+            if entry.compress:
+                with self._segments:
+                    stream.pack(stream.delivered)
             if not entry.live and stream.undelivered <= 0 and (keep == 0 or stream.size == 0):
                 self.remove(entry)
 

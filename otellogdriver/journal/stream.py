@@ -11,18 +11,24 @@ a snapshot, so nobody waits for a lock.
 from __future__ import annotations
 
 import errno
+import gzip
+import logging
 import os
 import stat
+import zlib
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 SEGMENT_SIZE = 8 << 20
 """Bytes in a segment: the grain of deleting. Small enough that delivered data goes before the kernel writes it back,
 big enough that creating files costs nothing per line."""
 
 _SUFFIX = ".log"
+_PACKED = ".log.gz"
 _ENDED = "ended"
 
 
@@ -41,12 +47,15 @@ def _segments(directory: Path) -> tuple[list[Segment], int]:
     except FileNotFoundError:
         return [], 0
     for name in entries:
-        stem = name.removesuffix(_SUFFIX)
+        stem = name.removesuffix(_PACKED) if name.endswith(_PACKED) else name.removesuffix(_SUFFIX)
         path = directory / name
         if name == stem or len(stem) != 20 or not stem.isdecimal():
             continue
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):
+            continue
+        if found and found[-1].start == int(stem):
+            path.unlink()  # a crash between making the packed file and deleting the other: the first one is whole
             continue
         found.append(Segment(int(stem), path))
         end = max(end, int(stem) + state.st_size)
@@ -98,6 +107,21 @@ class Stream:
     @property
     def undelivered(self) -> int:
         return self.end - self.delivered
+
+    def pack(self, before: int) -> None:
+        """Compress the closed segments that lie wholly before `before`; readers do not notice. Raises OSError."""
+        for index, segment in enumerate(list(self.segments)[:-1]):
+            if self.segments[index + 1].start > before:
+                break
+            if segment.path.name.endswith(_PACKED):
+                continue
+            packed = segment.path.with_name(f"{segment.start:020d}{_PACKED}")
+            temporary = packed.with_suffix(".new")
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(gzip.compress(segment.path.read_bytes(), 1))
+            os.replace(temporary, packed)
+            self.segments[index] = Segment(segment.start, packed)
+            segment.path.unlink(missing_ok=True)
 
     # Writing: the FIFO thread.
 
@@ -164,14 +188,13 @@ class Stream:
 
     def _close_segment(self) -> None:
         if self._fd >= 0:
-            if self._sync:
-                os.fdatasync(self._fd)
+            self.flush()
             os.close(self._fd)
             self._fd = -1
 
-    def sync(self) -> None:
-        """Flush the open segment to the device (`journal-sync`)."""
-        if self._fd >= 0:
+    def flush(self) -> None:
+        """With `journal-sync`: have the disk take what was written. Raises OSError."""
+        if self._sync and self._fd >= 0:
             os.fdatasync(self._fd)
 
     def close(self) -> None:
@@ -196,6 +219,7 @@ class Reader:
         self.stream = stream
         self._fd = -1
         self._path: Path | None = None
+        self._unpacked: memoryview | None = None
 
     def read(self, offset: int, buffer: memoryview) -> tuple[int, int]:
         """Fill `buffer` with bytes from `offset` on, from one or more segments: (offset of the first byte, bytes read).
@@ -214,8 +238,8 @@ class Reader:
                 most = min(len(buffer) - filled, end - offset - filled)
                 if index + 1 < len(segments):
                     most = min(most, segments[index + 1].start - offset - filled)
-                if most > 0 and self._open(segment.path):
-                    got = os.preadv(self._fd, [buffer[filled : filled + most]], offset + filled - segment.start)
+                if most > 0:
+                    got = self._copy(segment, offset + filled - segment.start, buffer[filled : filled + most])
             if got:
                 filled += got
             elif filled:
@@ -226,17 +250,37 @@ class Reader:
                 break
         return offset, filled
 
-    def _open(self, path: Path) -> bool:
-        if self._path != path:
+    def _copy(self, segment: Segment, at: int, buffer: memoryview) -> int:
+        """Fill `buffer` from a segment; 0 where the segment has nothing there (any more)."""
+        if self._path != segment.path:
             self.close()
             try:
-                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._open(segment.path)
             except FileNotFoundError:
-                return False
-            self._path = path
-        return True
+                # It may just have been packed: then its other file is there.
+                other = segment.path.with_name(f"{segment.start:020d}{_PACKED}")
+                try:
+                    self._open(other)
+                except FileNotFoundError:
+                    return 0
+            self._path = segment.path
+        if self._unpacked is None:
+            return os.preadv(self._fd, [buffer], at)
+        part = self._unpacked[at : at + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def _open(self, path: Path) -> None:
+        if not path.name.endswith(_PACKED):
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return
+        try:
+            self._unpacked = memoryview(gzip.decompress(path.read_bytes()))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            log.warning("%s is damaged (%s): its lines are lost to `docker logs`", path, error)
+            self._unpacked = memoryview(b"")
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-        self._fd, self._path = -1, None
+        self._fd, self._path, self._unpacked = -1, None, None
