@@ -84,11 +84,10 @@ def test_options_of_lines_that_contradict_each_other_are_told() -> None:
 
 # Text that gets past the first check of the parsers now and then.
 PIECES = st.sampled_from(
-    "1|0|1.5|k|mib|ms|h|http://|https://|grpc://|[|]|::1|:|@|/|?|#|%|%C3|%2C|,|=|a|A.b|{{|}}|.ID|(|)|*|{1000}|\\|\n".split(
-        "|"
-    )
-    + ["9" * 30, "-----BEGIN X-----", "-----END X-----", "\\n", "\x00", "\ud800", "ü", "١", " ", "off", "true", "java"]
-)
+    ["0", "1", "1.5", "9" * 30, "k", "mib", "ms", "h", "http://", "https://", "grpc://", "[", "]", "::1", ":", "@", "/",
+     "?", "#", "%", "%C3", "%2C", ",", "=", "a", "A.b", "{{", "}}", ".ID", "(", ")", "*", "{1000}", "\\", "\n", "\\n",
+     "-----BEGIN X-----", "-----END X-----", "\x00", "\ud800", "ü", "١", " ", "off", "true", "java"]
+)  # fmt: skip
 TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=8).map("".join), st.lists(PIECES, max_size=3).map("".join))
 
 
