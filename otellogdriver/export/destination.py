@@ -9,14 +9,12 @@ An endpoint, with `http/protobuf`:
     http://collector:4318                    sends to http://collector:4318/v1/logs
     https://vendor.example/otlp              sends to https://vendor.example/otlp/v1/logs
     https://vendor.example/otlp/v1/logs      is used as it is
-    unix:///run/collector.sock               sends to /v1/logs over a unix socket
 
 There is one endpoint option, so it must please who knows `OTEL_EXPORTER_OTLP_ENDPOINT` (a base that gets `/v1/logs`)
 and who knows `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` (used as it is, and in practice ends in `/v1/logs`). A query stays
-behind the path. With `grpc`: `http://host:port` (plain), `https://host:port` (TLS), `host:port` (TLS unless `insecure`;
-port 4317 if left out), or a name of gRPC's own such as `unix:/run/collector.sock` and `dns:///host:port`. Without a port
-a URL means 80 or 443, as the OTLP specification says. `user:password@` before the host becomes HTTP basic
-authentication in both protocols.
+behind the path. With `grpc`: `http://host:port` (plain), `https://host:port` (TLS) or `host:port` (TLS unless
+`insecure`). Without a port a URL means 80 or 443, as the OTLP specification says. `user:password@` before the host
+becomes HTTP basic authentication in both protocols.
 """
 
 from __future__ import annotations
@@ -33,17 +31,15 @@ HTTP = "http/protobuf"
 GRPC = "grpc"
 PATH = "/v1/logs"
 
-_GRPC_NAME = re.compile(r"(unix|unix-abstract|vsock|dns|ipv4|ipv6):(?!\d+$)", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a field name: RFC 9110, section 5.6.2
 _PRINTABLE = re.compile(r"[\t\x20-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint taken apart. `target` is the URL (HTTP), the path of a socket (`unix`) or gRPC's name; `label` is what
-    may be shown; `authorization` is the header that stands for user and password, or empty."""
+    """An endpoint taken apart. `target` is the URL (HTTP) or host:port (gRPC); `label` is what may be shown;
+    `authorization` is the header that stands for user and password, or empty."""
 
-    scheme: str
     target: str
     label: str
     tls: bool
@@ -96,19 +92,12 @@ def parse_endpoint(text: str, protocol: str, insecure: bool = False) -> Endpoint
     if not text or re.search(r"[\s\x00-\x1f\x7f]", text):
         raise _invalid(text, protocol, "it is empty or has white space or control characters")
     if protocol == GRPC and "://" not in text:
-        text = text if _GRPC_NAME.match(text) else f"{'http' if insecure else 'https'}://{_with_port(text)}"
-    if protocol == GRPC and _GRPC_NAME.match(text):
-        tls = not insecure and not text.lower().startswith(("unix", "vsock"))
-        return Endpoint("grpc", text, text, tls, "")
+        text = f"{'http' if insecure else 'https'}://{text}"
     try:
         url = urlsplit(text)
         host, port = url.hostname or "", url.port
     except ValueError:  # its text would quote a part of the endpoint, perhaps of a password
         raise _invalid(text, protocol, "it is not a URL with a valid port") from None
-    if url.scheme == "unix" and protocol == HTTP:
-        if host or not url.path.startswith("/"):
-            raise _invalid(text, protocol, "a unix socket is written unix:///path")
-        return Endpoint("unix", url.path, f"unix://{url.path}", False, "")
     if url.scheme not in ("http", "https"):
         raise _invalid(text, protocol, "the scheme is missing or not known")
     if not host:
@@ -119,10 +108,10 @@ def parse_endpoint(text: str, protocol: str, insecure: bool = False) -> Endpoint
     if protocol == GRPC:
         if url.path.strip("/") or url.query:
             raise _invalid(text, protocol, "a gRPC endpoint has no path")
-        return Endpoint(url.scheme, place, label, tls, _basic(url))
+        return Endpoint(place, label, tls, _basic(url))
     path = url.path.rstrip("/")
     path = path if path.endswith(PATH) else path + PATH
-    return Endpoint(url.scheme, label + path + (f"?{url.query}" if url.query else ""), label, tls, _basic(url))
+    return Endpoint(label + path + (f"?{url.query}" if url.query else ""), label, tls, _basic(url))
 
 
 def check_headers(headers: Iterable[tuple[str, str]], protocol: str) -> None:
@@ -148,10 +137,6 @@ def shown_endpoint(text: str) -> str:
 def _invalid(text: str, protocol: str, why: str) -> OptionError:
     forms = "http://host:4317, https://host:4317 or host:4317" if protocol == GRPC else "http(s)://host:4318[/path]"
     return OptionError(f"endpoint {shown_endpoint(text)!r}: {why}; with {protocol} write {forms}")
-
-
-def _with_port(place: str) -> str:
-    return place if re.search(r":\d+/?$", place) else f"{place.rstrip('/')}:4317"
 
 
 def _basic(url: SplitResult) -> str:

@@ -37,7 +37,7 @@ from yarl import URL
 
 from otellogdriver.errors import OptionError
 from otellogdriver.export import answer, tls
-from otellogdriver.export.destination import HTTP, PATH, Destination, Endpoint, check_headers, parse_endpoint
+from otellogdriver.export.destination import HTTP, Destination, Endpoint, check_headers, parse_endpoint
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
 from otellogdriver.export.resolver import Resolver
 
@@ -65,7 +65,7 @@ class HttpClient:
         try:
             endpoint, session = self._ready()
             async with session.post(
-                URL(f"http://unix{PATH}" if endpoint.scheme == "unix" else endpoint.target),
+                URL(endpoint.target),
                 data=_Body(body),
                 headers=self._headers,
                 allow_redirects=False,
@@ -114,13 +114,9 @@ class HttpClient:
         if endpoint.tls and self._context is None:
             self._context = tls.context(destination)
         if self._session is None:
-            connector: aiohttp.BaseConnector
-            if endpoint.scheme == "unix":
-                connector = aiohttp.UnixConnector(endpoint.target, limit=0, keepalive_timeout=KEEP_ALIVE)
-            else:
-                connector = aiohttp.TCPConnector(
-                    resolver=Resolver(), use_dns_cache=False, limit=0, keepalive_timeout=KEEP_ALIVE
-                )
+            connector = aiohttp.TCPConnector(
+                resolver=Resolver(), use_dns_cache=False, limit=0, keepalive_timeout=KEEP_ALIVE
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=aiohttp.ClientTimeout(total=destination.timeout or None),
@@ -162,6 +158,8 @@ class HttpClient:
             return Retry("unreachable", f"{self._label}: name lookup: {error.os_error.strerror or 'failed'}")
         if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
             return Retry("unreachable", f"{self._label}: closed before the answer was whole")
+        if isinstance(error, aiohttp.ClientResponseError):
+            return Retry("unreachable", f"{self._label}: the answer is not HTTP/1.1; is this a port for gRPC?")
         number = error.errno if isinstance(error, OSError) else None
         return Retry("unreachable", f"{self._label}: {os.strerror(number) if number else type(error).__name__}")
 

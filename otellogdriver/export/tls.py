@@ -76,9 +76,12 @@ def _read(name: str, source: str) -> bytes | None:
         return source.replace("\\n", "\n").encode()
     try:
         with open(source, "rb") as file:
-            return file.read(1 << 20)
+            content = file.read(1 << 20)
     except (OSError, ValueError) as error:
         raise OptionError(f"{name} {_shown(source)}: {_short(error)}") from None
+    if not content.strip():
+        raise OptionError(f"{name} {_shown(source)}: the file is empty")
+    return content
 
 
 def _shown(source: str) -> str:
