@@ -270,14 +270,16 @@ cdef bytes close_output(Output *out):
 # --- records
 
 cdef struct Open:
-    # A `Group`; `data` is kept from group to group, and freed at the end.
+    # A `Group`. Its bytes stay where they are, in the carry or the chunk, until there is a second piece to join.
     bint there
+    bint carried  # it is still the carry's
     int64_t begin
     int64_t time
     const uint8_t *id
     size_t id_size
-    uint8_t *data
+    const uint8_t *data
     size_t size
+    uint8_t *own  # where pieces are joined; used again for the next group, and freed at the end
     size_t room
 
 cdef struct Records:
@@ -422,21 +424,26 @@ cdef inline int put_record(
 # --- groups
 
 
-cdef int keep(Open *g, const uint8_t *piece, size_t size) except -1 nogil:
+cdef int join(Open *g, const uint8_t *piece, size_t size) except -1 nogil:
     """Add a piece to an open group."""
-    cdef size_t room = g.room
-    cdef uint8_t *data
-    if size > room - g.size:
-        room = max(2 * room, g.size + size, <size_t>4096)
-        data = <uint8_t *>PyMem_RawRealloc(g.data, room)
-        if data == NULL:
+    cdef size_t room
+    cdef uint8_t *own
+    if g.size + size > g.room:
+        room = max(2 * g.room, g.size + size, <size_t>4096)
+        own = <uint8_t *>PyMem_RawRealloc(g.own, room)
+        if own == NULL:
             with gil:
                 raise MemoryError
-        g.data = data
+        if g.data == g.own:
+            g.data = own
+        g.own = own
         g.room = room
-    if size:
-        memcpy(g.data + g.size, piece, size)
+    if g.data != g.own:
+        put_bytes(g.own, g.data, g.size)
+        g.data = g.own
+    put_bytes(g.own + g.size, piece, size)
     g.size += size
+    g.carried = False
     return 0
 
 
@@ -449,11 +456,13 @@ cdef inline bint takes(Open *g, Frame *f) noexcept nogil:
 
 cdef inline void begin_group(Open *g, Frame *f, int64_t begin) noexcept nogil:
     g.there = True
+    g.carried = False
     g.begin = begin
     g.time = f.time
     g.id = f.id
     g.id_size = f.id_size
-    g.size = 0
+    g.data = f.line
+    g.size = f.line_size
 
 
 cdef int open_groups(Open *groups, tuple carry) except -1:
@@ -465,29 +474,29 @@ cdef int open_groups(Open *groups, tuple carry) except -1:
             continue
         id = carry[i].id
         data = carry[i].data
-        groups[i].there = True
+        groups[i].there = groups[i].carried = True
         groups[i].begin = carry[i].begin
         groups[i].time = carry[i].time
         groups[i].id = <const uint8_t *>PyBytes_AS_STRING(id)
         groups[i].id_size = len(id)
-        keep(&groups[i], <const uint8_t *>PyBytes_AS_STRING(data), len(data))
+        groups[i].data = <const uint8_t *>PyBytes_AS_STRING(data)
+        groups[i].size = len(data)
     return 0
 
 
-cdef tuple close_groups(Open *groups):
-    if not groups[0].there and not groups[1].there:
-        return NOTHING
-    return tuple([
-        Group(
-            groups[i].begin,
-            groups[i].time,
-            SOURCES[i],
-            (<const char *>groups[i].id)[:groups[i].id_size],
-            (<const char *>groups[i].data)[:groups[i].size],
-        )
-        if groups[i].there else None
-        for i in range(2)
-    ])
+cdef object close_group(Open *g, bytes source):
+    return Group(
+        g.begin, g.time, source, (<const char *>g.id)[:g.id_size], (<const char *>g.data)[:g.size]
+    )
+
+
+cdef tuple close_groups(Open *groups, tuple carry):
+    cdef int i
+    cdef list closed = [None, None]
+    for i in range(2):
+        if groups[i].there:
+            closed[i] = carry[i] if groups[i].carried else close_group(&groups[i], SOURCES[i])
+    return tuple(closed)
 
 
 cdef int encode_frames(Walk *w, Open *groups, Records *r, int64_t start, bint flush) except -1 nogil:
@@ -500,15 +509,15 @@ cdef int encode_frames(Walk *w, Open *groups, Records *r, int64_t start, bint fl
             if not add(r, f.stream, g.begin, g.time, g.data, g.size):
                 return 0
             g.there = False
-        if f.more:
-            if not g.there:
-                begin_group(g, &f, start + w.at)
-            keep(g, f.line, f.line_size)
+        if f.more and g.there:
+            join(g, f.line, f.line_size)
+        elif f.more:
+            begin_group(g, &f, start + w.at)
         elif not g.there:
             if not add(r, f.stream, start + w.at, f.time, f.line, f.line_size):
                 return 0
         else:
-            keep(g, f.line, f.line_size)
+            join(g, f.line, f.line_size)
             if not add(r, f.stream, g.begin, g.time, g.data, g.size):
                 g.size -= f.line_size
                 return 0
@@ -551,7 +560,7 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, bint flu
     cdef Records r
     cdef int i
     out_tail, err_tail = tails(options, observed)
-    groups[0] = groups[1] = Open(False, 0, 0, NULL, 0, NULL, 0, 0)
+    groups[0] = groups[1] = Open(False, False, 0, 0, NULL, 0, NULL, 0, NULL, 0)
     r.limit = clamp(limit, 0)
     r.streams = options.streams
     r.with_uid = options.uid is not None
@@ -575,13 +584,13 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, bint flu
             r.first_time,
             r.last_time,
             start + <int64_t>w.at,
-            close_groups(groups),
+            close_groups(groups, carry),
             w.skipped,
         )
     finally:
         Py_XDECREF(r.out.object)
         for i in range(2):
-            PyMem_RawFree(groups[i].data)
+            PyMem_RawFree(groups[i].own)
 
 
 def rebuild(chunk, int64_t start, tuple opens):
@@ -593,23 +602,23 @@ def rebuild(chunk, int64_t start, tuple opens):
     cdef Frame f
     cdef Open *g
     begins[0], begins[1] = opens
-    groups[0] = groups[1] = Open(False, 0, 0, NULL, 0, NULL, 0, 0)
+    groups[0] = groups[1] = Open(False, False, 0, 0, NULL, 0, NULL, 0, NULL, 0)
     try:
         with nogil:
             while next_frame(w, &f):
                 g = &groups[f.stream]
                 if 0 <= begins[f.stream] <= start + <int64_t>w.at:
-                    if f.more:
-                        if not g.there or not takes(g, &f):
-                            begin_group(g, &f, start + w.at)
-                        keep(g, f.line, f.line_size)
-                    else:
+                    if not f.more:
                         g.there = False
+                    elif g.there and takes(g, &f):
+                        join(g, f.line, f.line_size)
+                    else:
+                        begin_group(g, &f, start + w.at)
                 w.at += f.size
-        return close_groups(groups)
+        return close_groups(groups, NOTHING)
     finally:
-        PyMem_RawFree(groups[0].data)
-        PyMem_RawFree(groups[1].data)
+        PyMem_RawFree(groups[0].own)
+        PyMem_RawFree(groups[1].own)
 
 
 def count(chunk, int64_t start, offset, bint final=False):
