@@ -22,7 +22,9 @@ NOT_NEEDED = (
 ).split()
 """Parts of the standard library for development and desktops, and such as need further libraries."""
 
-NOT_NEEDED_NATIVE = re.compile(r"(_crypt|_curses|_curses_panel|_dbm|_gdbm|_sqlite3|_test\w*|_tkinter|_xx\w+|readline|xx\w*)\.")
+NOT_NEEDED_NATIVE = re.compile(
+    r"(_crypt|_curses|_curses_panel|_dbm|_gdbm|_sqlite3|_test\w*|_tkinter|_xx\w+|readline|xx\w*)\."
+)
 
 DEVELOPMENT = ("*.a", "*.c", "*.cc", "*.h", "*.pxd", "*.pxi", "*.pyi", "*.pyx", "__pycache__", "test", "tests")
 """What packages bring along for compiling against them and for testing themselves."""

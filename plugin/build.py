@@ -29,8 +29,8 @@ INPUTS = (
     "requirements.lock requirements-build.lock setup.py"
 ).split()
 PASSED_ON = (
-    "PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy "
-    "OTELLOGDRIVER_NATIVE"
+    "PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy "
+    "no_proxy OTELLOGDRIVER_NATIVE"
 ).split()
 """Variables of the host that the image build gets, where they are set."""
 

@@ -84,6 +84,7 @@ class PrivateEngine(Engine):
 
     def start(self) -> None:
         """Start the daemon and wait until it answers. Whatever fails, nothing is left running."""
+        assert self.home is None, "the engine runs already"
         if os.geteuid() != 0 or sys.platform != "linux":
             raise HostError("a private engine needs root on Linux; or start Docker, or set DOCKER_HOST")
         require("dockerd", "docker.io")

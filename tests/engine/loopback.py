@@ -1,0 +1,34 @@
+"""TCP ports on loopback, and bounded waiting for what happens in other processes."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A port that nothing listens on now, and that the kernel will not soon hand out again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(look: Callable[[], T], what: str, limit: float = 10.0, pause: float = 0.02) -> T:
+    """The first truthy value that `look()` gives. Raises TimeoutError naming `what` after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while not (seen := look()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {what} within {limit:g} s; last seen: {seen!r}")
+        time.sleep(pause)
+    return seen

@@ -1,0 +1,100 @@
+"""The plugin as Docker installs it, in an engine: create, set, enable, disable, find its process, read its metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import urllib.request
+from pathlib import Path
+
+from plugin.engine import EngineError
+from plugin.private_engine import PrivateEngine
+from tests.engine.loopback import free_port, wait_for
+
+
+class Plugin:
+    """The plugin `name` made from `folder`; its metrics are on a free loopback port."""
+
+    def __init__(self, engine: PrivateEngine, folder: Path, name: str = "otellogdriver:latest") -> None:
+        self.engine = engine
+        self.name = name
+        self.metrics_port = free_port()
+        engine.docker("plugin", "create", name, folder)
+        self.set(OTELLOGDRIVER_METRICS_ADDRESS=f"127.0.0.1:{self.metrics_port}")
+
+    @property
+    def id(self) -> str:
+        return self.engine.docker("plugin", "inspect", "--format", "{{.Id}}", self.name).strip()
+
+    @property
+    def enabled(self) -> bool:
+        return self.engine.docker("plugin", "inspect", "--format", "{{.Enabled}}", self.name).strip() == "true"
+
+    @property
+    def state(self) -> Path:
+        """The folder of the host that the driver sees as /run/docker/logging: FIFOs and `.state`."""
+        return self.engine.data / "plugins" / self.id / "propagated-mount"
+
+    @property
+    def pid(self) -> int:
+        """The driver's process, on the host."""
+        state = self.engine.home and self.engine.home / "exec/containerd/daemon/io.containerd.runtime.v2.task"
+        assert state
+        return int((state / "plugins.moby" / self.id / "init.pid").read_text())
+
+    def set(self, **values: str) -> None:
+        """`docker plugin set`; a plugin that is enabled is disabled for it and enabled again."""
+        enabled = self.enabled
+        if enabled:
+            self.disable()
+        self.engine.docker("plugin", "set", self.name, *(f"{name}={value}" for name, value in values.items()))
+        if enabled:
+            self.enable()
+
+    def enable(self) -> None:
+        """Without `--timeout 0` the engine would cut `docker logs -f` after 30 s."""
+        self.engine.docker("plugin", "enable", "--timeout", "0", self.name)
+
+    def disable(self) -> None:
+        """Also while containers use it."""
+        self.engine.docker("plugin", "disable", "--force", self.name)
+
+    def remove(self) -> None:
+        self.engine.docker("plugin", "rm", "--force", self.name)
+
+    def kill(self, wait: bool = True) -> None:
+        """SIGKILL the driver; with `wait`, until the engine has started the next one and it answers."""
+        old = self.pid
+        os.kill(old, signal.SIGKILL)
+        if wait:
+            wait_for(lambda: self.running() not in (None, old) and self.ready(), "driver started again", 20)
+
+    def running(self) -> int | None:
+        """The driver's process, or None if there is none now."""
+        try:
+            pid = self.pid
+            return pid if "otellogdriver" in Path(f"/proc/{pid}/cmdline").read_text() else None
+        except (OSError, ValueError, EngineError):
+            return None
+
+    def get(self, path: str) -> str:
+        """A page of the driver's metrics port."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}", timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def metrics(self) -> str:
+        return self.get("/metrics")
+
+    def ready(self) -> bool:
+        try:
+            return bool(self.get("/readyz"))
+        except OSError:
+            return False
+
+    def log(self) -> list[str]:
+        """What the driver has written, as the engine's log holds it."""
+        lines = self.engine.log.read_text(errors="replace").splitlines()
+        messages = (line.partition(" msg=")[2].partition(" plugin=") for line in lines)
+        return [json.loads(message) for message, mark, plugin in messages if mark and plugin == self.id]
