@@ -38,7 +38,7 @@ def user_agent() -> str:
 
 def delivered(body: bytes, content_type: str = PROTOBUF, secrets: Iterable[str] = ()) -> Delivered:
     """Read an ExportLogsServiceResponse, as protobuf or JSON. By now the collector has the data, so a response that
-    cannot be read is told, no more; plain text ("OK") and nothing at all are usual with vendors and count as success."""
+    cannot be read is told, no more; plain text ("OK") and nothing at all are usual with vendors and are success."""
     try:
         if content_type == "application/json":
             told = json.loads(body or b"{}").get("partialSuccess") or {}

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import ssl
 import time
@@ -73,6 +74,8 @@ class OtlpServer:
     async def __aexit__(self, *_: object) -> None:
         await self.down()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.protocol == "grpc":
+            gc.collect()  # failed calls sit in cycles, and grpcio's thread lives as long as they do
 
     @property
     def endpoint(self) -> str:
@@ -114,6 +117,10 @@ class OtlpServer:
             while self._taken < records or len(self.requests) < requests:
                 self._news.clear()
                 await self._news.wait()
+
+    async def settle(self) -> None:
+        """Wait until a gRPC server that broke its connections (`close`) listens again."""
+        await asyncio.gather(*self._tasks)
 
     async def up(self) -> None:
         """Listen (again)."""

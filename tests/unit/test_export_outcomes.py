@@ -217,6 +217,7 @@ async def test_connection_closed_before_the_answer(server: OtlpServer) -> None:
     outcome = await send(to(server))
     assert isinstance(outcome, Retry) and outcome.kind == "unreachable"
     assert server.endpoint in outcome.reason
+    await server.settle()
     assert await send(to(server)) == Delivered()
 
 
