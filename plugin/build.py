@@ -17,8 +17,8 @@ from pathlib import Path
 from plugin import images
 from plugin.cache import locked
 from plugin.debian import HostError
-from plugin.engine import Engine, EngineError, running
-from plugin.private_engine import PrivateEngine
+from plugin.engine import Engine, EngineError
+from plugin.private_engine import PrivateEngine, obtain
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "plugin"
@@ -37,25 +37,19 @@ PASSED_ON = (
 
 def build() -> Path:
     """Have `build/plugin/` up to date and return it."""
-    wanted = inputs()
-    if STAMP.exists() and STAMP.read_text() == wanted and (OUTPUT / "rootfs").is_dir():
+    with locked("build-engine") as data:
+        wanted = inputs()
+        if STAMP.exists() and STAMP.read_text() == wanted and (OUTPUT / "rootfs").is_dir():
+            return OUTPUT
+        with obtain(data) as engine:
+            build_with(engine)
+        STAMP.write_text(wanted)
         return OUTPUT
-    engine = running()
-    if engine:
-        build_with(engine)
-    else:
-        with locked("build-engine") as data, PrivateEngine(data) as private:
-            try:
-                build_with(private)
-            finally:
-                private.run("image", "prune", "--force", "--filter", "until=720h")
-    STAMP.write_text(wanted)
-    return OUTPUT
 
 
 def inputs() -> str:
     """A digest of every file that the plugin is made from."""
-    digest = hashlib.sha256(os.environ.get("OTELLOGDRIVER_NATIVE", "").encode())
+    digest = hashlib.sha256(os.environ.get("OTELLOGDRIVER_NATIVE", "require").encode())
     for name in INPUTS:
         path = ROOT / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -68,8 +62,11 @@ def build_with(engine: Engine) -> None:
     """Build the image in `engine` and lay out its files."""
     images.ensure(engine, "debian:trixie-slim")
     arguments = [f"--build-arg={name}" for name in PASSED_ON if os.environ.get(name)]
-    # The running engine may be one without BuildKit, too: its own choice of builder is left to the docker command.
-    engine.docker("build", "--quiet", "--network=host", *arguments, "--tag", IMAGE, ROOT, timeout=1800)
+    build_command = ("build", "--quiet", "--network=host", *arguments)
+    if isinstance(engine, PrivateEngine):
+        # Its cache is the images themselves: with a name, this one keeps its layers and lets go of replaced ones.
+        tagged(engine, *build_command, "--target=builder", name=f"{IMAGE}-builder")
+    tagged(engine, *build_command, name=IMAGE)
     new = OUTPUT.with_name("plugin.new")
     shutil.rmtree(new, ignore_errors=True)
     (new / "rootfs").mkdir(parents=True)
@@ -82,6 +79,15 @@ def build_with(engine: Engine) -> None:
     (new / "config.json").write_text(config(variables))
     shutil.rmtree(OUTPUT, ignore_errors=True)
     new.rename(OUTPUT)
+
+
+def tagged(engine: Engine, *build_command: str, name: str) -> None:
+    """Build the image `name`, and remove the one that had the name before."""
+    inspect = ("image", "inspect", "--format", "{{.Id}}", name)
+    before = engine.run(*inspect).stdout.strip()
+    engine.docker(*build_command, "--tag", name, ROOT, timeout=1800)
+    if before and engine.docker(*inspect).strip() != before:
+        engine.run("image", "rm", before)
 
 
 def unpack(engine: Engine, container: str, folder: Path) -> None:

@@ -7,6 +7,7 @@ on Debian) and imported under the same name. Made root file systems are kept as 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -25,6 +26,9 @@ MIRROR = "OTELLOGDRIVER_DEBIAN_MIRROR"
 HOST_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 """Where Debian keeps the certificate authorities that the host's administrator added."""
 
+LABEL = "otellogdriver.archive"
+"""Label of a made image: the file it was made from, so that it is replaced when there is a newer one."""
+
 NOT_NEEDED = (
     "usr/share/doc/*",
     "usr/share/info/*",
@@ -39,13 +43,17 @@ NOT_NEEDED = (
 
 def ensure(engine: Engine, image: str) -> None:
     """Have `image` (one of `MAKERS`) in the engine."""
-    if engine.run("image", "inspect", image).returncode == 0:
+    there = engine.run("image", "inspect", "--format", "{{json .Config.Labels}}", image)
+    made = (json.loads(there.stdout or "null") or {}).get(LABEL)
+    if there.returncode == 0 and not made:
         return
     try:
         engine.docker("pull", "--quiet", image, timeout=300)
     except EngineError:
         archive, command = MAKERS[image]()
-        engine.docker("import", "--change", f"CMD {command}", archive, image)
+        if made != archive.name:
+            changes = (f"--change=CMD {command}", f"--change=LABEL {LABEL}={archive.name}")
+            engine.docker("import", *changes, archive, image)
 
 
 def make_debian() -> tuple[Path, str]:

@@ -1,0 +1,82 @@
+# One command a purpose; `make help` lists them. What costs minutes is kept in ~/.cache/otellogdriver-tools.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+CHECKED := otellogdriver plugin tests $(wildcard bench dashboards compose)
+
+# In CI the native codec must be there; elsewhere the lack of a compiler is told and lived with.
+ifeq ($(CI),true)
+export OTELLOGDRIVER_NATIVE ?= require
+endif
+
+.DELETE_ON_ERROR:
+.PHONY: help test lint drift format unit e2e bench soak plugin demo tools lock upgrade clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+test: lint drift tools plugin ## the whole check, as CI runs it
+	$(RUN) pytest
+
+lint: $(VENV)/ready ## style and types
+	$(RUN) ruff check . || { echo 'mend what can be mended with: make format'; exit 1; }
+	$(RUN) ruff format --check . || { echo 'mend it with: make format'; exit 1; }
+	$(RUN) mypy $(CHECKED)
+
+drift: $(VENV)/ready ## rendered files agree with what they are rendered from
+	$(RUN) otellogdriver.options --check
+
+format: $(VENV)/ready ## apply the style
+	$(RUN) ruff check --fix --quiet . || true
+	$(RUN) ruff format .
+
+unit: $(VENV)/ready ## tests without an engine
+	$(RUN) pytest tests --ignore tests/e2e --ignore tests/engine
+
+e2e: tools plugin ## tests with a real engine and a real collector
+	$(RUN) pytest tests/e2e tests/engine
+
+bench: tools plugin ## one table of ratios against baselines
+	$(RUN) bench
+
+soak: tools plugin ## hours of load with faults
+	$(RUN) bench.soak
+
+plugin: python ## build/plugin, ready for: docker plugin create otellogdriver build/plugin
+	$(PYTHON) -m plugin.build
+
+demo: $(VENV)/ready plugin ## a container's lines arrive in a receiver; removes everything again
+	$(RUN) plugin.demo
+
+tools: $(VENV)/ready ## programs that tests talk to, built when missing
+	$(RUN) tests.tools
+
+# All three locks hold for Python 3.11 to 3.13; the smaller ones agree with the larger one.
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+lock: $(VENV)/ready ## write the lock files anew after a change of pyproject.toml
+	$(LOCK) --output-file requirements.lock pyproject.toml
+	$(LOCK) --output-file requirements-dev.lock --constraint requirements.lock --extra dev pyproject.toml
+	$(VENV)/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+	| $(LOCK) --output-file requirements-build.lock --constraint requirements-dev.lock -
+
+upgrade: ## the same, with the newest versions
+	$(MAKE) lock UPGRADE=--upgrade
+
+$(VENV)/ready: requirements-dev.lock pyproject.toml setup.py otellogdriver/codec/native.pyx | python
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) has no venv: install it (Debian: apt-get install python3-venv)'; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: python
+python:
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or later is missing: put python3 on PATH, or make PYTHON=...'; exit 1; }
+
+clean: ## delete what was built in the checkout, but not .venv
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f otellogdriver/codec/native.c otellogdriver/codec/native*.so
