@@ -5,25 +5,16 @@
 
 from __future__ import annotations
 
-import gzip
-import logging
-import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
+from otellogdriver.export import gzip
 from otellogdriver.export.destination import GRPC, HTTP, Destination
 from otellogdriver.export.failover import FailoverClient
 from otellogdriver.export.grpc import GrpcClient
 from otellogdriver.export.http import HttpClient
 from otellogdriver.export.outcome import Denied, Outcome
-
-try:
-    from isal import isal_zlib
-except ImportError:
-    isal_zlib = None  # type: ignore[assignment]  # the same functions, but not everywhere a wheel
-
-_log = logging.getLogger(__name__)
-_told_about_zlib = False
+from otellogdriver.export.request import MAX_REQUEST
 
 
 class Client(Protocol):
@@ -55,26 +46,16 @@ def prepare(destination: Destination, pieces: Sequence[bytes | memoryview]) -> b
     body = b"".join(pieces)
     if not _gzipped(destination):
         return body
-    if isal_zlib is not None:
-        return isal_zlib.compress(body, min(max(destination.compression_level, 0), 3), 31)
-    _tell_about_zlib()
-    return zlib.compress(body, min(max(destination.compression_level, 1), 9), 31)
+    return gzip.compress(body, destination.compression_level)
 
 
 def restore(destination: Destination, body: bytes) -> bytes:
     """The request that `prepare` was given."""
-    return gzip.decompress(body) if _gzipped(destination) else body
+    return gzip.decompress(body, MAX_REQUEST) if _gzipped(destination) else body
 
 
 def _gzipped(destination: Destination) -> bool:
     return destination.compression == "gzip" and destination.protocol == HTTP
-
-
-def _tell_about_zlib() -> None:
-    global _told_about_zlib
-    if not _told_about_zlib:
-        _told_about_zlib = True
-        _log.warning("isal is not installed: gzip falls back to zlib, which costs about 5 times the CPU")
 
 
 class _NoClient:

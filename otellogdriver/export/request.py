@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+MAX_REQUEST = 64 << 20
+"""Longest request in bytes, before compression, that OTLP allows a sender."""
+
 SCHEMA_URL = b"https://opentelemetry.io/schemas/1.44.0"
 
 _SCHEMA = b"\x1a" + bytes([len(SCHEMA_URL)]) + SCHEMA_URL

@@ -13,7 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from otellogdriver.export import client
+from otellogdriver.export import gzip as ours
 from otellogdriver.export.client import prepare, restore
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.request import SCHEMA_URL, halves, records_by_container, resource_logs, varint
@@ -132,11 +132,25 @@ def test_prepare_and_restore(protocol: str, compression: str, gzipped: bool) -> 
     assert restore(destination, body) == whole
 
 
+@pytest.mark.parametrize("isal", [True, False])
+def test_decompress(isal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isal:
+        monkeypatch.setattr(ours, "isal_zlib", None)
+    two = gzip.compress(b"one ") + gzip.compress(b"two" * 1000)
+    assert ours.decompress(two, 3004) == b"one " + b"two" * 1000
+    assert ours.decompress(b"", 10) == b""
+    for bad in (two[:-1], two[:10], b"plain text", two + b"x"):
+        with pytest.raises(ValueError):
+            ours.decompress(bad, 5000)
+    with pytest.raises(ValueError, match="more than 3003 bytes"):
+        ours.decompress(two, 3003)
+
+
 def test_without_isal_zlib_does_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(client, "isal_zlib", None)
-    monkeypatch.setattr(client, "_told_about_zlib", False)
+    monkeypatch.setattr(ours, "isal_zlib", None)
+    monkeypatch.setattr(ours, "_told", False)
     destination = Destination(("http://c:1",), HTTP, compression_level=0)
     whole = request("a", 500)
     for _ in range(3):
