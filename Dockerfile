@@ -24,13 +24,14 @@ RUN python3 /opt/assemble.py /rootfs
 
 COPY . .
 ARG OTELLOGDRIVER_NATIVE=require
-RUN PYTHONPATH=/opt/build OTELLOGDRIVER_NATIVE=${OTELLOGDRIVER_NATIVE} \
+RUN LDFLAGS=-Wl,--strip-all PYTHONPATH=/opt/build OTELLOGDRIVER_NATIVE=${OTELLOGDRIVER_NATIVE} \
         pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /opt/wheel . \
  && pip install --quiet --no-deps --no-compile --no-index --no-warn-script-location --root /rootfs \
         /opt/wheel/otellogdriver-*.whl \
  && python3 -m compileall -q --invalidation-mode unchecked-hash \
         -s /rootfs /rootfs/usr/local/lib/python3*/dist-packages/otellogdriver \
- && chroot /rootfs /usr/bin/python3 -c "import otellogdriver.cli, otellogdriver.driver, grpc.aio, isal.isal_zlib, re2"
+ && chroot /rootfs /usr/bin/python3 -c "import grpc.aio, isal.isal_zlib, re2, \
+        otellogdriver.cli, otellogdriver.driver, otellogdriver.protocol, otellogdriver.sink, otellogdriver.status"
 
 FROM scratch
 COPY --from=builder /rootfs /

@@ -44,7 +44,7 @@ NOT_NEEDED = (
 def ensure(engine: Engine, image: str) -> None:
     """Have `image` (one of `MAKERS`) in the engine."""
     there = engine.run("image", "inspect", "--format", "{{json .Config.Labels}}", image)
-    made = (json.loads(there.stdout or "null") or {}).get(LABEL)
+    made = (json.loads(there.stdout.strip() or "null") or {}).get(LABEL)
     if there.returncode == 0 and not made:
         return
     try:
