@@ -50,7 +50,8 @@ class Gate:
                 continue
             self._probing = True
             try:
-                await asyncio.sleep(self.pause_left)
+                while pause := self.pause_left:  # which the failure of an earlier request may have made longer
+                    await asyncio.sleep(pause)
             except asyncio.CancelledError:
                 self._probing = False
                 self._tell()
@@ -61,6 +62,7 @@ class Gate:
         """The destination answered as it should (also when it refused the data)."""
         self._closed = self._probing = False
         self._failures = 0
+        self._until = 0.0
         self.last_failure = ""
         self._tell()
 
@@ -73,7 +75,7 @@ class Gate:
         pause: float = grown * (0.5 + self._jitter() / 2)
         if wish is not None:
             pause = max(pause, min(wish, _LONGEST_WISH))
-        self._until = asyncio.get_running_loop().time() + pause
+        self._until = max(self._until, asyncio.get_running_loop().time() + pause)
         self._closed = True
         self._probing = False
         self._tell()
