@@ -9,6 +9,7 @@ ours. Never waits for export, never holds anything that intake or export need: i
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from otellogdriver.journal.stream import Reader, Stream
 
 if TYPE_CHECKING:
     from otellogdriver.driver import Driver
+
+log = logging.getLogger(__name__)
 
 _CHUNK = 256 << 10
 _SMALL = 64 << 10
@@ -88,6 +91,8 @@ async def read_logs(driver: Driver, container_id: str, config: ReadConfig, write
     starts = {stream: stream.start for stream in streams}
     if config.tail >= 0:
         starts = await loop.run_in_executor(driver.readers, _tail, driver.codec, streams, ends, config.tail)
+        if followed is not None and followed not in starts:
+            starts[followed] = await loop.run_in_executor(driver.readers, _boundary, driver.codec, followed)
     for stream in streams:
         if stream not in starts:
             continue
@@ -157,6 +162,10 @@ class _Copy:
         try:
             buffer = memoryview(bytearray(min(size, end - self._offset)))
             offset, got = reader.read(self._offset, buffer)
+        except OSError as error:
+            behind = self.stream.behind(self._offset)
+            log.error("%s cannot be read, left out up to offset %d: %s", self.stream.directory, behind, error)
+            return b"", behind
         finally:
             reader.close()
         if not got:
@@ -178,7 +187,10 @@ def _tail(codec: Codec, streams: list[Stream], ends: dict[Stream, int], count: i
                 if segment.start >= behind:
                     continue
                 buffer = memoryview(bytearray(behind - segment.start))
-                offset, got = reader.read(segment.start, buffer)
+                try:
+                    offset, got = reader.read(segment.start, buffer)
+                except OSError:
+                    continue  # said when it is copied
                 places = codec.positions(buffer[:got], offset)
                 if not places:
                     continue
@@ -190,3 +202,21 @@ def _tail(codec: Codec, streams: list[Stream], ends: dict[Stream, int], count: i
         finally:
             reader.close()
     return starts
+
+
+def _boundary(codec: Codec, stream: Stream) -> int:
+    """Where the first frame begins that is not whole yet: the place to follow a stream from."""
+    start, end = max(stream.boundary, stream.start), stream.end
+    reader, buffer = Reader(stream), memoryview(bytearray(MAX_FRAME + _CHUNK))
+    try:
+        while start < end:
+            offset, got = reader.read(start, buffer)
+            *_, behind = codec.count(buffer[:got], offset, end)
+            if behind <= start:
+                break
+            start = behind
+    except OSError:
+        return end
+    finally:
+        reader.close()
+    return start
