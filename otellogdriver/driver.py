@@ -22,7 +22,7 @@ from typing import Any
 from otellogdriver import __version__
 from otellogdriver.codec.contract import Codec, EncodeOptions
 from otellogdriver.container import Container
-from otellogdriver.errors import DriverError, OptionError, ProtocolError
+from otellogdriver.errors import DriverError, JournalError, OptionError, ProtocolError
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
 from otellogdriver.feed import Feed
@@ -88,6 +88,8 @@ class Driver:
         """All that have something to do, and those that ended lately."""
         self.pumps: dict[tuple[Any, ...], Pump] = {}
         self.full = False
+        self._over = 0
+        """Bytes still to be given up for the driver's limits, found by the last look at the disk."""
         self.ready = False
         self.started = time.time()
         self._environ = environ
@@ -106,23 +108,33 @@ class Driver:
 
     def recover(self) -> None:
         """Resume what an earlier run left: open FIFOs are read again first of all, for containers may be waiting."""
-        entries = self.store.open()
-        resumed = []
+        try:
+            entries = self.store.open()
+        except JournalError as error:
+            log.error("%s: nothing is resumed", error)
+            entries = []
+        resumed: list[Session] = []
         for entry in entries:
-            if entry.stream.ended_at is not None and self._is_delivered(entry):
-                entry.live = False
-                continue
-            resumed.append(self._resume(entry))
-        for session in resumed:
-            if session.stream.ended_at is None:
-                if os.path.exists(session.entry.file):
-                    self.sessions[session.entry.file] = session
+            # A stream that is damaged in a way nobody thought of must not keep the others from being read.
+            try:
+                if entry.stream.ended_at is not None and self._is_delivered(entry):
+                    entry.live = False
+                    continue
+                session = self._resume(entry)
+                if session.stream.ended_at is None and self._is_free_fifo(entry.file):
+                    self.sessions[entry.file] = session
                     session.open(resumed=True)
-                else:
-                    session.finish()
+                resumed.append(session)
+            except Exception:
+                log.exception("stream %s cannot be resumed, left alone", entry.stream.directory)
         for session in resumed:
-            session.poke()
-            self._changed(session)
+            if session.stream.ended_at is None and self.sessions.get(session.entry.file) is not session:
+                session.finish()
+            try:
+                session.poke()
+                self._changed(session)
+            except Exception:
+                log.exception("stream %s cannot be sent, left alone", session.stream.directory)
         if resumed:
             log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(self.sessions))
         for container in {entry.container_id for entry in entries}:
@@ -131,6 +143,13 @@ class Driver:
             self._later(_ORPHANS_AFTER, self._adopt, self._orphans())
         self._later(_EXPIRE_EVERY, self._expire)
         self.ready = True
+
+    def _is_free_fifo(self, file: str) -> bool:
+        """Whether there is a FIFO that nobody else here reads (a crash while StartLogging was repeated leaves two)."""
+        try:
+            return file not in self.sessions and stat.S_ISFIFO(os.lstat(file).st_mode)
+        except (OSError, ValueError):
+            return False
 
     def _is_delivered(self, entry: Entry) -> bool:
         settings = self._settings(entry.info.get("Config") or {})[0]
@@ -153,6 +172,7 @@ class Driver:
             container = Container.from_info(entry.info)
         except ProtocolError:
             container = Container.from_info({"ContainerID": entry.container_id, "ContainerName": "/unknown"})
+        entry.stream.segment_size, entry.stream.sync = self._segment_size(settings), settings.journal_sync
         return self._session(container, settings, entry)
 
     def _settings(self, log_opts: Mapping[str, str]) -> tuple[Settings, str]:
@@ -222,8 +242,10 @@ class Driver:
                 f"ContainerID {container.id[:80]!r} is not an id: letters, digits, `_`, `.` and `-` are allowed"
             )
         self._check_file(file)
-        if file in self.sessions:
-            return  # the engine repeats a call whose answer it did not get
+        while (known := self.sessions.get(file)) is not None:
+            if known.container.id == container.id and known.entry.info:
+                return  # the engine repeats a call whose answer it did not get
+            await self._hand_over(known)
         settings = resolve(container.config, self._environ)
         resource_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
         entry = await self._loop.run_in_executor(self._files, self._create, container, file, info, settings)
@@ -233,16 +255,27 @@ class Driver:
         session = self._session(container, settings, entry)
         try:
             session.open(resumed=False)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             self.store.remove(entry)
             del self.active[entry]
             raise DriverError(f"no thread for container {container.name}: {error}") from error
         self.sessions[file] = session
 
+    async def _hand_over(self, known: Session) -> None:
+        """The engine tells of a FIFO that is read for an unknown container (its state was lost, or StartLogging came
+        late): what was read is finished, the rest becomes a stream of the container's own."""
+        known.leave()
+        if known.fifo:
+            await self._loop.run_in_executor(self._files, known.fifo.join, _STOP_PATIENCE)
+        known.finish()
+
     def _create(self, container: Container, file: str, info: Mapping[str, Any], settings: Settings) -> Entry:
-        bounds = [SEGMENT_SIZE, settings.max_size, settings.journal_max_size // 4]
-        segment = max(64 << 10, min(bounds))
+        segment = self._segment_size(settings)
         return self.store.create(container.id, file, info, self._keep(settings), segment, settings.journal_sync)
+
+    @staticmethod
+    def _segment_size(settings: Settings) -> int:
+        return max(64 << 10, min(SEGMENT_SIZE, settings.max_size, settings.journal_max_size // 4))
 
     def _check_file(self, file: str) -> None:
         """Only a FIFO directly in Docker's logging directory may be opened."""
@@ -252,8 +285,9 @@ class Driver:
             raise ProtocolError(f"File {file[:200]!r} is not a FIFO in {allowed}")
         try:
             mode = os.lstat(file).st_mode
-        except OSError as error:
-            raise ProtocolError(f"File {file[:200]!r} cannot be opened: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: no name of a file, for a NUL
+            why = getattr(error, "strerror", None) or "not the name of a file"
+            raise ProtocolError(f"File {file[:200]!r} cannot be opened: {why}") from error
         if not stat.S_ISFIFO(mode):
             raise ProtocolError(f"File {file[:200]!r} is not a FIFO")
 
@@ -325,8 +359,8 @@ class Driver:
             cursor = Cursor(entry.stream.directory / role)
             if cursor.damaged:
                 log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
-            pump = self._pump(destination, settings)
-            feeds.append((pump, Feed(entry, cursor, self.codec, options, encoded)))
+            feed = Feed(entry, cursor, self.codec, options, encoded)
+            feeds.append((self._pump(destination, settings), feed))
         return feeds
 
     def _pump(self, destination: Destination, settings: Settings) -> Pump:
@@ -366,11 +400,18 @@ class Driver:
         self._check_disk()
         stream = session.stream
         if session.settings.journal_full == "drop-oldest" and stream.undelivered:
-            excess = max(session.excess, SEGMENT_SIZE if self.full else 0)
+            excess = session.excess
             if excess > 0:
                 excess += session.settings.journal_max_size // 16  # not again with the next line
+            if self._over > 0:
+                share = min(self._over, stream.undelivered)
+                self._over -= share  # whoever comes next need not give up the same again
+                excess = max(excess, share)
+            if excess > 0:
+                to = min(stream.end, stream.delivered + excess)
                 for pump, feed in session.feeds:
-                    self._task(pump.skip(feed, min(stream.end, feed.delivered + excess)))
+                    if feed.needed < to:  # a mirror may be far ahead
+                        self._task(pump.skip(feed, to))
         if stream.delivered - session.trimmed_to >= min(SEGMENT_SIZE, max(session.settings.max_size, 1 << 16)):
             session.trimmed_to = stream.delivered
             self._loop.run_in_executor(self._files, self.store.trim, session.entry.container_id)
@@ -396,12 +437,15 @@ class Driver:
             self._loop.run_in_executor(self._files, self.store.remove, session.entry)
         else:
             self._loop.run_in_executor(self._files, self.store.trim, session.entry.container_id)
-            self._later(_LINGER, self._forget, session)
+            session.linger = self._later(_LINGER, self._forget, session)
             lingering = [entry for entry, other in self.active.items() if other.ended is not None]
             for entry in lingering[:-_LINGER_MOST]:
                 self._forget(self.active[entry])
 
     def _forget(self, session: Session) -> None:
+        if session.linger:
+            session.linger.cancel()
+            self._timers.discard(session.linger)
         if self.active.pop(session.entry, None):
             self._past.add(session)
 
@@ -432,11 +476,18 @@ class Driver:
         if now - self._checked < _CHECK_EVERY:
             return
         self._checked = now
-        was, self.full = self.full, self._is_full()
-        if self.full:
+        missing = self._missing_disk()
+        if missing:
             for entry in self.store.entries():
                 self.store.drop_segments(entry, entry.stream.delivered)
-            self.full = self._is_full()
+            missing = self._missing_disk()
+        limit = self.plugin.journal_total_max_size
+        over = sum(session.stream.undelivered for session in self.active.values()) - limit
+        # A little more is given up than must be, so that it is not needed again with the next line.
+        self._over = max(missing + SEGMENT_SIZE if missing else 0, over + limit // 16 if over > 0 else 0)
+        was, self.full = self.full, self._over > 0
+        if self.full:
+            self._later(_CHECK_EVERY, self._check_disk)  # where everybody is blocked nothing else may ever happen
         if self.full and not was:
             log.error("the journal has reached its total limit or the free-disk floor: `journal-full` policies apply")
         if was and not self.full:
@@ -444,15 +495,14 @@ class Driver:
                 if session.fifo and session.fifo.blocked:
                     session.fifo.wake()
 
-    def _is_full(self) -> bool:
-        if self.store.bytes() > self.plugin.journal_total_max_size:
-            return True
+    def _missing_disk(self) -> int:
+        """Bytes that lack to the free-disk floor."""
         try:
             disk = os.statvfs(self.store.root)
         except OSError:
-            return False
+            return 0
         floor = min(self.plugin.journal_min_free, disk.f_blocks * disk.f_frsize // 20)
-        return disk.f_bavail * disk.f_frsize < floor
+        return max(0, floor - disk.f_bavail * disk.f_frsize)
 
     def _expire(self) -> None:
         self._loop.run_in_executor(
@@ -460,13 +510,14 @@ class Driver:
         )
         self._later(_EXPIRE_EVERY, self._expire)
 
-    def _later(self, seconds: float, what: Any, *args: Any) -> None:
+    def _later(self, seconds: float, what: Any, *args: Any) -> asyncio.TimerHandle:
         def run() -> None:
             self._timers.discard(handle)
             what(*args)
 
         handle = self._loop.call_later(seconds, run)
         self._timers.add(handle)
+        return handle
 
     def _task(self, coroutine: Any) -> None:
         task = self._loop.create_task(coroutine)

@@ -49,6 +49,7 @@ class Session:
         self.stopped = asyncio.get_running_loop().create_future()
         """Done when the FIFO is finished."""
         self.followers: set[asyncio.Event] = set()
+        self.linger: asyncio.TimerHandle | None = None
         self.trimmed_to = 0
         self._attach = attach
         self._changed = changed

@@ -77,7 +77,12 @@ class Store:
         except OSError as error:
             raise JournalError(f"state directory {self.root} cannot be read: {error}") from error
         for folder in folders:
-            for directory in sorted(folder.iterdir()) if folder.is_dir() else []:
+            try:
+                directories = sorted(folder.iterdir()) if folder.is_dir() else []
+            except OSError as error:
+                log.warning("%s cannot be read, left alone: %s", folder, error)
+                continue
+            for directory in directories:
                 try:
                     entry = self._load(folder.name, directory)
                 except OSError as error:
