@@ -10,6 +10,7 @@ damaged bytes.
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ BUFFER = MAX_FRAME + CHUNK
 """Bytes of buffer that `take` needs: room for the longest frame."""
 MAX_AGE = 30.0
 """Seconds after which an unfinished line is sent as it is, and an unfinished frame is taken for damage."""
+MAX_SPAN = 8 << 20
+"""Bytes of the stream that may follow the begin of an unfinished line (the other stream's lines) before it is sent as
+it is: they cannot be deleted until then, and all of them are read again at the next start."""
 
 
 @dataclass(slots=True)
@@ -78,9 +82,12 @@ class Feed:
         self._carry: Carry = NOTHING
         self._seen = 0
         self._partial_end = 0
-        self._torn_at = -1
-        self._line_since = self._frame_since = time.monotonic()
+        self._torn_at, self._torn_since = -1, 0.0
+        self._opens, self._open_since = (-1, -1), [0.0, 0.0]
+        self._hurried = False
         self._skipped_to = 0
+        self._unreadable = (-1, 0.0)
+        self._told_of_cursor = False
         position = cursor.position
         if position.offset > self.stream.end:
             if self.stream.ended_at is None:
@@ -98,9 +105,16 @@ class Feed:
         if position.needed == position.offset:
             return
         buffer = memoryview(bytearray(position.offset - position.needed))
-        start, got = self._reader.read(position.needed, buffer)
+        try:
+            start, got = self._reader.read(position.needed, buffer)
+        except OSError:
+            start, got = position.needed, 0
         if start == position.needed and got == len(buffer):
             self._carry = self._codec.rebuild(buffer, start, position.opens)
+        else:
+            log.error(
+                "%s: the begin of an unfinished line at offset %d is lost", self.stream.directory, position.needed
+            )
 
     @property
     def delivered(self) -> int:
@@ -135,10 +149,15 @@ class Feed:
         return self.unfinished and (self.stream.ended_at is not None or self._line_is_old() or self._frame_is_old())
 
     def _line_is_old(self) -> bool:
-        return self._carry != NOTHING and time.monotonic() - self._line_since >= MAX_AGE
+        """An unfinished line has been the same one for too long (or is in the way)."""
+        now = time.monotonic()
+        return self._carry != NOTHING and any(
+            begin >= 0 and begin == noted and (self._hurried or now - since >= MAX_AGE)
+            for begin, noted, since in zip(self._begins(), self._opens, self._open_since, strict=True)
+        )
 
     def _frame_is_old(self) -> bool:
-        return self.pending > 0 and time.monotonic() - self._frame_since >= MAX_AGE
+        return self._torn_at == self.offset and time.monotonic() - self._torn_since >= MAX_AGE
 
     def take(self, buffer: memoryview, budget: int, observed: int, strict: bool) -> Part | None:
         """Encode what waits, about `budget` bytes of it; None if there is nothing new to say.
@@ -148,16 +167,20 @@ class Feed:
         """
         ended = self.stream.ended_at is not None  # asked before `end`: a stream that has ended does not grow
         end = self._seen = self.stream.end
-        final = ended or self._frame_is_old()
-        flush = final or self._line_is_old()
-        before = self._state()
+        before = self.offset, self._begins()
         payload: list[bytes] = []
         size = records = last_time = 0
         full = False
         while True:
-            encoded = self._encode(buffer[:CHUNK], end, budget - size, observed, flush, final)
-            if encoded.end == self.offset and not encoded.payload and end - self.offset > CHUNK:
-                encoded = self._encode(buffer, end, budget - size, observed, flush, final)  # a frame longer than CHUNK
+            try:
+                encoded = self._encode(buffer[:CHUNK], end, budget - size, observed, ended)
+                if encoded.end == self.offset and not encoded.payload and end - self.offset > CHUNK:
+                    encoded = self._encode(buffer, end, budget - size, observed, ended)  # a frame longer than CHUNK
+            except OSError:
+                self._seen = -1
+                if not payload:
+                    raise
+                break
             if (strict or size) and size + len(encoded.payload) > budget:
                 full = True
                 break
@@ -173,23 +196,62 @@ class Feed:
                 full = progress
                 break
         self._partial_end = end if full else 0
-        self._note_age(before)
+        self._note_age(-1 if full or self.offset >= end else self.offset)
         self.stream.boundary = self.offset
-        if self._state() == before and not payload:
+        if (self.offset, self._begins()) == before and not payload:
             return None
-        out, err = (-1 if group is None else group.begin for group in self._carry)
-        return Part(self, payload, size, records, Position(self.offset, (out, err)), last_time)
+        return Part(self, payload, size, records, Position(self.offset, self._begins()), last_time)
 
-    def _encode(self, buffer: memoryview, end: int, limit: int, observed: int, flush: bool, final: bool) -> Encoded:
+    def _encode(self, buffer: memoryview, end: int, limit: int, observed: int, ended: bool) -> Encoded:
+        """The next chunk. A frame that is cut by a gap of the journal or by the end of the FIFO gets no rest; one that
+        is cut by `end`, and an unfinished line, are given up only when they are old and still the same."""
         offset, got = self.offset, 0
         if self.offset < end:
-            offset, got = self._reader.read(self.offset, buffer)
+            offset, got = self._read(buffer)
         if offset > self.offset:
             self._lose(offset)
         last = offset + got >= end
-        return self._codec.encode(
-            buffer[:got], offset, self._carry, self._options, observed, limit, flush and last, final and last
-        )
+        begin = min((begin for begin in self._begins() if begin >= 0), default=offset)
+        cut = ended and last
+        flush = cut or offset - begin > MAX_SPAN
+        chunk = buffer[:got]
+        encoded = self._codec.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
+        if encoded.end == offset and encoded.carry == self._carry and not encoded.payload:
+            if last:
+                flush, cut = self._line_is_old(), self._frame_is_old()
+            else:
+                flush = cut = got < len(buffer) and self._is_gap(offset + got, buffer[got:])
+            if flush or cut:
+                encoded = self._codec.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
+        return encoded
+
+    def _read(self, buffer: memoryview) -> tuple[int, int]:
+        """Like `Reader.read` at the feed's offset; a segment that cannot be read for MAX_AGE is given up."""
+        try:
+            found = self._reader.read(self.offset, buffer)
+            if found == (self.offset, 0) and self.stream.end > self.offset:
+                raise OSError(errno.ENODATA, "bytes are missing")
+        except OSError:
+            if not self._is_unreadable():
+                raise
+            return self.stream.behind(self.offset), 0
+        return found
+
+    def _is_gap(self, offset: int, buffer: memoryview) -> bool:
+        """Whether the bytes at `offset` will never be there, but others behind them are."""
+        try:
+            return self._reader.read(offset, buffer[:1])[0] > offset
+        except OSError:
+            if not self._is_unreadable():
+                raise
+            return True
+
+    def _is_unreadable(self) -> bool:
+        """Reading has just failed: has it for MAX_AGE at this place?"""
+        now = time.monotonic()
+        if self._unreadable[0] != self.offset:
+            self._unreadable = self.offset, now
+        return now - self._unreadable[1] >= MAX_AGE
 
     def _tally(self, encoded: Encoded) -> None:
         counters = self.counters
@@ -199,17 +261,21 @@ class Feed:
         counters.excluded += encoded.excluded
         counters.damaged_bytes += encoded.skipped
 
-    def _state(self) -> tuple[int, tuple[int, ...]]:
-        return self.offset, tuple(-1 if group is None else group.begin for group in self._carry)
+    def _begins(self) -> tuple[int, int]:
+        out, err = (-1 if group is None else group.begin for group in self._carry)
+        return out, err
 
-    def _note_age(self, before: tuple[int, tuple[int, ...]]) -> None:
-        """Since when has the unfinished line or frame been the same?"""
-        offset, begins = self._state()
+    def _note_age(self, torn_at: int) -> None:
+        """Since when have the unfinished lines and the torn frame been the same?"""
         now = time.monotonic()
-        if begins != before[1]:
-            self._line_since = now
-        if offset != before[0] or self._torn_at != offset:
-            self._frame_since, self._torn_at = now, offset
+        begins = self._begins()
+        for stream in (0, 1):
+            if begins[stream] != self._opens[stream]:
+                self._open_since[stream] = now
+        self._opens = begins
+        self._hurried = False
+        if torn_at != self._torn_at:
+            self._torn_at, self._torn_since = torn_at, now
 
     def _lose(self, offset: int) -> None:
         """Bytes are gone from the journal."""
@@ -217,9 +283,17 @@ class Feed:
         self.counters.damaged_bytes += offset - self.offset
         self.offset = offset
 
-    def skip(self, to: int) -> None:
-        """Give up whole frames up to offset `to` (policy `drop-oldest`), counted. Worker thread, never beside `take`."""
-        buffer = memoryview(bytearray(1 << 20))
+    def skip(self, to: int) -> bool:
+        """Give up whole frames up to offset `to` (policy `drop-oldest`), counted; whether there were any. Worker
+        thread, never beside `take`.
+
+        What is encoded already is not given up. Where only that and an unfinished line are in the way, the line is sent
+        as it is with the next `take`. Of an unfinished line whose end is not skipped the end is still sent."""
+        if self.offset >= to:
+            if self._carry != NOTHING:
+                self._hurried, self._seen = True, -1
+            return False
+        before, buffer = self.offset, memoryview(bytearray(BUFFER))
         while self.offset < to:
             offset, got = self._reader.read(self.offset, buffer)
             if offset > self.offset:
@@ -228,23 +302,28 @@ class Feed:
             out, err, damaged, end = self._codec.count(buffer[:got], self.offset, to, False)
             if end == self.offset:
                 break
-            open_lines = sum(group is not None for group in self._carry)
             self._carry = NOTHING
             self.counters.lines[0] += out
             self.counters.lines[1] += err
             self.counters.damaged_bytes += damaged
-            self.counters.give_up("journal_full", out + err + open_lines)
+            self.counters.give_up("journal_full", out + err)
             self.offset = end
         self._skipped_to = self.stream.boundary = self.offset
+        return self.offset > before
 
     def commit(self, part: Part, sync: bool = False) -> None:
         """The part is done; the stream needs nothing before it any more."""
         try:
             self._cursor.commit(part.behind, sync)
+            self._told_of_cursor = False
         except OSError as error:
-            log.warning(
-                "%s: cannot write the cursor: %s; after a crash lines may be sent twice", self.stream.directory, error
-            )
+            if not self._told_of_cursor:
+                self._told_of_cursor = True
+                log.warning(
+                    "%s: cannot write the cursor: %s; after a crash lines may be sent twice",
+                    self.stream.directory,
+                    error,
+                )
         self.last_time = part.last_time or self.last_time
 
     def close(self) -> None:

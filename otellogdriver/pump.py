@@ -40,6 +40,8 @@ MAX_REQUEST = 3_500_000
 included."""
 _FAIR = 64 << 10
 """Least bytes a feed may put into a batch when many want to."""
+_DISK_PAUSE = 1.0
+"""Seconds between two tries to read a journal that cannot be read."""
 _SLOW_CLOSE = 2.0
 """Seconds that requests in flight get to end when the driver goes away."""
 
@@ -135,11 +137,15 @@ class Pump:
         if feed.busy:
             return
         feed.busy = True
+        skipped = False
         try:
-            await self._loop.run_in_executor(self._executor, feed.skip, to)
+            skipped = await self._loop.run_in_executor(self._executor, feed.skip, to)
+        except OSError as error:
+            self._say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be read: {error}")
         finally:
             feed.busy = False
-        self._committed(feed)
+        if skipped:
+            self._committed(feed)
         self.poke(feed)
 
     def forget(self, feed: Feed) -> None:
@@ -215,7 +221,7 @@ class Pump:
         for feed in feeds:
             feed.busy = True
         try:
-            body, parts, left = await self._loop.run_in_executor(self._executor, self._encode, feeds)
+            body, parts, left, failed = await self._loop.run_in_executor(self._executor, self._encode, feeds)
         finally:
             for feed in feeds:
                 feed.busy = False
@@ -229,15 +235,16 @@ class Pump:
                 part.feed.outstanding += 1
                 self._tails[part.feed] = done
             batch = _Batch(parts, body, sum(part.records for part in parts), before, done)
-        for feed in dict.fromkeys(left + busy + feeds):  # who had no room comes first next time
-            self._watch(feed)
-            self.poke(feed)
+        for feed in dict.fromkeys(left + feeds):  # who had no room comes first next time; `skip` pokes the busy ones
+            self._watch(feed, _DISK_PAUSE if feed in failed else MAX_AGE + 0.1)
+            if feed not in failed:
+                self.poke(feed)
         if left:
             self._oldest = 0.0
         return batch
 
-    def _encode(self, feeds: list[Feed]) -> tuple[bytes, list[Part], list[Feed]]:
-        """Worker thread: (body of the request, the parts in it, feeds that had no room)."""
+    def _encode(self, feeds: list[Feed]) -> tuple[bytes, list[Part], list[Feed], list[Feed]]:
+        """Worker thread: (body of the request, the parts in it, feeds that had no room, feeds that cannot be read)."""
         try:
             buffer = self._buffers.get_nowait()
         except Exception:
@@ -248,6 +255,7 @@ class Pump:
         quota = max(_FAIR, cap // len(feeds)) if feeds else cap
         pieces: list[bytes] = []
         parts: list[Part] = []
+        failed: list[Feed] = []
         used = 0
         for index, feed in enumerate(feeds):
             if used >= cap:
@@ -257,6 +265,11 @@ class Pump:
                 part = feed.take(buffer, min(quota, cap - used), observed, strict=used > 0)
             except OSError as error:
                 self._say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be read: {error}")
+                failed.append(feed)
+                continue
+            except Exception as error:  # a fault of ours must not stop the other containers
+                self._say(logging.ERROR, "fault", f"{feed.stream.directory} cannot be encoded: {error!r}")
+                failed.append(feed)
                 continue
             if part is None:
                 continue
@@ -268,12 +281,13 @@ class Pump:
         else:
             left = []
         self._buffers.put(buffer)
-        return prepare(self.destination, pieces) if pieces else b"", parts, left
+        return prepare(self.destination, pieces) if pieces else b"", parts, left, failed
 
-    def _watch(self, feed: Feed) -> None:
-        """An unfinished line is looked at again when it is too old."""
-        if feed.unfinished and feed.stream.ended_at is None and feed not in self._timers and not self._closing:
-            self._timers[feed] = self._loop.call_later(MAX_AGE + 0.1, self._look_again, feed)
+    def _watch(self, feed: Feed, seconds: float = MAX_AGE + 0.1) -> None:
+        """An unfinished line is looked at again when it is too old, a journal that cannot be read a little later."""
+        waits = feed.unfinished and (feed.stream.ended_at is None or seconds < MAX_AGE)
+        if waits and feed not in self._timers and not self._closing:
+            self._timers[feed] = self._loop.call_later(seconds, self._look_again, feed)
 
     def _look_again(self, feed: Feed) -> None:
         self._timers.pop(feed, None)

@@ -74,8 +74,8 @@ class Stream:
     ) -> None:
         self.directory = directory
         self._describe = describe
-        self._segment_size = segment_size
-        self._sync = sync
+        self.segment_size = segment_size
+        self.sync = sync
         self._fd = -1
         self.segments, self.end = _segments(directory)
         self._open_start = self.segments[-1].start if self.segments else 0
@@ -123,21 +123,26 @@ class Stream:
             self.segments[index] = Segment(segment.start, packed)
             segment.path.unlink(missing_ok=True)
 
+    def behind(self, offset: int) -> int:
+        """Where the segment that holds `offset` ends."""
+        return next((segment.start for segment in list(self.segments) if segment.start > offset), self.end)
+
     # Writing: the FIFO thread.
 
     def _room(self) -> int:
         """Make sure that a segment with room is open; the number of bytes that it still takes. Raises OSError."""
+        self._fresh = self._fresh or not self.segments
         if self._fd < 0 and not self._fresh:
             self._fd = os.open(self.segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
-        if self._fresh or self.end - self._open_start >= self._segment_size:
+        if self._fresh or self.end - self._open_start >= self.segment_size:
             path = self.directory / f"{self.end:020d}{_SUFFIX}"
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             self._describe()
-            fd = os.open(path, flags, 0o600)
             self._close_segment()
-            self._fd, self._open_start, self._fresh = fd, self.end, False
+            self._fd = os.open(path, flags, 0o600)
+            self._open_start, self._fresh = self.end, False
             self.segments.append(Segment(self.end, path))
-        return self._segment_size - (self.end - self._open_start)
+        return self.segment_size - (self.end - self._open_start)
 
     def splice(self, pipe: int, most: int) -> int:
         """Move up to `most` bytes from the pipe; the number moved, 0 at the end of the pipe.
@@ -174,7 +179,7 @@ class Stream:
             self._close_segment()
             segment.path.unlink(missing_ok=True)
         self.end = offset
-        if self.segments:
+        if self.segments and not self._fresh:
             self._open_start = self.segments[-1].start
             try:
                 os.truncate(self.segments[-1].path, offset - self._open_start)
@@ -188,13 +193,15 @@ class Stream:
 
     def _close_segment(self) -> None:
         if self._fd >= 0:
-            self.flush()
-            os.close(self._fd)
-            self._fd = -1
+            try:
+                self.flush()
+            finally:
+                fd, self._fd = self._fd, -1
+                os.close(fd)
 
     def flush(self) -> None:
         """With `journal-sync`: have the disk take what was written. Raises OSError."""
-        if self._sync and self._fd >= 0:
+        if self.sync and self._fd >= 0:
             os.fdatasync(self._fd)
 
     def close(self) -> None:
@@ -239,7 +246,11 @@ class Reader:
                 if index + 1 < len(segments):
                     most = min(most, segments[index + 1].start - offset - filled)
                 if most > 0:
-                    got = self._copy(segment, offset + filled - segment.start, buffer[filled : filled + most])
+                    try:
+                        got = self._copy(segment, offset + filled - segment.start, buffer[filled : filled + most])
+                    except OSError:
+                        if not filled:
+                            raise
             if got:
                 filled += got
             elif filled:
