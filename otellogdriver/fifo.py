@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from otellogdriver.codec.contract import MAX_FRAME
 from otellogdriver.journal.stream import Reader, Stream
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,13 @@ _PAUSE_MIN, _PAUSE_MAX = 0.0005, 0.005
 _QUIET = 10.0
 """Seconds of silence after which a grown pipe is shrunk."""
 _CHUNK = 256 << 10
+_UNKNOWN = 16 << 20
+"""Bytes that may follow the last known frame boundary (in an outage); where dropping begins they are walked over."""
+_WAITING = 64 << 10
+"""Bytes that each container may have waiting while the whole driver is over its limit: what is delivered at once is
+never dropped or blocked for the others' sake."""
+_AGAIN = 1.0
+"""Seconds after which reading is tried again after a fault."""
 _STACK = 256 << 10
 """Bytes of stack per thread; Python needs about a tenth for what runs here. 1,000 threads must be cheap."""
 
@@ -93,6 +101,8 @@ class Fifo:
         self._spliceable = True
         self._pipe_size = _PIPE_DEFAULT
         self._torn = b""
+        self._boundary = 0
+        self._wake_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"fifo-{os.path.basename(path)[:12]}", daemon=True)
 
     def start(self) -> None:
@@ -100,6 +110,9 @@ class Fifo:
         before = threading.stack_size(_STACK)
         try:
             self._thread.start()
+        except RuntimeError:
+            self._close_wake()
+            raise
         finally:
             threading.stack_size(before)
 
@@ -115,10 +128,9 @@ class Fifo:
 
     def wake(self) -> None:
         """Look again (there may be room)."""
-        try:
-            os.eventfd_write(self._wake, 1)
-        except OSError:
-            pass
+        with self._wake_lock:  # else the number could be another file's by now
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; whether it has come."""
@@ -128,6 +140,20 @@ class Fifo:
     # The thread.
 
     def _run(self) -> None:
+        try:
+            while not self._read_all():
+                self._pause(_AGAIN)
+            self._abandon_torn()
+            self.stream.close()
+        except Exception:
+            log.exception("FIFO %s: its end is not clean", self.path)
+        finally:
+            self._close_wake()
+            self._ended()
+
+    def _read_all(self) -> bool:
+        """Read until the FIFO's end; False if a fault came in between (too many open files, a fault of ours): a FIFO
+        that nobody reads would block its container for good."""
         fd = -1
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -137,14 +163,21 @@ class Fifo:
                 log.warning("FIFO %s is gone before it was read", self.path)
         except Exception:
             log.exception("FIFO %s: reading failed", self.path)
+            return self._stopping
         finally:
             if fd >= 0:
                 os.close(fd)
-            self._abandon_torn()
-            self.stream.close()
+        return True
+
+    def _close_wake(self) -> None:
+        with self._wake_lock:
             wake, self._wake = self._wake, -1
             os.close(wake)
-            self._ended()
+
+    def _pause(self, seconds: float) -> None:
+        bell = select.poll()
+        bell.register(self._wake, select.POLLIN)
+        self._wait(bell, seconds)
 
     def _pump(self, fd: int) -> None:
         poll = select.poll()
@@ -181,6 +214,7 @@ class Fifo:
             except OSError as error:
                 log.error("%s: the disk does not confirm what was written: %s", self.stream.directory, error)
             self._notify()
+            self._note_boundary()
             if moved > self._pipe_size // 2 and self._pipe_size < PIPE_SIZE:
                 self._resize(fd, min(PIPE_SIZE, self._pipe_size * 4))
             now = time.monotonic()
@@ -212,10 +246,14 @@ class Fifo:
             self._pipe_size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
 
     def _over_limit(self) -> bool:
-        return self.stream.undelivered >= self._limit.size or self._limit.full()
+        waiting = self.stream.undelivered
+        return waiting >= self._limit.size or (waiting >= _WAITING and self._limit.full())
 
     def _must_block(self) -> bool:
-        self.blocked = self._limit.policy == "block" and not self._stopping and self._over_limit()
+        if self._limit.policy != "block":
+            return False
+        self.blocked = True  # before the look at the limit, so that whoever makes room meanwhile wakes us
+        self.blocked = not self._stopping and self._over_limit()
         return self.blocked
 
     def _move(self, fd: int) -> int:
@@ -282,28 +320,48 @@ class Fifo:
         if self._torn:
             return self._torn
         stream = self.stream
-        reader = Reader(stream)
-        buffer = memoryview(bytearray(1 << 20))
-        offset, end = max(stream.boundary, stream.start), stream.end
         try:
-            while offset < end:
+            offset = self._boundary = self._find_boundary()
+            if offset >= stream.end:
+                return b""
+            reader, buffer = Reader(stream), memoryview(bytearray(stream.end - offset))
+            try:
                 at, got = reader.read(offset, buffer)
-                if not got:
-                    return b""
-                *_, boundary = self._count(buffer[:got], at, at + got, False)
-                if at + got >= end or boundary <= at:
-                    offset = boundary
-                    break
-                offset = boundary
-            at, got = reader.read(offset, buffer)
-            if offset < end and at == offset and offset + got == end:
-                stream.truncate(offset)
-                return bytes(buffer[:got])
-            return b""
+            finally:
+                reader.close()
         except OSError:
             return b""
+        if (at, got) != (offset, len(buffer)):
+            return b""
+        stream.truncate(offset)
+        return bytes(buffer)
+
+    def _find_boundary(self) -> int:
+        """The last frame boundary in the stream, but for less than a frame its end. Raises OSError."""
+        stream = self.stream
+        offset = max(stream.boundary, stream.start, self._boundary)
+        if offset >= stream.end:
+            return stream.end
+        reader, buffer = Reader(stream), memoryview(bytearray(MAX_FRAME + _CHUNK))
+        try:
+            while offset < stream.end:
+                at, got = reader.read(offset, buffer)
+                *_, boundary = self._count(buffer[:got], at, at + got, False)
+                if boundary <= offset:
+                    break
+                offset = boundary
         finally:
             reader.close()
+        return offset
+
+    def _note_boundary(self) -> None:
+        """Keep the walk short that dropping begins with: while it lasts, nobody reads the FIFO."""
+        known = max(self.stream.boundary, self._boundary)
+        if self.stream.end - known > _UNKNOWN:
+            try:
+                self._boundary = self._find_boundary()
+            except OSError:
+                pass
 
     def _abandon_torn(self) -> None:
         """At the end: a torn frame whose rest never came."""
