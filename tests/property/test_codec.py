@@ -14,8 +14,7 @@ from tests.data.frames.streams import chunks, cuts, garbage, streams, written
 OBSERVED = 1_763_980_000_123_456_789
 HUGE = 1 << 40
 python = codecs()[0]
-settings.register_profile("codec", max_examples=400, deadline=None)
-many = settings(settings.get_profile("codec"))
+many = settings(max_examples=4 * settings().max_examples, deadline=None)
 
 options = st.builds(
     EncodeOptions,

@@ -15,7 +15,7 @@ def codec(name: str) -> Codec:
     try:
         return load("require" if name == "native" else name)
     except OptionError as error:
-        message = "the native codec is not built: python setup.py build_ext --inplace, or OTELLOGDRIVER_NATIVE=skip"
+        message = "the native codec is not built; `make unit` builds it, OTELLOGDRIVER_NATIVE=skip leaves it out"
         raise AssertionError(message) from error
 
 

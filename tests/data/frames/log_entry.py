@@ -11,8 +11,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _FIELDS = {
     "LogEntry": "source:string time_nano:int64 line:bytes partial:bool partial_log_metadata:PartialLogEntryMetadata",
-    "PartialLogEntryMetadata": "last:bool id:string ordinal:int32",
+    "PartialLogEntryMetadata": "last:bool id:bytes ordinal:int32",
 }
+"""As in moby, but `id`, a string there, is read without a check of its UTF-8, as the codec does."""
 
 
 def _log_entry() -> Any:
@@ -51,7 +52,7 @@ def frame(
     entry = LogEntry(source=source, time_nano=time, line=line, partial=id is not None if partial is None else partial)
     if id is not None:
         entry.partial_log_metadata.SetInParent()
-        entry.partial_log_metadata.id = id
+        entry.partial_log_metadata.id = id.encode()
         entry.partial_log_metadata.last = last
     written: bytes = entry.SerializeToString()
     return framed(written)
