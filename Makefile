@@ -17,7 +17,10 @@ endif
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-test: lint drift tools plugin ## the whole check, as CI runs it
+# Where no engine or tool can be had, the tests that need it are skipped, but not in CI.
+test: lint drift ## the whole check, as CI runs it
+	$(RUN) tests.tools || test '$(CI)' != true
+	$(RUN) plugin.build || test '$(CI)' != true
 	$(RUN) pytest
 
 lint: $(VENV)/ready ## style and types
