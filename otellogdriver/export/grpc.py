@@ -21,6 +21,7 @@ channel is given up and the next call dials anew: name lookup, TCP, TLS with fil
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from importlib import import_module
@@ -63,24 +64,32 @@ class GrpcClient:
             line = self._dial()
         except OptionError as error:
             return Denied(str(error))
-        grpc: Any = import_module("grpc.aio")
         line.calls += 1
-        outcome: Outcome
         try:
-            response = await line.call(body, timeout=self._destination.timeout or None, metadata=self._metadata)
-            outcome = answer.delivered(response, secrets=self._secrets)
-        except grpc.AioRpcError as error:
-            ready = line.channel.get_state() is import_module("grpc").ChannelConnectivity.READY
-            outcome = self._classify(error, ready)
-        except (grpc.UsageError, grpc.InternalError, ValueError, RuntimeError) as error:  # the text might hold a header
-            outcome = Retry("unreachable", f"{self._label}: {type(error).__name__} while sending")
+            outcome = await self._call(line, body)
+            if isinstance(outcome, Denied) or isinstance(outcome, Retry) and outcome.kind in ("unreachable", "timeout"):
+                self._line = None if self._line is line else self._line
+            return outcome
         finally:
             line.calls -= 1
-        if isinstance(outcome, Denied) or isinstance(outcome, Retry) and outcome.kind in ("unreachable", "timeout"):
-            self._line = None if self._line is line else self._line
-        if line is not self._line and not line.calls:
-            await line.channel.close()
-        return outcome
+            if line is not self._line and not line.calls:
+                await line.channel.close()
+
+    async def _call(self, line: _Line, body: bytes) -> Outcome:
+        aio: Any = import_module("grpc.aio")
+        try:
+            response = await line.call(body, timeout=self._destination.timeout or None, metadata=self._metadata)
+            return answer.delivered(response, secrets=self._secrets)
+        except aio.AioRpcError as error:
+            ready = line.channel.get_state() is import_module("grpc").ChannelConnectivity.READY
+            return self._classify(error, ready)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return Retry("unreachable", f"{self._label}: the channel was closed")  # by close(), not for our caller
+        except (aio.UsageError, aio.InternalError, ValueError, RuntimeError) as error:  # the text might hold a header
+            return Retry("unreachable", f"{self._label}: {type(error).__name__} while sending")
 
     async def close(self) -> None:
         """Close the channel; a later send opens a new one."""
@@ -114,6 +123,7 @@ class GrpcClient:
             ("grpc.use_local_subchannel_pool", 1),  # else a new channel inherits the old one's back-off
             ("grpc.dns_min_time_between_resolutions_ms", 500),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.enable_http_proxy", 0),  # as over HTTP: no environment variable decides where logs go
         ]
         compression = grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression
         if self._endpoint.tls:

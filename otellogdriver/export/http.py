@@ -18,7 +18,7 @@ bad; statuses that speak of us, of the address or of a gateway in between are so
 
 Names are looked up for every new connection; connections are kept alive for 15 s, which is shorter than what servers
 allow, so that a request rarely meets a connection that is just being closed. Redirects are not followed: the token
-would go along.
+would go along. Proxy variables of the environment are not used.
 """
 
 from __future__ import annotations

@@ -194,3 +194,14 @@ async def test_resolver_gives_numeric_addresses_and_errors() -> None:
     with pytest.raises(OSError):
         await resolver.resolve("a" * 64 + ".test", 1)
     await resolver.close()
+
+
+async def test_close_ends_a_send_with_retry(server: OtlpServer) -> None:
+    server.default = do.hang()
+    destination = Destination((server.endpoint,), server.protocol)
+    client = client_for(destination)
+    task = asyncio.create_task(client.send(prepare(destination, [request("a", 2)])))
+    await server.reach(requests=1)
+    await client.close()
+    outcome = await asyncio.wait_for(task, 5)
+    assert isinstance(outcome, Retry) and outcome.kind == "unreachable"
