@@ -9,7 +9,7 @@ committed. One pump per destination; lives on the event loop, encodes and compre
   lines arrive in the order they were printed, also across retries. A feed has at most two batches outstanding.
 - Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached; when more waits, requests grow
   up to MAX_REQUEST.
-- Memory: at most one body per lane. An outage costs disk only.
+- Memory: at most one body per lane, and no new one while the gate is closed. An outage costs disk only.
 - A batch that the collector refuses is halved as long as only one half is refused, to find the culprit; what remains
   is given up and counted. A destination that denies us is probed slowly while the journal holds (`otlp-refused=hold`).
 """
@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from typing import cast
 
 from otellogdriver.export.client import Client, prepare, restore
 from otellogdriver.export.destination import Destination
@@ -35,9 +36,9 @@ from otellogdriver.feed import BUFFER, MAX_AGE, Feed, Part
 
 log = logging.getLogger(__name__)
 
-MAX_REQUEST = 3_500_000
-"""Bytes of an uncompressed request: collectors' gRPC servers take 4 MiB by default, resources and one more record
-included."""
+MAX_REQUEST = 2_600_000
+"""Bytes of an uncompressed request. Collectors' gRPC servers take 4 MiB by default, a single record may have 2 MiB, and
+beyond this size a request gains nothing but memory."""
 _FAIR = 64 << 10
 """Least bytes a feed may put into a batch when many want to."""
 _DISK_PAUSE = 1.0
@@ -66,6 +67,18 @@ class Tally:
     def observe(self, seconds: float) -> None:
         self.durations[bisect_left(LATENCY_BOUNDS, seconds)] += 1
         self.seconds += seconds
+
+
+_workspace = threading.local()
+
+
+def _buffer() -> memoryview:
+    """This worker thread's buffer to read the journal into; the threads are shared by all pumps."""
+    try:
+        return cast(memoryview, _workspace.buffer)
+    except AttributeError:
+        _workspace.buffer = buffer = memoryview(bytearray(BUFFER))
+        return buffer
 
 
 @dataclass(slots=True)
@@ -113,7 +126,7 @@ class Pump:
         self._turn = asyncio.Lock()
         self._tails: dict[Feed, asyncio.Future[None]] = {}
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
-        self._buffers: SimpleQueue[memoryview] = SimpleQueue()
+        self._holding = 0
         self._closing = False
         self._said: dict[str, float] = {}
         self._lanes = [self._loop.create_task(self._lane(), name=f"lane-{number}") for number in range(lanes)]
@@ -179,6 +192,7 @@ class Pump:
                 batch = await self._build(feeds)
             if batch is None:
                 continue
+            self._holding += 1
             try:
                 for earlier in batch.before:
                     await asyncio.shield(earlier)
@@ -192,12 +206,15 @@ class Pump:
                 log.exception("sending to %s failed: %d records given up", self.destination.label, batch.records)
                 for part in batch.parts:
                     part.feed.counters.give_up("fault", part.records)
+            finally:
+                self._holding -= 1
+                self._wake.set()
             self._commit(batch)
 
     async def _gather(self) -> list[Feed]:
         """Wait until something is worth sending, and take the feeds that go into one batch."""
         while True:
-            if self._ready:
+            if self._ready and (self.gate.is_open or not self._holding):
                 left = self._oldest + self._delay - self._loop.time()
                 if left <= 0 or self._queued_bytes >= self._size:
                     break
@@ -245,10 +262,7 @@ class Pump:
 
     def _encode(self, feeds: list[Feed]) -> tuple[bytes, list[Part], list[Feed], list[Feed]]:
         """Worker thread: (body of the request, the parts in it, feeds that had no room, feeds that cannot be read)."""
-        try:
-            buffer = self._buffers.get_nowait()
-        except Exception:
-            buffer = memoryview(bytearray(BUFFER))
+        buffer = _buffer()
         observed = time.time_ns()
         pending = sum(feed.pending for feed in feeds)
         cap = self._size if pending <= self._size else MAX_REQUEST
@@ -280,7 +294,6 @@ class Pump:
                 used += part.size + len(feed.resource) + len(self._scope) + 64
         else:
             left = []
-        self._buffers.put(buffer)
         return prepare(self.destination, pieces) if pieces else b"", parts, left, failed
 
     def _watch(self, feed: Feed, seconds: float = MAX_AGE + 0.1) -> None:
@@ -373,6 +386,7 @@ class Pump:
                 if not self.gate.is_open:
                     log.info("%s takes records again", self.destination.label)
                 self.gate.opened()
+                self._wake.set()
                 return outcome
             case Refused():
                 self.tally.count("refused")
