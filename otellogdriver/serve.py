@@ -73,18 +73,22 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
 
     from otellogdriver import __version__, codec, protocol, status
     from otellogdriver.driver import Driver
+    from otellogdriver.events import Events
     from otellogdriver.options import plugin_settings, problems
     from otellogdriver.resource import this_host
 
     plugin, _ = plugin_settings(environ)
-    for problem in problems(environ):
+    wrong = problems(environ)
+    for problem in wrong:
         log.error("%s", problem)
+    events = Events()
+    log.addHandler(events)
     driver = Driver(plugin, environ, codec.load(plugin.codec), this_host(environ))
     driver.recover()
     api = web.AppRunner(protocol.application(driver), access_log=None, handler_cancellation=True)
     await api.setup()
     await web.SockSite(api, listener).start()
-    page = web.AppRunner(status.application(driver), access_log=None)
+    page = web.AppRunner(status.application(driver, events, wrong), access_log=None)
     await page.setup()
     await _open_status(page, plugin.metrics_address)
     log.info("otellogdriver %s ready, codec %s, state in %s", __version__, driver.codec.name, plugin.state_directory)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from tests.tools.collector import collector
+from tests.tools.compose import compose
 from tests.tools.golang import ToolError
+from tests.tools.loki import loki
 from tests.tools.registry import registry
 
-TOOLS = {"collector": collector, "registry": registry}
+TOOLS = {"collector": collector, "registry": registry, "compose": compose, "loki": loki}
 
 
 def main(names: list[str]) -> int:
