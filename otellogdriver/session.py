@@ -148,14 +148,6 @@ class Session:
         )
 
     @property
-    def lag(self) -> float:
-        """Seconds since the oldest undelivered byte's neighbour was delivered; 0 when nothing waits."""
-        if not self.stream.undelivered:
-            return 0.0
-        last = min((feed.last_time for _, feed in self.feeds), default=0)
-        return max(0.0, time.time() - (last / 1e9 if last else self.started))
-
-    @property
     def dropped(self) -> dict[str, tuple[int, int]]:
         """Reason -> (lines, bytes) given up anywhere on this session's way."""
         found: dict[str, tuple[int, int]] = {}
