@@ -36,6 +36,8 @@ class Collector:
         self.receiver = dict(receiver or {})
         self.extensions = dict(extensions or {})
         self.process: subprocess.Popen[bytes] | None = None
+        self.received: list[Record] = []
+        self.read_to = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -125,8 +127,9 @@ class Collector:
 
     def records(self, container: str | None = None) -> list[Record]:
         """All records so far, or those whose resource names the container (without the leading `/`)."""
-        found = read(self.output)
-        return [one for one in found if container is None or one.resource.get("container.name") == container]
+        found, self.read_to = read(self.output, self.read_to)
+        self.received += found
+        return [one for one in self.received if container is None or one.resource.get("container.name") == container]
 
     def wait(self, count: int, container: str | None = None, limit: float = 20.0) -> list[Record]:
         """The records, as soon as there are at least `count`."""

@@ -26,13 +26,15 @@ class Record:
     span_id: str
 
 
-def read(path: Path) -> list[Record]:
-    """The records in the file so far; a line that is still being written is left for the next time."""
+def read(path: Path, start: int = 0) -> tuple[list[Record], int]:
+    """The records behind the byte `start`, and where to go on; a line still being written is left for the next time."""
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        with path.open("rb") as file:
+            file.seek(start)
+            whole, newline, _ = file.read().rpartition(b"\n")
     except FileNotFoundError:
-        return []
-    return [record for line in lines for record in records(json.loads(line))]
+        return [], start
+    return [record for line in whole.splitlines() for record in records(json.loads(line))], start + len(whole + newline)
 
 
 def records(request: dict[str, Any]) -> Iterator[Record]:
