@@ -10,6 +10,7 @@ bad; statuses that speak of us, of the address or of a gateway in between are so
     3xx, 401, 402, 403, 404, 405, 406,     Denied: token, quota, address or form is not taken; every other request
     407, 410, 411, 415, 417, 421, 426,     would fare the same, so giving up data for it would lose all of it
     431, 451, 501, 505, 511
+    400 as a web page, or about HTTPS      Denied: a server in front did not get as far as OTLP (http:// to a TLS port)
     all others (400, 413, 422, 500, ...)   Refused; 500 too, since collectors say 500 for data that they cannot process
     no connection, name not found, reset,  Retry ("unreachable"); closed within a 2xx answer as well, for what it would
     closed before or within the answer     have told is not known
@@ -143,7 +144,8 @@ class HttpClient:
         if status in _RETRY:
             after = retry_after(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
             return Retry("throttled" if after is not None else _RETRY[status], reason, after)
-        if status in _DENIED or status < 400:
+        astray = status == 400 and ("html" in kind or "request to an HTTPS server" in text)
+        if status in _DENIED or status < 400 or astray:
             location = response.headers.get("Location")
             return Denied(reason + (f" (redirects to {_origin(location)}, not followed)" if location else ""))
         return Refused(reason)

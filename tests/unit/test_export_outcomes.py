@@ -186,7 +186,7 @@ async def test_http_error_texts() -> None:
         server.script += [
             do.answer(400, '{"code":3,"message":"bad\\nbody"}', "application/json"),
             do.answer(400, "plain words", "text/plain"),
-            do.answer(400, "<html>long page</html>", "text/html"),
+            do.answer(413, "<html>long page</html>", "text/html"),
             do.answer(400, "y" * 100_000, "text/plain"),
             do.answer(400, "\x00\x1b[31mred", "text/plain"),
         ]
@@ -197,6 +197,19 @@ async def test_http_error_texts() -> None:
         assert "html" not in texts[2]
         assert len(texts[3]) < 400
         assert texts[4].endswith(": ??[31mred")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("Client sent an HTTP request to an HTTPS server.\n", ""),  # Go
+        ("<html>The plain HTTP request was sent to HTTPS port</html>", "text/html"),  # nginx
+    ],
+)
+async def test_plain_http_to_a_tls_port_is_no_reason_to_give_up_data(body: str, content_type: str) -> None:
+    async with OtlpServer(HTTP) as server:
+        server.default = do.answer(400, body, content_type)
+        assert isinstance(await send(to(server)), Denied)
 
 
 async def test_timeout(server: OtlpServer) -> None:
