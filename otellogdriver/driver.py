@@ -155,7 +155,7 @@ class Driver:
         settings = self._settings(entry.info.get("Config") or {})[0]
         stream = entry.stream
         entry.keep = self._keep(settings)
-        for role, _ in self._destinations(settings):
+        for role, _ in self.destinations(settings):
             cursor = Cursor(stream.directory / role)
             stream.delivered = cursor.position.needed
             if cursor.position.needed < stream.end:
@@ -313,7 +313,7 @@ class Driver:
         return settings.max_size * settings.max_file if self.plugin.read_logs else 0
 
     @staticmethod
-    def _destinations(settings: Settings) -> list[tuple[str, Destination]]:
+    def destinations(settings: Settings) -> list[tuple[str, Destination]]:
         """(name of the cursor file, destination) for each place the lines go to."""
         places = [("cursor", settings.otlp_endpoint)]
         if settings.otlp_mirror:
@@ -355,7 +355,7 @@ class Driver:
             streams={"stdout": 1, "stderr": 2}.get(settings.streams, 3),
         )
         feeds = []
-        for role, destination in self._destinations(settings):
+        for role, destination in self.destinations(settings):
             cursor = Cursor(entry.stream.directory / role)
             if cursor.damaged:
                 log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
