@@ -1,0 +1,57 @@
+"""The plugin's folder, as Docker gets it: small, nothing to break in with, all that `serve` needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from plugin.build import build
+from plugin.private_engine import PrivateEngine
+
+MAX_SIZE = 130_000_000
+"""Bytes unpacked; about a third of that is what a pull takes."""
+
+NOT_IN_IT = ("*/bin/sh", "*/bin/bash", "*/bin/apt*", "*/bin/dpkg*", "*/bin/gcc*", "*/bin/pip*", "*-packages/pip", "*.c")
+
+
+@pytest.fixture(scope="module")
+def folder(engine: PrivateEngine) -> Path:  # the engine, so that this is skipped where there is none to build with
+    return build()
+
+
+def test_small_and_bare(folder: Path) -> None:
+    files = [path for path in (folder / "rootfs").rglob("*") if path.is_file() and not path.is_symlink()]
+    assert sum(path.stat().st_size for path in files) < MAX_SIZE
+    assert [path for path in files for pattern in NOT_IN_IT if path.match(pattern)] == []
+
+
+def test_native_codec_and_no_added_authorities(folder: Path) -> None:
+    rootfs = folder / "rootfs"
+    assert list(rootfs.glob("usr/local/lib/python3*/dist-packages/otellogdriver/codec/native.*.so"))
+    shipped = (rootfs / "etc/ssl/certs/ca-certificates.crt").read_text()
+    added = list(Path("/usr/local/share/ca-certificates").glob("**/*.crt"))
+    assert [path for path in added if path.read_text().strip() in shipped] == []
+    assert not list((rootfs / "usr/local/share").glob("ca-certificates/*"))
+
+
+def test_everything_is_compiled(folder: Path) -> None:
+    """The root file system may be read-only, and a start without compiling takes a third of a second."""
+    sources = (folder / "rootfs/usr").rglob("*.py")
+    missing = [path for path in sources if not list((path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"))]
+    assert missing == []
+
+
+def test_config(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    assert config["interface"] == {"types": ["docker.logdriver/1.0"], "socket": "otellogdriver.sock"}
+    # FIFOs and journal then outlive crash, disable and upgrade; `/run/docker` would break the restart after a crash.
+    assert config["propagatedmount"] == "/run/docker/logging"
+    entry = config["entrypoint"][0].lstrip("/")
+    assert (folder / "rootfs" / entry).is_file()
+    variables = {one["name"]: one for one in config["env"]}
+    assert len(variables) == len(config["env"])
+    assert variables["MALLOC_ARENA_MAX"]["value"] == "2"
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTELLOGDRIVER_METRICS_ADDRESS"):
+        assert variables[name]["settable"] == ["value"]
