@@ -18,10 +18,14 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+    from otellogdriver.driver import Driver
+    from otellogdriver.self_telemetry import SelfTelemetry
 
 log = logging.getLogger("otellogdriver")
 
@@ -94,6 +98,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     log.info("otellogdriver %s ready, codec %s, state in %s", __version__, driver.codec.name, plugin.state_directory)
     gc.collect()
     gc.freeze()  # what is loaded now stays; later collections need not walk it
+    own = await _tell_of_itself(driver, environ, len(wrong)) if plugin.self_telemetry == "otlp" else None
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -102,11 +107,26 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     await stop.wait()
     log.info("stopping: what is not delivered stays in the journal")
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(driver.close(), 4.5)
+        await asyncio.wait_for(asyncio.gather(driver.close(), *([own.close()] if own else [])), 4.5)
     for runner in (api, page):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(runner.cleanup(), 0.5)
     return 0
+
+
+async def _tell_of_itself(driver: Driver, environ: Mapping[str, str], problems: int) -> SelfTelemetry | None:
+    """The driver's own telemetry, if its settings can be used; imported in a thread, for calls are served by now."""
+    from otellogdriver.errors import DriverError
+    from otellogdriver.resource import this_host
+
+    await asyncio.to_thread(import_module, "otellogdriver.self_telemetry")
+    from otellogdriver.self_telemetry import SelfTelemetry
+
+    try:
+        return SelfTelemetry(driver, environ, this_host(environ), problems)
+    except DriverError as error:
+        log.warning("no telemetry of the driver's own: %s", error)
+        return None
 
 
 async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> None:
