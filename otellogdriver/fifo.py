@@ -298,7 +298,7 @@ class Fifo:
                 return
             except OSError as error:
                 reason = self._reason(error)
-        out, err, damaged, boundary = self._count(data, 0, len(data), False)
+        out, err, _, boundary = self._count(data, 0, len(data), False)
         self._torn = data[boundary:]
         self._drop(reason, out, err, boundary)
 

@@ -1,6 +1,6 @@
 """Feeds -> requests -> one destination: fair, in order, never waiting for more than it must.
 
-In: feeds that say they have work (`poke`). Out: requests to the destination's client; after each one the parts in it are
+In: feeds that say they have work (`poke`). Out: requests to the destination's client; after each the parts in it are
 committed. One pump per destination; lives on the event loop, encodes and compresses in worker threads.
 
 - A *lane* gathers feeds in turn, has a batch built, sends it, commits. Several lanes overlap building and sending, and
@@ -53,7 +53,7 @@ LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a destination's requests. `durations[i]` counts those up to LATENCY_BOUNDS[i], the last the rest."""
+    """What became of a destination's requests. `durations[i]` counts those up to LATENCY_BOUNDS[i], the last others."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
     durations: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))

@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from otellogdriver.codec.contract import MAX_FRAME, Codec
@@ -30,7 +30,7 @@ _CHUNK = 256 << 10
 _SMALL = 64 << 10
 """Bytes up to which a follower reads on the event loop itself: less than handing it to a thread costs."""
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Write = Callable[[bytes], Awaitable[None]]
 

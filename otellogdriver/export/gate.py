@@ -1,6 +1,6 @@
 """When a destination may be sent to: always, or, after a failure, by one probe at a time with growing pauses.
 
-While the gate is closed, everybody waits; one waiter is let through as a probe when the pause is over. Its success opens
+While the gate is closed, everybody waits; one waiter is let through as a probe when the pause is over. Success opens
 the gate for all, its failure closes it for longer. So an unreachable collector gets one request a second however many
 containers wait, and delivery is back within a second after it returns.
 """

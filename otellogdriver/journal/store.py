@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class Store:
 
     def _check(self, entry: Entry) -> None:
         segments = entry.stream.segments
-        for segment, following in zip(segments, segments[1:], strict=False):
+        for segment, following in pairwise(segments):
             missing = following.start - segment.start - segment.path.stat().st_size
             if missing > 0:
                 log.warning("%d bytes are missing at the end of %s: its other bytes are used", missing, segment.path)

@@ -123,6 +123,11 @@ class Browser:
         return result
 
     async def open(self, url: str, width: int = 1280, height: int = 800, scheme: str = "light") -> None:
+        await self.window(width, height, scheme)
+        await self.call("Page.navigate", url=url)
+
+    async def window(self, width: int, height: int, scheme: str) -> None:
+        """Another window for the page that is open: its size in CSS pixels, light or dark."""
         await self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -131,7 +136,6 @@ class Browser:
             mobile=width < 600,
         )
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        await self.call("Page.navigate", url=url)
 
     async def value(self, expression: str) -> Any:
         """What a JavaScript expression comes to."""
