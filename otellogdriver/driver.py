@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 _CONTAINER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _FIFO_NAME = re.compile(r"[0-9a-f]{64}")
 _ORPHANS_AFTER = 3.0
-"""Seconds from the start until FIFOs found then are read if nobody claims them: the engine makes one before it calls."""
+"""Seconds from the start until FIFOs found then are read if nobody claims them: an engine makes one before it calls."""
 _STOP_PATIENCE = 5.0
 """Seconds StopLogging waits for the FIFO to be drained; it is a matter of milliseconds unless the disk hangs."""
 _LINGER, _LINGER_MOST = 300.0, 200
