@@ -325,6 +325,7 @@ class Driver:
                     endpoints=endpoints,
                     protocol=settings.otlp_protocol,
                     headers=settings.otlp_headers,
+                    headers_file=settings.otlp_headers_file,
                     compression=settings.otlp_compression,
                     compression_level=settings.otlp_compression_level,
                     timeout=settings.otlp_timeout,

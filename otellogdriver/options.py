@@ -257,6 +257,9 @@ def _contradictions(settings: Settings, sources: Mapping[str, str]) -> Iterator[
     if settings.otlp_insecure_skip_verify and settings.otlp_certificate:
         names = f"{sources['otlp_insecure_skip_verify']} and {sources['otlp_certificate']}"
         yield f"{names} contradict each other: either the certificate is verified or not"
+    if settings.otlp_insecure_skip_verify and settings.otlp_protocol == "grpc":
+        name = sources["otlp_insecure_skip_verify"]
+        yield f"{name} is not allowed with protocol grpc: give the server's certificate as otlp-certificate"
     if settings.compress and settings.max_file == 1:
         yield f"{sources['compress']} is not allowed with max-file=1: only full files are compressed"
 

@@ -58,6 +58,7 @@ class Destination:
     endpoints: tuple[str, ...]
     protocol: str
     headers: tuple[tuple[str, str], ...] = ()
+    headers_file: str = ""
     compression: str = "gzip"
     compression_level: int = 1
     timeout: float = 10.0

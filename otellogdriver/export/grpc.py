@@ -29,7 +29,8 @@ from typing import Any
 
 from otellogdriver.errors import OptionError
 from otellogdriver.export import answer, tls
-from otellogdriver.export.destination import GRPC, Destination, Endpoint, check_headers, parse_endpoint
+from otellogdriver.export.destination import GRPC, Destination, Endpoint, parse_endpoint
+from otellogdriver.export.headers import headers_of
 from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry
 
 METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -69,6 +70,8 @@ class GrpcClient:
             outcome = await self._call(line, body)
             if isinstance(outcome, Denied) or isinstance(outcome, Retry) and outcome.kind in ("unreachable", "timeout"):
                 self._line = None if self._line is line else self._line
+                if isinstance(outcome, Denied) and self._destination.headers_file:
+                    self._endpoint = None  # the file may have a new token by the next time
             return outcome
         finally:
             line.calls -= 1
@@ -108,9 +111,8 @@ class GrpcClient:
         destination = self._destination
         if self._endpoint is None:
             endpoint = parse_endpoint(self._text, GRPC, destination.insecure)
-            check_headers(destination.headers, GRPC)
+            given = headers_of(destination)
             basic = (("authorization", endpoint.authorization),) if endpoint.authorization else ()
-            given = tuple((name.lower(), value) for name, value in destination.headers)
             self._metadata = given if any(name == "authorization" for name, _ in given) else (*basic, *given)
             self._secrets, self._endpoint = answer.secrets_of((*basic, *given)), endpoint
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else grpcio writes to stderr on its own

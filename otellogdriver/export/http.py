@@ -38,7 +38,8 @@ from yarl import URL
 
 from otellogdriver.errors import OptionError
 from otellogdriver.export import answer, tls
-from otellogdriver.export.destination import HTTP, Destination, Endpoint, check_headers, parse_endpoint
+from otellogdriver.export.destination import HTTP, Destination, Endpoint, parse_endpoint
+from otellogdriver.export.headers import headers_of
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
 from otellogdriver.export.resolver import Resolver
 
@@ -73,7 +74,10 @@ class HttpClient:
                 ssl=self._context or True,
                 server_hostname=self._destination.server_name or None,
             ) as response:
-                return await self._classify(endpoint.label, response)
+                outcome = await self._classify(endpoint.label, response)
+                if isinstance(outcome, Denied) and self._destination.headers_file:
+                    self._endpoint = None  # the file may have a new token by the next time
+                return outcome
         except OptionError as error:
             return Denied(str(error))
         except TimeoutError:
@@ -100,16 +104,16 @@ class HttpClient:
         destination = self._destination
         if self._endpoint is None:
             endpoint = parse_endpoint(self._text, HTTP)
-            check_headers(destination.headers, HTTP)
+            given = headers_of(destination)
             headers = CIMultiDict({"User-Agent": answer.user_agent()})
             if endpoint.authorization:
                 headers["Authorization"] = endpoint.authorization
-            headers.update(destination.headers)
+            headers.update(given)
             headers["Content-Type"] = answer.PROTOBUF
             headers["Accept-Encoding"] = "identity"
             if destination.compression == "gzip":
                 headers["Content-Encoding"] = "gzip"
-            sent = (("", endpoint.authorization), *destination.headers)
+            sent = (("", endpoint.authorization), *given)
             self._headers, self._secrets, self._endpoint = headers, answer.secrets_of(sent), endpoint
         endpoint = self._endpoint
         if endpoint.tls and self._context is None:
