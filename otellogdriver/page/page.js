@@ -138,7 +138,7 @@ function tile(key, title) {
 function showTotals(status) {
   const all = status.totals;
   const speed = tile("rate", "Lines per second");
-  if (!speed.tile.querySelector("svg")) speed.tile.append(spark(300, 62));
+  if (!speed.tile.querySelector("svg")) speed.tile.append(spark(300, 36));
   const now = total.points.at(-1);
   setText(speed.big, rate(now === undefined ? null : now));
   setText(speed.small, `${count(all.delivered)} delivered since the start`);

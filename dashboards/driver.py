@@ -1,0 +1,447 @@
+"""Dashboard *Driver*: is anything lost, how far behind, until when does the disk last; then the way of a line, who is
+loud, the collector, the disk, the driver itself."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard
+
+from dashboards.panel import (
+    BYTES,
+    BYTES_A_SECOND,
+    COUNT,
+    LINES,
+    PROMETHEUS,
+    SECONDS,
+    choice,
+    graph,
+    grid,
+    link,
+    number,
+    other,
+    source,
+    top,
+)
+from dashboards.panel import (
+    board as new_board,
+)
+
+UID = "otellogdriver-driver"
+
+D = '{instance=~"$instance"}'
+"""Series of the chosen drivers."""
+C = '{instance=~"$instance", container_name=~"$container", service_name=~"$service"}'
+"""Series of the chosen containers."""
+R = "[$__rate_interval]"
+WHO = "container_name, service_name"
+
+MONTH = 30 * 86400
+"""Seconds beyond which nobody cares when the journal will be full."""
+TIME_TO_FULL = (
+    f"clamp_max(min(otellogdriver_driver_journal_room_bytes{D}"
+    f" / clamp_min(-deriv(otellogdriver_driver_journal_room_bytes{D}[10m]), 1)"
+    f" or (otellogdriver_journal_limit_bytes{D} - otellogdriver_undelivered_bytes{D})"
+    f" / clamp_min(deriv(otellogdriver_undelivered_bytes{D}[10m]), 1)), {2 * MONTH})"
+)
+"""Seconds until the first limit is reached, at the pace of the last ten minutes."""
+
+
+def board() -> dashboard.Dashboard:
+    made = new_board(UID, "otellogdriver / Driver", "What the Docker logging driver read, delivered and lost.")
+    made.link(other("Container logs", "otellogdriver-logs"))
+    made.with_variable(source("prometheus", "Prometheus"))
+    made.with_variable(choice("instance", "Driver", "label_values(otellogdriver_build_info, instance)", PROMETHEUS))
+    labels = 'label_values(otellogdriver_undelivered_bytes{instance=~"$instance"}, %s)'
+    made.with_variable(choice("service", "Service", labels % "service_name", PROMETHEUS))
+    labels = labels.replace('"$instance"', '"$instance", service_name=~"$service"')
+    made.with_variable(choice("container", "Container", labels % "container_name", PROMETHEUS))
+    for add in (_well, _way, _containers, _collector, _disk, _driver):
+        add(made)
+    return made
+
+
+def _well(made: dashboard.Dashboard) -> None:
+    made.with_row(dashboard.Row("Is all well?"))
+    made.with_panel(
+        number(
+            "Lines lost",
+            "Lines given up in the chosen time. Which, and why: *Lost, by reason* and the table below.",
+            f"sum(increase(otellogdriver_driver_dropped_lines_total{D}[$__range]))",
+            COUNT,
+            [(None, "green"), (0.5, "red")],
+        )
+    )
+    made.with_panel(
+        number(
+            "Behind",
+            "Age of the oldest line that waits for delivery. Seconds are normal, minutes mean that the collector is "
+            "away or slow.",
+            f"max(otellogdriver_lag_seconds{D}) or vector(0)",
+            SECONDS,
+            [(None, "green"), (10, "orange"), (60, "red")],
+        )
+    )
+    made.with_panel(
+        number(
+            "Journal full in",
+            "Time until lines are given up, if it goes on as in the last ten minutes: the first limit to be reached, "
+            "of a container, of the whole journal or of the disk.",
+            TIME_TO_FULL,
+            SECONDS,
+            [(None, "red"), (4 * 3600, "orange"), (24 * 3600, "green")],
+            beyond=(MONTH, "not filling"),
+        )
+    )
+    made.with_panel(
+        number(
+            "Collectors",
+            "Whether every destination takes what it is sent.",
+            f"min(otellogdriver_destination_up{D}) or vector(1)",
+            COUNT,
+            [(None, "red"), (1, "green")],
+            shown={"0": "one is away", "1": "all take records"},
+        )
+    )
+
+
+def _way(made: dashboard.Dashboard) -> None:
+    made.with_row(dashboard.Row("The way of a line"))
+    made.with_panel(
+        graph(
+            "Read",
+            "Lines taken from containers, and the bytes that came through their FIFOs.",
+            LINES,
+            [("lines of {{stream}}", f"sum by (stream) (rate(otellogdriver_lines_total{C}{R}))")],
+            width=6,
+        )
+    )
+    made.with_panel(
+        graph(
+            "In the journal",
+            "What waits for delivery, and all that is kept, for `docker logs` too.",
+            BYTES,
+            [
+                ("waiting", f"sum(otellogdriver_undelivered_bytes{C})"),
+                ("kept", f"sum(otellogdriver_journal_bytes{C})"),
+            ],
+            width=6,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Sent",
+            "Requests by what became of them; all but delivered, refused and denied are tried again.",
+            "reqps",
+            [("{{outcome}}", f"sum by (outcome) (rate(otellogdriver_requests_total{D}{R}))")],
+            width=6,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Acknowledged",
+            "Records that a collector took, and lines that were left out because the options say so.",
+            LINES,
+            [
+                ("acknowledged", f"sum(rate(otellogdriver_delivered_records_total{C}{R}))"),
+                ("excluded", f"sum(rate(otellogdriver_excluded_lines_total{C}{R}))"),
+            ],
+            width=6,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Lost, by reason",
+            "Lines given up. `journal_full`: a limit was reached; `disk_full`, `disk_error`: the journal could not be "
+            "written; `refused`, `denied`, `rejected`: the collector did not want them; `fault`: a bug, please report.",
+            COUNT,
+            [("{{reason}}", f"sum by (reason) (increase(otellogdriver_driver_dropped_lines_total{D}{R}))")],
+            bars=True,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Behind, by container",
+            "Age of the oldest line that waits, of the ten containers that are furthest behind.",
+            SECONDS,
+            [("{{container_name}}", f"topk(10, max by (container_name) (otellogdriver_lag_seconds{C}))")],
+            steps=[(None, "transparent"), (60, "red")],
+        )
+    )
+
+
+def _containers(made: dashboard.Dashboard) -> None:
+    made.with_row(dashboard.Row("Containers"))
+    here = "/d/otellogdriver-driver?${__url_time_range}&${instance:queryparam}&var-container=${__value.text}"
+    logs = "/d/otellogdriver-logs?${__url_time_range}&var-container=${__value.text}"
+    made.with_panel(
+        grid(
+            "Each container",
+            "Click a name to look at this container alone, here or in its logs. Lost, excluded and damaged count since "
+            "the driver's start.",
+            [
+                ("Lines/s", f"sum by ({WHO}) (rate(otellogdriver_lines_total{C}{R}))", LINES, None),
+                ("Bytes/s", f"sum by ({WHO}) (rate(otellogdriver_line_bytes_total{C}{R}))", BYTES_A_SECOND, None),
+                ("Delivered/s", f"sum by ({WHO}) (rate(otellogdriver_delivered_records_total{C}{R}))", LINES, None),
+                ("Waiting", f"sum by ({WHO}) (otellogdriver_undelivered_bytes{C})", BYTES, None),
+                (
+                    "Behind",
+                    f"max by ({WHO}) (otellogdriver_lag_seconds{C})",
+                    SECONDS,
+                    [(None, "text"), (10, "orange"), (60, "red")],
+                ),
+                (
+                    "Lost",
+                    f"sum by ({WHO}) (otellogdriver_dropped_lines_total{C})",
+                    COUNT,
+                    [(None, "text"), (1, "red")],
+                ),
+                ("Excluded", f"sum by ({WHO}) (otellogdriver_excluded_lines_total{C})", COUNT, None),
+                ("Damaged", f"sum by ({WHO}) (otellogdriver_damaged_bytes_total{C})", BYTES, None),
+            ],
+            by=["container_name", "service_name"],
+            links=[link("This container", here), link("Its logs", logs)],
+        )
+    )
+    made.with_panel(
+        top(
+            "Loudest",
+            "Lines a second of the ten loudest containers.",
+            LINES,
+            "{{container_name}}",
+            f"topk(10, sum by (container_name) (rate(otellogdriver_lines_total{C}{R})))",
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Lines of each",
+            "The ten loudest, over time.",
+            LINES,
+            [("{{container_name}}", f"topk(10, sum by (container_name) (rate(otellogdriver_lines_total{C}{R})))")],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Read from each",
+            "Bytes through the FIFOs of the ten heaviest; it goes on while the collector is away.",
+            BYTES_A_SECOND,
+            [("{{container_name}}", f"topk(10, sum by (container_name) (rate(otellogdriver_read_bytes_total{C}{R})))")],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Waiting, by container",
+            "Bytes of the ten containers with most, beside the least limit of them.",
+            BYTES,
+            [
+                ("{{container_name}}", f"topk(10, sum by (container_name) (otellogdriver_undelivered_bytes{C}))"),
+                ("limit", f"min(otellogdriver_journal_limit_bytes{C})"),
+            ],
+        )
+    )
+    made.with_panel(
+        graph(
+            "Lost before the journal",
+            "Bytes that were given up before they were written, for want of room.",
+            BYTES,
+            [
+                (
+                    "{{container_name}} {{reason}}",
+                    f"topk(10, sum by (container_name, reason) (otellogdriver_dropped_bytes_total{C}))",
+                )
+            ],
+        )
+    )
+
+
+def _collector(made: dashboard.Dashboard) -> None:
+    made.with_row(dashboard.Row("Collectors"))
+    quantiles = [
+        (
+            f"{{{{destination}}}} p{quantile * 100:g}",
+            f"histogram_quantile({quantile}, sum by (destination, le) "
+            f"(rate(otellogdriver_request_duration_seconds_bucket{D}{R})))",
+        )
+        for quantile in (0.5, 0.99)
+    ]
+    made.with_panel(graph("Time to answer", "Half and 99 % of the requests took less.", SECONDS, quantiles, width=8))
+    made.with_panel(
+        graph(
+            "Tried again",
+            "Requests that failed and go out again: no connection, no answer, throttled, unavailable.",
+            "reqps",
+            [
+                (
+                    "{{destination}} {{outcome}}",
+                    "sum by (destination, outcome) (rate(otellogdriver_requests_total"
+                    '{instance=~"$instance", outcome!~"delivered|refused|denied"}' + R + "))",
+                )
+            ],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "In flight",
+            "Requests that wait for their answer. At the window's size (`otlp-concurrency`) all the time, the "
+            "collector is the bottleneck.",
+            COUNT,
+            [("{{destination}}", f"sum by (destination) (otellogdriver_requests_in_flight{D})")],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "On the wire",
+            "Bytes of request bodies, compressed.",
+            BYTES_A_SECOND,
+            [("{{destination}}", f"sum by (destination) (rate(otellogdriver_sent_bytes_total{D}{R}))")],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Taken",
+            "1 while a destination takes what it is sent.",
+            COUNT,
+            [("{{destination}}", f"min by (destination) (otellogdriver_destination_up{D})")],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Pause",
+            "Time until the next try; long where the collector asked for it or denies us.",
+            SECONDS,
+            [("{{destination}}", f"max by (destination) (otellogdriver_destination_pause_seconds{D})")],
+            width=8,
+        )
+    )
+
+
+def _disk(made: dashboard.Dashboard) -> None:
+    made.with_row(dashboard.Row("Disk"))
+    made.with_panel(
+        graph(
+            "Journal",
+            "All that is kept, what of it waits for delivery, and how much may wait.",
+            BYTES,
+            [
+                ("kept {{instance}}", f"otellogdriver_driver_journal_bytes{D}"),
+                ("waiting {{instance}}", f"otellogdriver_driver_undelivered_bytes{D}"),
+                ("limit {{instance}}", f"otellogdriver_driver_journal_limit_bytes{D}"),
+            ],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Room",
+            "What may come until lines are given up, and what is free on the disk.",
+            BYTES,
+            [
+                ("room {{instance}}", f"otellogdriver_driver_journal_room_bytes{D}"),
+                ("free {{instance}}", f"otellogdriver_driver_disk_free_bytes{D}"),
+            ],
+            width=8,
+        )
+    )
+    made.with_panel(graph("Journal full in", "As above, over time.", SECONDS, [("until full", TIME_TO_FULL)], width=8))
+
+
+def _driver(made: dashboard.Dashboard) -> None:
+    made.with_row(dashboard.Row("The driver itself"))
+    cpu = f"rate(otellogdriver_cpu_seconds_total{D}{R})"
+    made.with_panel(graph("CPU", "Share of one core.", "percentunit", [("{{instance}}", cpu)], width=8))
+    made.with_panel(
+        graph(
+            "CPU for a thousand bytes read",
+            "What a kilobyte of container output costs the driver.",
+            SECONDS,
+            [
+                (
+                    "{{instance}}",
+                    f"1000 * {cpu} / clamp_min(rate(otellogdriver_driver_read_bytes_total{D}{R}), 1)",
+                )
+            ],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Memory",
+            "Resident memory. It does not grow with an outage.",
+            BYTES,
+            [("{{instance}}", f"otellogdriver_resident_memory_bytes{D}")],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Streams, threads and files",
+            "One FIFO and one thread for each running container, and up to five files.",
+            COUNT,
+            [
+                ("streams", f"sum(otellogdriver_open_streams{D})"),
+                ("blocked streams", f"sum(otellogdriver_blocked_streams{D})"),
+                ("threads", f"sum(otellogdriver_threads{D})"),
+                ("files", f"sum(otellogdriver_open_files{D})"),
+                ("files at most", f"min(otellogdriver_open_files_limit{D})"),
+            ],
+            width=8,
+        )
+    )
+    made.with_panel(
+        graph(
+            "Delivered, all containers",
+            "Those that are gone included.",
+            LINES,
+            [("{{instance}}", f"rate(otellogdriver_driver_delivered_records_total{D}{R})")],
+            width=8,
+        )
+    )
+    made.with_panel(
+        number(
+            "Starts",
+            "How often the driver started in the chosen time. After a crash the engine starts it again at once.",
+            f"sum(changes(otellogdriver_start_time_seconds{D}[$__range]))",
+            COUNT,
+            [(None, "green"), (1, "orange"), (3, "red")],
+            width=3,
+        )
+    )
+    made.with_panel(
+        number(
+            "Bad options",
+            "Values in the plugin's environment that cannot be used; the status page names them.",
+            f"sum(otellogdriver_option_problems{D})",
+            COUNT,
+            [(None, "green"), (1, "orange")],
+            width=2,
+        )
+    )
+    made.with_panel(
+        number(
+            "Codec",
+            "Whether the native codec is at work; the one in Python costs many times the CPU.",
+            'count(otellogdriver_build_info{instance=~"$instance", codec!="native"}) or vector(0)',
+            COUNT,
+            [(None, "green"), (1, "orange")],
+            width=3,
+            shown={"0": "native"},
+        )
+    )
+    made.with_panel(
+        grid(
+            "Drivers",
+            "Version and codec of each.",
+            [
+                ("Up for", f"time() - max by (instance, job) (otellogdriver_start_time_seconds{D})", SECONDS, None),
+                ("Version", f"max by (instance, job, version, codec) (otellogdriver_build_info{D})", COUNT, None),
+            ],
+            by=["instance"],
+            links=[],
+            height=6,
+        )
+    )
