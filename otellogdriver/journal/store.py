@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 
 _CONTAINERS = "containers"
 _META = "meta.json"
+OVERHEAD = 64 << 10
+"""Bytes that a stopped stream counts beside its lines: what its four files and our memory of it cost, so that a host
+with many short-lived containers that print little is bounded, too."""
+_DOOMED = "doomed-"
+"""Begin of a directory's name while it is being deleted: without its cursor it would be sent again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +99,9 @@ class Store:
         return list(self.entries())
 
     def _load(self, container_id: str, directory: Path) -> Entry | None:
+        if directory.name.startswith(_DOOMED):
+            self._delete(directory)
+            return None
         sequence, _, name = directory.name.partition("-")
         if not (sequence.isdecimal() and name and directory.is_dir()):
             log.warning("foreign entry in the state directory, left alone: %s", directory)
@@ -102,7 +110,7 @@ class Store:
         try:
             meta = json.loads((directory / _META).read_bytes())
             file, info = str(meta["file"]), dict(meta["info"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             log.warning("%s of %s is damaged (%s): going on with the container's id alone", _META, directory, error)
         entry = Entry(container_id, file, info, self._stream(directory, file, info))
         self._check(entry)
@@ -111,7 +119,7 @@ class Store:
     def _check(self, entry: Entry) -> None:
         segments = entry.stream.segments
         for segment, following in pairwise(segments):
-            missing = following.start - segment.start - segment.path.stat().st_size
+            missing = following.start - segment.start - segment.stored()
             if missing > 0:
                 log.warning("%d bytes are missing at the end of %s: its other bytes are used", missing, segment.path)
 
@@ -126,7 +134,8 @@ class Store:
 
     def _describe(self, directory: Path, file: str, info: Mapping[str, Any], sync: bool) -> None:
         """Write `meta.json` atomically; it may hold secrets (log-opts, environment), so only root reads it."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         temporary = directory / f"{_META}.new"
         data = json.dumps({"version": 1, "file": file, "info": info}, separators=(",", ":")).encode()
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -213,9 +222,19 @@ class Store:
             if not entries:
                 self._containers.pop(entry.container_id, None)
         self.removed_bytes += entry.stream.size
-        shutil.rmtree(entry.stream.directory, ignore_errors=True)
+        directory = entry.stream.directory
+        doomed = directory.with_name(_DOOMED + directory.name)
         try:
-            entry.stream.directory.parent.rmdir()
+            os.rename(directory, doomed)
+        except OSError:
+            doomed = directory
+        self._delete(doomed)
+
+    @staticmethod
+    def _delete(directory: Path) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+        try:
+            directory.parent.rmdir()
         except OSError:
             pass
 
@@ -246,7 +265,7 @@ class Store:
         stopped.sort(key=lambda item: item[0], reverse=True)
         total = 0
         for ended, entries in stopped:
-            total += sum(entry.stream.size for entry in entries)
+            total += sum(entry.stream.size + OVERHEAD for entry in entries)
             if now - ended > max_age or total > max_size:
                 for entry in entries:
                     self.remove(entry)

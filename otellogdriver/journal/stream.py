@@ -37,6 +37,19 @@ class Segment:
     start: int
     path: Path
 
+    @property
+    def packed(self) -> bool:
+        return self.path.name.endswith(_PACKED)
+
+    def stored(self) -> int:
+        """Bytes of the stream that the file holds, as far as can be told without reading all of it. Raises OSError."""
+        size = self.path.stat().st_size
+        if not self.packed:
+            return size
+        with self.path.open("rb") as file:
+            file.seek(max(0, size - 4))
+            return int.from_bytes(file.read(4), "little")  # gzip's ISIZE
+
 
 def _segments(directory: Path) -> tuple[list[Segment], int]:
     """The segments on disk, in order, and the offset behind the last one."""
@@ -44,21 +57,19 @@ def _segments(directory: Path) -> tuple[list[Segment], int]:
     end = 0
     try:
         entries = sorted(entry.name for entry in os.scandir(directory))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return [], 0
     for name in entries:
         stem = name.removesuffix(_PACKED) if name.endswith(_PACKED) else name.removesuffix(_SUFFIX)
         path = directory / name
-        if name == stem or len(stem) != 20 or not stem.isdecimal():
-            continue
-        state = path.stat()
-        if not stat.S_ISREG(state.st_mode):
+        if name == stem or len(stem) != 20 or not stem.isdecimal() or not stat.S_ISREG(path.lstat().st_mode):
             continue
         if found and found[-1].start == int(stem):
             path.unlink()  # a crash between making the packed file and deleting the other: the first one is whole
             continue
         found.append(Segment(int(stem), path))
-        end = max(end, int(stem) + state.st_size)
+    for segment in found[-1:]:
+        end = segment.start + segment.stored()
     return found, end
 
 
@@ -113,7 +124,7 @@ class Stream:
         for index, segment in enumerate(list(self.segments)[:-1]):
             if self.segments[index + 1].start > before:
                 break
-            if segment.path.name.endswith(_PACKED):
+            if segment.packed:
                 continue
             packed = segment.path.with_name(f"{segment.start:020d}{_PACKED}")
             temporary = packed.with_suffix(".new")
@@ -131,7 +142,7 @@ class Stream:
 
     def _room(self) -> int:
         """Make sure that a segment with room is open; the number of bytes that it still takes. Raises OSError."""
-        self._fresh = self._fresh or not self.segments
+        self._fresh = self._fresh or not self.segments or self.segments[-1].packed
         if self._fd < 0 and not self._fresh:
             self._fd = os.open(self.segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
         if self._fresh or self.end - self._open_start >= self.segment_size:
@@ -179,7 +190,7 @@ class Stream:
             self._close_segment()
             segment.path.unlink(missing_ok=True)
         self.end = offset
-        if self.segments and not self._fresh:
+        if self.segments and not self._fresh and not self.segments[-1].packed:
             self._open_start = self.segments[-1].start
             try:
                 os.truncate(self.segments[-1].path, offset - self._open_start)

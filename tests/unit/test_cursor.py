@@ -1,0 +1,88 @@
+"""The cursor file: a position survives a crash at any instant and damage of either slot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from otellogdriver.journal.cursor import Cursor, Position
+
+
+def committed(path: Path, *positions: Position) -> None:
+    cursor = Cursor(path)
+    for position in positions:
+        cursor.commit(position)
+    cursor.close()
+
+
+def test_without_a_file_the_stream_begins_at_zero(tmp_path: Path) -> None:
+    cursor = Cursor(tmp_path / "cursor")
+    assert cursor.position == Position(0) and not cursor.damaged
+
+
+def test_the_last_position_is_found_again(tmp_path: Path) -> None:
+    last = Position(7_000_000_000_000, (6_999_999_999_999, -1))
+    committed(tmp_path / "cursor", Position(1), Position(2), last)
+    assert Cursor(tmp_path / "cursor").position == last
+    committed(tmp_path / "cursor", Position(3))
+    assert Cursor(tmp_path / "cursor").position == Position(3)
+    assert (tmp_path / "cursor").stat().st_size == 128
+    assert (tmp_path / "cursor").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3, 4])
+def test_a_write_torn_at_any_byte_leaves_the_position_before(tmp_path: Path, commits: int) -> None:
+    path = tmp_path / "cursor"
+    positions = [Position(1000 + step, (step, -1)) for step in range(commits)]
+    committed(path, *positions)
+    before = path.read_bytes().ljust(128, b"\0")
+    committed(path, Position(9999, (-1, 77)))
+    after = path.read_bytes().ljust(128, b"\0")
+    for cut in range(129):
+        slot = 64 * ((commits + 1) % 2)
+        torn = bytearray(before)
+        torn[slot : slot + min(cut, 64)] = after[slot : slot + min(cut, 64)]
+        path.write_bytes(torn)
+        assert Cursor(path).position in (positions[-1], Position(9999, (-1, 77)))
+
+
+def test_any_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "cursor"
+    committed(path, Position(1), Position(2))
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        data = bytearray(whole)
+        data[at] ^= 0x10
+        path.write_bytes(data)
+        found = Cursor(path)
+        assert found.position in (Position(1), Position(2)) and not found.damaged
+
+
+@pytest.mark.parametrize("data", [b"?", b"\0" * 128, b"OLC1" * 32, os.urandom(1000)])
+def test_where_both_slots_are_damaged_the_stream_is_sent_from_its_start(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "cursor"
+    path.write_bytes(data)
+    cursor = Cursor(path)
+    assert cursor.position == Position(0) and cursor.damaged
+    cursor.commit(Position(5))
+    cursor.close()
+    assert Cursor(path).position == Position(5)
+
+
+def test_a_position_counts_in_memory_also_when_it_cannot_be_written(tmp_path: Path) -> None:
+    cursor = Cursor(tmp_path / "missing" / "cursor")
+    with pytest.raises(FileNotFoundError):
+        cursor.commit(Position(5))
+    assert cursor.position == Position(5)
+    (tmp_path / "missing").mkdir()
+    cursor.commit(Position(6))
+    cursor.close()
+    assert Cursor(tmp_path / "missing" / "cursor").position == Position(6)
+
+
+def test_needed_is_the_begin_of_the_oldest_unfinished_line() -> None:
+    assert Position(100).needed == 100
+    assert Position(100, (40, -1)).needed == 40
+    assert Position(100, (40, 0)).needed == 0

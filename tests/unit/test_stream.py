@@ -1,0 +1,209 @@
+"""A stream in segment files: what the model test (tests/property/test_journal_model.py) does not ask."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otellogdriver.journal.stream import Reader, Stream
+from tests.scene import content
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Iterator[Stream]:
+    made = Stream(tmp_path, segment_size=1000)
+    yield made
+    made.sync = False
+    made.close()
+
+
+def test_segments_are_named_by_their_offset_and_hold_no_more_than_their_size(stream: Stream) -> None:
+    stream.append(bytes(2500))
+    assert [path.name for path in sorted(stream.directory.iterdir())] == [
+        "00000000000000000000.log",
+        "00000000000000001000.log",
+        "00000000000000002000.log",
+    ]
+    assert [path.stat().st_size for path in sorted(stream.directory.iterdir())] == [1000, 1000, 500]
+    assert {path.stat().st_mode & 0o777 for path in stream.directory.iterdir()} == {0o600}
+
+
+def test_the_directory_is_described_before_a_segment_is_made_in_it(tmp_path: Path) -> None:
+    calls = []
+
+    def describe() -> None:
+        (tmp_path / "later").mkdir(exist_ok=True)
+        calls.append(len(list((tmp_path / "later").iterdir())))
+
+    stream = Stream(tmp_path / "later", describe, 10)
+    assert not calls and not (tmp_path / "later").exists()
+    stream.append(bytes(25))
+    stream.close()
+    assert calls == [0, 1, 2]
+
+
+def test_a_pipe_that_is_empty_raises_and_one_that_has_ended_gives_zero(stream: Stream) -> None:
+    source, sink = os.pipe()
+    os.set_blocking(source, False)
+    with pytest.raises(BlockingIOError):
+        stream.splice(source, 100)
+    os.write(sink, b"x" * 1500)
+    assert stream.splice(source, 1 << 20) == 1000
+    assert stream.splice(source, 1 << 20) == 500
+    os.close(sink)
+    assert stream.splice(source, 1 << 20) == 0
+    os.close(source)
+    assert content(stream) == b"x" * 1500
+
+
+def test_an_append_that_fails_half_way_leaves_the_stream_as_it_was(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream.append(b"a" * 900)
+    real, left = os.pwrite, [1]
+
+    def pwrite(fd: int, data: bytes, offset: int) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left[0] -= 1
+        return real(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(OSError, match="No space"):
+        stream.append(b"b" * 2000)
+    left[0] = 100
+    stream.append(b"c" * 2000)
+    assert content(stream) == b"a" * 900 + b"c" * 2000
+    assert content(Stream(stream.directory)) == b"a" * 900 + b"c" * 2000
+
+
+def test_a_reader_jumps_to_the_next_byte_that_is_kept(stream: Stream) -> None:
+    stream.append(bytes(range(250)) * 16)
+    stream.segments[1].path.unlink()
+    os.truncate(stream.segments[2].path, 10)
+    reader, buffer = Reader(stream), memoryview(bytearray(5000))
+    assert reader.read(0, buffer) == (0, 1000)
+    assert reader.read(1000, buffer) == (2000, 10)
+    assert reader.read(1500, buffer[:5]) == (2000, 5)
+    assert reader.read(2010, buffer) == (3000, 1000)
+    assert reader.read(4000, buffer) == (4000, 0)
+    assert reader.read(9000, buffer) == (9000, 0)
+    reader.close()
+
+
+def test_segments_of_another_size_are_continued(tmp_path: Path) -> None:
+    first = Stream(tmp_path, segment_size=300)
+    first.append(b"1" * 700)
+    first.close()
+    second = Stream(tmp_path, segment_size=1000)
+    second.append(b"2" * 2000)
+    second.close()
+    third = Stream(tmp_path, segment_size=100)
+    third.append(b"3" * 150)
+    third.close()
+    assert content(Stream(tmp_path)) == b"1" * 700 + b"2" * 2000 + b"3" * 150
+
+
+def test_packed_segments_are_read_as_before_and_never_written(tmp_path: Path) -> None:
+    stream = Stream(tmp_path, segment_size=1000)
+    data = os.urandom(300) * 12
+    stream.append(data[:3500])
+    reader, buffer = Reader(stream), memoryview(bytearray(100))
+    assert reader.read(100, buffer) == (100, 100)
+    stream.pack(3000)
+    assert reader.read(150, buffer) == (150, 100)  # the file it has open is gone by name only
+    reader.close()
+    assert content(stream) == data[:3500]
+    stream.truncate(3000)  # the torn begin of a frame was all that the last segment had
+    stream.close()
+    again = Stream(tmp_path, segment_size=8000)
+    assert again.end == 3000
+    again.append(data[3000:])
+    again.close()
+    assert content(Stream(tmp_path)) == data
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".gz", ".gz", ".gz", ".log"]
+
+
+def test_a_crash_while_packing_leaves_the_whole_file(tmp_path: Path) -> None:
+    stream = Stream(tmp_path, segment_size=100)
+    stream.append(b"z" * 250)
+    stream.close()
+    (tmp_path / "00000000000000000000.log.gz").write_bytes(b"cut sho")
+    (tmp_path / "00000000000000000000.log.new").write_bytes(b"cut")
+    assert content(Stream(tmp_path)) == b"z" * 250
+    assert not (tmp_path / "00000000000000000000.log.gz").exists()
+
+
+def test_readers_and_the_writer_need_no_lock(tmp_path: Path) -> None:
+    stream = Stream(tmp_path, segment_size=5000)
+    data = os.urandom(1000)
+    done = threading.Event()
+    faults = []
+
+    def read() -> None:
+        reader, buffer, offset = Reader(stream), memoryview(bytearray(777)), 0
+        while not (done.is_set() and offset == stream.end):
+            at, got = reader.read(offset, buffer)
+            wanted = (data * 3)[at % 1000 : at % 1000 + got]
+            if at != offset or bytes(buffer[:got]) != wanted:
+                faults.append((offset, at, got))
+                break
+            offset += got
+        reader.close()
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for thread in readers:
+        thread.start()
+    for _ in range(500):
+        stream.append(data)
+    done.set()
+    for thread in readers:
+        thread.join(30)
+    stream.close()
+    assert faults == []
+
+
+def test_with_sync_the_disk_confirms_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    stream = Stream(tmp_path, segment_size=100, sync=True)
+    stream.append(bytes(250))
+    assert len(synced) == 2  # the two that are closed
+    stream.flush()
+    stream.close()
+    assert len(synced) == 4
+
+
+def test_a_disk_that_does_not_confirm_leaves_no_file_open(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    stream.append(bytes(1000))
+    stream.sync = True
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", refuse)
+        for _ in range(3):
+            with pytest.raises(OSError, match="Input/output"):
+                stream.append(bytes(10))
+    assert stream.end == 1000
+    stream.append(bytes(10))
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert stream.end == 1010
+
+
+def test_finish_is_found_again_but_leaves_nothing_of_an_empty_stream(tmp_path: Path) -> None:
+    empty = Stream(tmp_path / "empty")
+    empty.finish(5.0)
+    assert empty.ended_at == 5.0 and not (tmp_path / "empty").exists()
+    stream = Stream(tmp_path)
+    stream.append(b"x")
+    assert Stream(tmp_path).ended_at is None
+    stream.finish(5.0)
+    stream.close()
+    assert Stream(tmp_path).ended_at is not None
