@@ -36,8 +36,10 @@ PIPE_SIZE = 1 << 20
 _PIPE_DEFAULT = 64 << 10
 _BUSY = 0.02
 """Seconds between two reads below which a FIFO counts as busy."""
-_PAUSE_MIN, _PAUSE_MAX = 0.0005, 0.005
-"""Bounds of the pause in seconds. The upper one is what coalescing may add to a line's latency."""
+_PAUSE_MIN, _PAUSE_MAX, _PAUSE_CROWDED = 0.0005, 0.005, 0.15
+"""Bounds of the pause in seconds: the upper one is what coalescing may add to a line's latency, and the last one what
+it may add where a thousand FIFOs are busy at once and waking for each line would cost more than the lines."""
+_PAUSE_EACH = _PAUSE_CROWDED / 1000
 _QUIET = 10.0
 """Seconds of silence after which a grown pipe is shrunk."""
 _CHUNK = 256 << 10
@@ -73,7 +75,8 @@ class Limit:
 
 
 class Fifo:
-    """One FIFO on its way into one stream. `start` it once; `stop` and `abandon` may be called from any thread."""
+    """One FIFO on its way into one stream. `start` it once; `stop` and `abandon` may be called from any thread.
+    `crowd` is shared by all FIFOs and holds those that are busy."""
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Fifo:
         count: Count,
         notify: Callable[[], None],
         ended: Callable[[], None],
+        crowd: set[Fifo],
         resumed: bool = False,
     ) -> None:
         self.path = path
@@ -95,6 +99,7 @@ class Fifo:
         self._notify = notify
         self._ended = ended
         self._resumed = resumed
+        self._crowd = crowd
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = False
         self.abandoned = False
@@ -148,6 +153,7 @@ class Fifo:
         except Exception:
             log.exception("FIFO %s: its end is not clean", self.path)
         finally:
+            self._crowd.discard(self)
             self._close_wake()
             self._ended()
 
@@ -196,6 +202,7 @@ class Fifo:
             except BlockingIOError:
                 if self._stopping:
                     return
+                self._crowd.discard(self)
                 quiet = _QUIET if self._pipe_size > _PIPE_DEFAULT else None
                 events = self._wait(poll, quiet)
                 had_writer = had_writer or any(source == fd for source, _ in events)
@@ -222,7 +229,9 @@ class Fifo:
                 if moved > self._pipe_size // 2:
                     pause = pause / 2 if pause > _PAUSE_MIN else 0.0
                 else:
-                    pause = min(_PAUSE_MAX, max(_PAUSE_MIN, pause * 1.5))
+                    self._crowd.add(self)
+                    longest = min(_PAUSE_CROWDED, max(_PAUSE_MAX, len(self._crowd) * _PAUSE_EACH))
+                    pause = min(longest, max(_PAUSE_MIN, pause * 1.5))
                 if pause:
                     self._wait(bell, pause)
                     now = time.monotonic()

@@ -152,7 +152,7 @@ class _Copy:
                 self._offset, size = behind, _CHUNK
             elif size < MAX_FRAME + 4 and end - self._offset > size:
                 size = MAX_FRAME + _CHUNK
-            elif final or end - self._offset >= MAX_FRAME + 4:
+            elif (final and self.stream.ended_at is not None) or end - self._offset >= MAX_FRAME + 4:
                 self._offset += 1  # damage at the end: the rest may still hold whole frames
             else:
                 return

@@ -35,6 +35,7 @@ class Session:
         changed: Callable[[Session], None],
         full: Callable[[], bool],
         count: Count,
+        crowd: set[Fifo],
     ) -> None:
         self.container = container
         self.settings = settings
@@ -54,6 +55,7 @@ class Session:
         self._attach = attach
         self._changed = changed
         self._count = count
+        self._crowd = crowd
         self._loop = asyncio.get_running_loop()
         self._poked = False
         self._stop_asked = False
@@ -63,7 +65,9 @@ class Session:
 
     def open(self, resumed: bool) -> None:
         """Start reading the FIFO. Raises RuntimeError where no thread can be had."""
-        self.fifo = Fifo(self.entry.file, self.stream, self.limit, self._count, self._notify, self._fifo_ended, resumed)
+        self.fifo = Fifo(
+            self.entry.file, self.stream, self.limit, self._count, self._notify, self._fifo_ended, self._crowd, resumed
+        )
         self.fifo.start()
 
     def _notify(self) -> None:

@@ -38,7 +38,7 @@ class Pipe:
         self.fifo: Fifo
 
     def start(self, limit: Limit = NO_LIMIT, resumed: bool = False) -> Fifo:
-        self.fifo = Fifo(self.path, self.stream, limit, python.count, self._notify, self._end, resumed)
+        self.fifo = Fifo(self.path, self.stream, limit, python.count, self._notify, self._end, set(), resumed)
         self.fifo.start()
         return self.fifo
 
@@ -302,7 +302,7 @@ def test_the_walk_to_where_dropping_begins_is_short(pipe: Pipe, monkeypatch: pyt
         walked.append(len(chunk))
         return python.count(chunk, start, offset, final)
 
-    pipe.fifo = Fifo(pipe.path, pipe.stream, Limit(8 << 20, "drop-newest"), count, lambda: None, pipe._end)
+    pipe.fifo = Fifo(pipe.path, pipe.stream, Limit(8 << 20, "drop-newest"), count, lambda: None, pipe._end, set())
     pipe.fifo.start()
     pipe.write(lines(0, 60_000, size=200))
     pipe.stop()
