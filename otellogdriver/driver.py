@@ -26,7 +26,7 @@ from otellogdriver.errors import DriverError, JournalError, OptionError, Protoco
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
 from otellogdriver.feed import Feed
-from otellogdriver.fifo import Fifo
+from otellogdriver.fifo import Crowd
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
@@ -100,7 +100,7 @@ class Driver:
         self._files = ThreadPoolExecutor(2, "files")
         self.readers = ThreadPoolExecutor(2, "readlogs")
         self._past = Totals()
-        self._crowd: set[Fifo] = set()
+        self._crowd = Crowd()
         self._checked = 0.0
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -74,9 +74,26 @@ class Limit:
     full: Callable[[], bool] = lambda: False
 
 
+class Crowd:
+    """How many FIFOs had something to read in the last second; shared by all of them. Races cost it nothing but a count."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._now: set[Fifo] = set()
+        self._before = 0
+
+    def note(self, fifo: Fifo, now: float) -> int:
+        second = int(now)
+        if second != self._second:
+            self._before = len(self._now) if second == self._second + 1 else 0
+            self._second, self._now = second, set()
+        self._now.add(fifo)
+        return max(self._before, len(self._now))
+
+
 class Fifo:
     """One FIFO on its way into one stream. `start` it once; `stop` and `abandon` may be called from any thread.
-    `crowd` is shared by all FIFOs and holds those that are busy."""
+    `crowd` is shared by all FIFOs."""
 
     def __init__(
         self,
@@ -86,7 +103,7 @@ class Fifo:
         count: Count,
         notify: Callable[[], None],
         ended: Callable[[], None],
-        crowd: set[Fifo],
+        crowd: Crowd,
         resumed: bool = False,
     ) -> None:
         self.path = path
@@ -153,7 +170,6 @@ class Fifo:
         except Exception:
             log.exception("FIFO %s: its end is not clean", self.path)
         finally:
-            self._crowd.discard(self)
             self._close_wake()
             self._ended()
 
@@ -202,7 +218,6 @@ class Fifo:
             except BlockingIOError:
                 if self._stopping:
                     return
-                self._crowd.discard(self)
                 quiet = _QUIET if self._pipe_size > _PIPE_DEFAULT else None
                 events = self._wait(poll, quiet)
                 had_writer = had_writer or any(source == fd for source, _ in events)
@@ -225,13 +240,12 @@ class Fifo:
             if moved > self._pipe_size // 2 and self._pipe_size < PIPE_SIZE:
                 self._resize(fd, min(PIPE_SIZE, self._pipe_size * 4))
             now = time.monotonic()
-            if now - last < _BUSY and not self._stopping:
+            longest = min(_PAUSE_CROWDED, max(_PAUSE_MAX, self._crowd.note(self, now) * _PAUSE_EACH))
+            if now - last < max(_BUSY, 2 * longest) and not self._stopping:
                 if moved > self._pipe_size // 2:
                     pause = pause / 2 if pause > _PAUSE_MIN else 0.0
                 else:
-                    self._crowd.add(self)
-                    longest = min(_PAUSE_CROWDED, max(_PAUSE_MAX, len(self._crowd) * _PAUSE_EACH))
-                    pause = min(longest, max(_PAUSE_MIN, pause * 1.5))
+                    pause = min(longest, max(_PAUSE_MIN, longest / 8, pause * 1.5))
                 if pause:
                     self._wait(bell, pause)
                     now = time.monotonic()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from otellogdriver.container import Container
 from otellogdriver.feed import Feed
-from otellogdriver.fifo import Count, Fifo, Limit
+from otellogdriver.fifo import Count, Crowd, Fifo, Limit
 from otellogdriver.journal.store import Entry
 from otellogdriver.options import Settings
 from otellogdriver.pump import Pump
@@ -35,7 +35,7 @@ class Session:
         changed: Callable[[Session], None],
         full: Callable[[], bool],
         count: Count,
-        crowd: set[Fifo],
+        crowd: Crowd,
     ) -> None:
         self.container = container
         self.settings = settings

@@ -17,7 +17,7 @@ import pytest
 from otellogdriver import fifo as fifo_module
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
-from otellogdriver.fifo import PIPE_SIZE, Fifo, Limit
+from otellogdriver.fifo import PIPE_SIZE, Crowd, Fifo, Limit
 from otellogdriver.journal.stream import Stream
 from tests.fakes.engine import pieces
 from tests.scene import bodies, content, line, lines, number, until
@@ -38,7 +38,7 @@ class Pipe:
         self.fifo: Fifo
 
     def start(self, limit: Limit = NO_LIMIT, resumed: bool = False) -> Fifo:
-        self.fifo = Fifo(self.path, self.stream, limit, python.count, self._notify, self._end, set(), resumed)
+        self.fifo = Fifo(self.path, self.stream, limit, python.count, self._notify, self._end, Crowd(), resumed)
         self.fifo.start()
         return self.fifo
 
@@ -302,7 +302,7 @@ def test_the_walk_to_where_dropping_begins_is_short(pipe: Pipe, monkeypatch: pyt
         walked.append(len(chunk))
         return python.count(chunk, start, offset, final)
 
-    pipe.fifo = Fifo(pipe.path, pipe.stream, Limit(8 << 20, "drop-newest"), count, lambda: None, pipe._end, set())
+    pipe.fifo = Fifo(pipe.path, pipe.stream, Limit(8 << 20, "drop-newest"), count, lambda: None, pipe._end, Crowd())
     pipe.fifo.start()
     pipe.write(lines(0, 60_000, size=200))
     pipe.stop()
