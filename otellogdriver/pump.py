@@ -9,7 +9,8 @@ committed. One pump per destination; lives on the event loop, encodes and compre
   lines arrive in the order they were printed, also across retries. A feed has at most two batches outstanding.
 - Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached; when more waits, requests grow
   up to MAX_REQUEST.
-- Memory: at most one body per lane, and no new one while the gate is closed. An outage costs disk only.
+- Memory: at most one body per lane, one alone until the destination has taken something, and no new one while the gate
+  is closed. An outage costs disk only.
 - A batch that the collector refuses is halved as long as only one half is refused, to find the culprit; what remains
   is given up and counted. A destination that denies us is probed slowly while the journal holds (`otlp-refused=hold`).
 """
@@ -127,6 +128,7 @@ class Pump:
         self._tails: dict[Feed, asyncio.Future[None]] = {}
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
         self._holding = 0
+        self._proved = False
         self._closing = False
         self._said: dict[str, float] = {}
         self._lanes = [self._loop.create_task(self._lane(), name=f"lane-{number}") for number in range(lanes)]
@@ -214,7 +216,7 @@ class Pump:
     async def _gather(self) -> list[Feed]:
         """Wait until something is worth sending, and take the feeds that go into one batch."""
         while True:
-            if self._ready and (self.gate.is_open or not self._holding):
+            if self._ready and ((self.gate.is_open and self._proved) or not self._holding):
                 left = self._oldest + self._delay - self._loop.time()
                 if left <= 0 or self._queued_bytes >= self._size:
                     break
@@ -386,6 +388,7 @@ class Pump:
                 if not self.gate.is_open:
                     log.info("%s takes records again", self.destination.label)
                 self.gate.opened()
+                self._proved = True
                 self._wake.set()
                 return outcome
             case Refused():
