@@ -75,7 +75,7 @@ class Limit:
 
 
 class Crowd:
-    """How many FIFOs had something to read in the last second; shared by all of them. Races cost nothing but a count."""
+    """How many FIFOs had something to read in the last second; shared by all. Races cost nothing but a count."""
 
     def __init__(self) -> None:
         self._second = 0
