@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 _BODY_MOST = 32 << 20
 """Bytes of a request: Info carries a container's whole environment and labels."""
+
+_ENGINE_TIMEOUT = 30.0
+"""Seconds after which the engine cuts an answer, if the plugin was enabled without `--timeout 0`."""
 
 Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -63,11 +67,17 @@ def application(driver: Driver) -> web.Application:
         except DriverError as error:
             return _answer({"Err": str(error)}, 400)
         await response.prepare(request)
+        began = time.monotonic()
         try:
             await read_logs(driver, container, config, response.write)
             await response.write_eof()
-        except (ConnectionError, asyncio.CancelledError):
-            pass  # the reader went away
+        except (ConnectionError, asyncio.CancelledError):  # the reader went away
+            if config.follow and abs(time.monotonic() - began - _ENGINE_TIMEOUT) < 0.5:
+                log.warning(
+                    "a `docker logs -f` was cut at %.0f s, the engine's default: `docker plugin disable -f`, "
+                    "then `docker plugin enable --timeout 0` mends it",
+                    _ENGINE_TIMEOUT,
+                )
         return response
 
     app = web.Application(client_max_size=_BODY_MOST)
