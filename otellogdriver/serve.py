@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("otellogdriver")
 
+_LISTEN_AGAIN = 2.0
+"""Seconds until a metrics address that cannot be had is tried again."""
+
 
 def run(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
@@ -94,7 +97,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     await web.SockSite(api, listener).start()
     page = web.AppRunner(status.application(driver, events, wrong), access_log=None)
     await page.setup()
-    await _open_status(page, plugin.metrics_address)
+    opening = asyncio.create_task(_open_status(page, plugin.metrics_address))
     log.info("otellogdriver %s ready, codec %s, state in %s", __version__, driver.codec.name, plugin.state_directory)
     gc.collect()
     gc.freeze()  # what is loaded now stays; later collections need not walk it
@@ -106,6 +109,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
     log.info("stopping: what is not delivered stays in the journal")
+    opening.cancel()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.gather(driver.close(), *([own.close()] if own else [])), 4.5)
     for runner in (api, page):
@@ -130,13 +134,23 @@ async def _tell_of_itself(driver: Driver, environ: Mapping[str, str], problems: 
 
 
 async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> None:
+    """Open the metrics port; tried again until it can be had, for an address may come later (a network's gateway)."""
     from aiohttp import web
 
     if address is None:
         return
-    try:
-        await web.TCPSite(page, *address).start()
-    except OSError as error:
-        log.error("no metrics: cannot listen on %s:%d: %s", *address, error.strerror or error)
-        return
-    log.info("metrics on http://%s:%d/metrics", *page.addresses[0][:2])
+    told = False
+    while True:
+        site = web.TCPSite(page, *address)
+        try:
+            await site.start()
+        except OSError as error:
+            await site.stop()
+            if not told:
+                reason = error.strerror or error
+                log.error("no metrics yet: cannot listen on %s:%d: %s; tried again", *address, reason)
+            told = True
+            await asyncio.sleep(_LISTEN_AGAIN)
+        else:
+            log.info("metrics on http://%s:%d/metrics", *page.addresses[0][:2])
+            return

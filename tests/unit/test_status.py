@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -163,6 +164,18 @@ def test_health_and_policy(engine: Engine) -> None:
     policy = response.getheader("Content-Security-Policy", "")
     assert policy.startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in policy
     assert "http:" not in text.replace("http://www.w3.org/2000/svg", "") and "https:" not in text
+
+
+def test_a_port_that_is_taken_is_had_later(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with Engine(tmp_path, {"OTELLOGDRIVER_METRICS_ADDRESS": address}) as engine:
+            until(lambda: f"no metrics yet: cannot listen on {address}: " in engine.log())
+            other.close()
+            until(lambda: get(engine, "/healthz")[1] == "ok\n")
+            assert engine.log().count("no metrics yet") == 1
 
 
 @pytest.mark.timeout(300)
