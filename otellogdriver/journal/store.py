@@ -32,6 +32,9 @@ _META = "meta.json"
 OVERHEAD = 64 << 10
 """Bytes that a stopped stream counts beside its lines: what its four files and our memory of it cost, so that a host
 with many short-lived containers that print little is bounded, too."""
+_RUNS = 100
+"""Streams of one container that are kept for `docker logs`: one that restarts every minute must not fill the disk with
+files."""
 _DOOMED = "doomed-"
 """Begin of a directory's name while it is being deleted: without its cursor it would be sent again."""
 
@@ -241,6 +244,10 @@ class Store:
     def trim(self, container_id: str) -> None:
         """Bring one container back within what `docker logs` is to keep; only delivered data goes."""
         entries = self.of_container(container_id)
+        for entry in entries[:-_RUNS]:
+            if not entry.live and entry.stream.undelivered <= 0:
+                self.remove(entry)
+        entries = entries[-_RUNS:]
         keep = max((entry.keep for entry in entries), default=0)
         excess = sum(entry.stream.size for entry in entries) - keep
         for entry in entries:

@@ -144,6 +144,7 @@ class Engine:
             "OTELLOGDRIVER_METRICS_ADDRESS": "127.0.0.1:0",
             **environ,
         }
+        self.command = [sys.executable, "-m", "otellogdriver.cli", "serve"]
         self.process: subprocess.Popen[bytes] | None = None
         self.containers: list[Container] = []
         self.fifos.mkdir(parents=True, exist_ok=True)
@@ -157,14 +158,17 @@ class Engine:
         for container in self.containers:
             container.close()
 
+    def launch(self) -> None:
+        """Start the driver and do not wait for it."""
+        environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL", "OTELLOGDRIVER"))}
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(self.command, env=environ | self.environ, stdout=log, stderr=log)
+
     def start(self, timeout: float = 20.0) -> float:
         """Start the driver; seconds until it answered."""
         began = time.monotonic()
-        environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL", "OTELLOGDRIVER"))}
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "otellogdriver.cli", "serve"], env=environ | self.environ, stdout=log, stderr=log
-            )
+        self.launch()
+        assert self.process
         while True:
             try:
                 self.call("LogDriver.Capabilities", timeout=5)

@@ -214,3 +214,13 @@ def test_a_crash_while_deleting_does_not_send_the_stream_again(tmp_path: Path, m
         store.remove(entry)
     assert Store(tmp_path / "state").open() == []
     assert list((tmp_path / "state" / "containers").iterdir()) == []
+
+
+def test_a_container_that_restarts_all_the_time_keeps_its_last_runs(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state")
+    for index in range(130):
+        ended(made(store, fifo=f"{index}", keep=1 << 20, data=b"x"))
+    live = made(store, fifo="live", keep=1 << 20, data=b"x")
+    store.trim(ONE)
+    kept = store.of_container(ONE)
+    assert len(kept) == 100 and kept[-1] is live and kept[0].file.endswith("/31")
