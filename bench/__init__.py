@@ -1,0 +1,2 @@
+"""The benchmark: `python -m bench` (one table, ratios against baselines in one run), `python -m bench.codec` (the codec
+alone). Real engine, real containers, the plugin as Docker installs it, and a sink that discards quickly."""

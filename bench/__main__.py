@@ -1,0 +1,139 @@
+"""`make bench`: what the driver costs, beside baselines in the same run.
+
+    python -m bench [--quick | --full] [--only WORD ...]      measures; a table, build/bench.json
+    python -m bench --render                                  picture and README from build/bench.json
+
+`--only` takes the words throughput, sizes, many, latency, outage, calls, starts, small, grpc, spread, idle and codec.
+The exit code says whether it ran, not whether the goals were met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from bench import catch_up, codec_cost, idle, latency, life_cycle, spread
+from bench.goals import ONE, goals
+from bench.plan import DEFAULT, FULL, QUICK, Plan
+from bench.result import Results, machine
+from bench.rig import Rig, Variant
+from bench.sink import RecordsMissing
+from bench.table import terminal
+from bench.throughput import Workload, compare
+from plugin import images
+from plugin.debian import HostError
+from plugin.engine import EngineError
+from tests.tools.golang import ToolError
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "build" / "bench.json"
+PARTS = "codec throughput sizes many latency outage calls starts small grpc spread idle".split()
+BEGAN = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"{time.monotonic() - BEGAN:5.0f} s  {text}", file=sys.stderr, flush=True)
+
+
+def measure(plan: Plan, parts: list[str]) -> Results:
+    results = Results(plan.name)
+    if "codec" in parts:
+        say("codec")
+        codec_cost.codec_cost(results)
+    with Rig() as rig:
+        results.machine = machine(rig.version)
+        say(f"engine {rig.version} and plugins are up")
+        real(rig, plan, parts, results)
+        for name in list(rig.groups):
+            rig.dismiss(name)
+        if "spread" in parts:
+            for number in plan.spread:
+                say(f"{plan.spread_rate:,} lines/s from {number} containers, simulated engine")
+                spread.spread(rig.folder, rig.sink, results, number, plan.spread_rate, plan.seconds)
+        if "idle" in parts:
+            say(f"{plan.idle_containers} idle containers, simulated engine")
+            spread.idle(rig.folder, rig.sink, results, plan.idle_containers, plan.seconds)
+    results.goals = goals(results)
+    return results
+
+
+def real(rig: Rig, plan: Plan, parts: list[str], results: Results) -> None:
+    """What is measured with the real engine. gRPC comes last, since its library makes the driver bigger for good."""
+    ours, (none, json_file, local, discard) = rig.ours(), rig.baselines()
+
+    def throughput(workload: Workload, *variants: Variant) -> None:
+        compare(rig, results, workload, variants, plan.repeats, say)
+
+    if "throughput" in parts:
+        plain = rig.ours("otellogdriver, no gzip", otlp_compression="none")
+        throughput(Workload(ONE, 1, plan.lines, 150), none, json_file, local, discard, ours, plain)
+    if "sizes" in parts:
+        for name, length in (("1 KiB", 1 << 10), ("16 KiB", 16 << 10)):
+            throughput(Workload(f"one container, {name}", 1, plan.lines_of(length), length), json_file, discard, ours)
+    if "many" in parts:
+        throughput(Workload("10 containers, 150 B", 10, plan.lines, 150), json_file, discard, ours)
+    if "latency" in parts:
+        for variant in (ours, rig.ours("batch-delay=10ms", batch_delay="10ms")):
+            say(f"latency, {variant.name}")
+            latency.latency(rig, results, variant, plan.seconds)
+    if "outage" in parts:
+        for outage in range(plan.outages):
+            say(f"outage {outage + 1} of {plan.outages}, {plan.backlog >> 20} MiB")
+            catch_up.catch_up(rig, results, rig.ours("backlog", journal_max_size="16g"), plan.backlog, 150)
+    if "calls" in parts:
+        say("StartLogging under load")
+        life_cycle.start_logging(rig, results, ours, plan.lines * 2)
+    if "starts" in parts:
+        say("start and stop")
+        images.ensure(rig.engine, "busybox:latest")
+        life_cycle.start_stop(rig, results, [none, json_file, local, discard, ours], plan.starts)
+    if "small" in parts:
+        small(rig, plan, results)
+    if "grpc" in parts:
+        throughput(Workload("one container, 150 B, gRPC", 1, plan.lines, 150), discard, rig.over_grpc())
+
+
+def small(rig: Rig, plan: Plan, results: Results) -> None:
+    """Many small containers: idle, at full speed, and after a crash of the plugin."""
+    number, ours = plan.small_containers, rig.ours()
+    _, json_file, _, discard = rig.baselines()
+    say(f"{number} containers with each driver")
+    for variant in (ours, json_file, discard):
+        rig.group(variant, number)
+    say(f"{number} idle containers")
+    idle.idle(rig, results, ours, number, plan.seconds)
+    workload = Workload(f"{number} containers, 150 B", number, plan.lines, 150)
+    compare(rig, results, workload, [json_file, discard, ours], plan.repeats, say)
+    for variant in (json_file, discard):
+        rig.dismiss(variant.name)
+    for kill in range(plan.repeats):
+        say(f"crash {kill + 1} of {plan.repeats}")
+        life_cycle.crash(rig, results, ours, number)
+
+
+def main(args: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="The benchmark.")
+    parser.add_argument("--quick", action="store_true", help="a few minutes")
+    parser.add_argument("--full", action="store_true", help="more repeats, a backlog of 2 GiB")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=" ".join(PARTS))
+    parser.add_argument("--render", action="store_true", help="picture and README from the last results")
+    given = parser.parse_args(args)
+    if given.render:
+        from bench.picture import render  # matplotlib takes its time
+
+        render(Results.read(OUTPUT))
+        return 0
+    try:
+        results = measure(QUICK if given.quick else FULL if given.full else DEFAULT, given.only)
+    except (EngineError, HostError, ToolError, RecordsMissing) as error:
+        print(error, file=sys.stderr)
+        return 1
+    results.write(OUTPUT)
+    print(terminal(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,3 @@
+module otellogdriver/bench
+
+go 1.25
