@@ -12,7 +12,7 @@ export OTELLOGDRIVER_NATIVE ?= require
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help test lint drift format unit e2e bench soak plugin demo tools lock upgrade clean
+.PHONY: help test lint drift format unit e2e bench soak plugin demo stack unstack tools lock upgrade clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -30,6 +30,8 @@ lint: $(VENV)/ready ## style and types
 
 drift: $(VENV)/ready ## rendered files agree with what they are rendered from
 	$(RUN) otellogdriver.options --check
+	$(RUN) otellogdriver.metrics --check
+	$(RUN) dashboards --check
 
 format: $(VENV)/ready ## apply the style
 	$(RUN) ruff check --fix --quiet . || true
@@ -52,6 +54,12 @@ plugin: python ## build/plugin, ready for: docker plugin create otellogdriver bu
 
 demo: $(VENV)/ready plugin ## a container's lines arrive in a receiver; removes everything again
 	$(RUN) plugin.demo
+
+stack: $(VENV)/ready ## collector, Loki, Prometheus, Grafana and demo containers, with the plugin; unstack ends it
+	$(RUN) compose.stack up
+
+unstack: $(VENV)/ready ## the end of it
+	$(RUN) compose.stack down
 
 tools: $(VENV)/ready ## programs that tests talk to, built when missing
 	$(RUN) tests.tools

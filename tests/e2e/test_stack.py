@@ -1,0 +1,110 @@
+"""The compose stack as users bring it up, in a private engine; the collector is killed and comes back on the way."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compose.stack import DEFAULTS, FILE, Stack
+from plugin import bridge
+from plugin.build import build
+from plugin.private_engine import PrivateEngine
+from tests.conftest import missing_means_skip
+from tests.engine.loopback import free_port, wait_for
+
+SERVICES = ("shop", "payments", "report")
+LEAST = 12
+"""Lines of the slowest of them that must be there before and after the collector's absence."""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with missing_means_skip(), PrivateEngine() as engine:
+        subnet = free_subnet()
+        ports = {name: str(free_port()) for name in DEFAULTS if name.endswith("_PORT")}
+        made = Stack(engine, {**ports, "STACK_SUBNET": str(subnet), "STACK_GATEWAY": str(subnet[1])})
+        assert made.install(build())
+        missing = made.have_images()
+        assert [image.partition(":")[0] for image in missing] in ([], ["grafana/grafana"])
+        try:
+            made.up()
+            yield made
+        finally:
+            made.down()
+
+
+def free_subnet() -> ipaddress.IPv4Network:
+    used = bridge.taken()
+    private = ipaddress.IPv4Network("172.29.0.0/16").subnets(new_prefix=24)
+    return next(subnet for subnet in private if not any(subnet.overlaps(network) for network in used))
+
+
+def get(stack: Stack, database: str, path: str, **parameters: str) -> Any:
+    port = stack.variables[f"STACK_{database}_PORT"]
+    url = f"http://127.0.0.1:{port}{path}?{urllib.parse.urlencode(parameters)}"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)["data"]
+
+
+def sample(stack: Stack, query: str) -> float:
+    """One number from Prometheus; 0 if there is none."""
+    found = get(stack, "PROMETHEUS", "/api/v1/query", query=query)["result"]
+    return float(found[0]["value"][1]) if found else 0.0
+
+
+def in_loki(stack: Stack, service: str) -> dict[int, str]:
+    """The numbered lines of a service that Loki has."""
+    start = str(time.time_ns() - 3600 * 10**9)
+    query = f'{{service_name="{service}"}}'
+    found = get(stack, "LOKI", "/loki/api/v1/query_range", query=query, start=start, limit="5000")["result"]
+    return numbered(line for stream in found for _, line, *_ in stream["values"])
+
+
+def numbered(lines: Iterator[str]) -> dict[int, str]:
+    return {int(re.findall(r'\bn"?[=:](\d+)', line)[0]): line for line in lines if line}
+
+
+def test_what_the_demo_prints_is_in_loki_and_counted_in_prometheus(stack: Stack) -> None:
+    wait_for(lambda: min(len(in_loki(stack, service)) for service in SERVICES) >= LEAST, "lines in Loki", 60, 0.5)
+    delivered = 'sum(otellogdriver_delivered_records_total{service_name="%s"})'
+    for service in SERVICES:
+        wait_for(lambda: sample(stack, delivered % service) >= LEAST, f"count of {service}", 30, 0.5)  # noqa: B023
+    assert sample(stack, "otellogdriver_open_streams") == len(SERVICES)
+    assert sample(stack, 'otellogdriver_build_info{codec="native"}') == 1
+    assert len(get(stack, "PROMETHEUS", "/api/v1/rules")["groups"][0]["rules"]) >= 10
+
+
+def test_the_collector_is_killed_and_comes_back(stack: Stack) -> None:
+    stack.compose("kill", "--signal", "KILL", "collector")
+    wait_for(lambda: sample(stack, "max(otellogdriver_lag_seconds)") > LEAST, "lag in Prometheus", 60, 0.5)
+    assert sample(stack, "min(otellogdriver_destination_up)") == 0
+    stack.compose("start", "collector")
+    wait_for(lambda: sample(stack, "max(otellogdriver_lag_seconds)") < 2, "end of the lag", 60, 0.5)
+    wait_for(lambda: sample(stack, "min(otellogdriver_destination_up)") == 1, "destination up", 30, 0.5)
+
+    stack.compose("stop", "--timeout", "5", *SERVICES)
+    for service in SERVICES:
+        name = stack.compose("ps", "--all", "--format", "{{.Name}}", service).strip()
+        done = stack.engine.run("logs", name)
+        printed = numbered(iter((done.stdout + done.stderr).splitlines()))
+        assert sorted(printed) == list(range(1, len(printed) + 1))
+        wait_for(lambda: len(in_loki(stack, service)) >= len(printed), f"all lines of {service}", 30, 0.5)  # noqa: B023
+        assert in_loki(stack, service) == printed
+    assert sample(stack, "sum(otellogdriver_driver_dropped_lines_total)") == 0
+
+
+def test_every_file_that_is_mounted_is_there(stack: Stack) -> None:
+    services = json.loads(stack.compose("--profile", "*", "config", "--format", "json"))["services"]
+    mounted = [mount["source"] for service in services.values() for mount in service.get("volumes", ())]
+    files = [Path(source) for source in mounted if source.startswith(str(FILE.parents[1]))]
+    assert len(files) >= 9 and all(file.exists() for file in files)
+    assert all(re.search(r":v?\d+\.\d+\.\d+$", service["image"]) for service in services.values())
