@@ -107,6 +107,10 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+        # asyncio tells itself of a signal by a byte in a pipe, and loses it when a thousand FIFO threads have filled
+        # that pipe with theirs. This handler needs no room there.
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
     await stop.wait()
     log.info("stopping: what is not delivered stays in the journal")
     opening.cancel()

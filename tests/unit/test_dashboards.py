@@ -14,6 +14,7 @@ import pytest
 from dashboards.__main__ import BOARDS, COMMAND, rendered
 from otellogdriver.metrics import METRICS
 from plugin.debian import require
+from tests.conftest import missing_means_skip
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 OPERATIONS = FOLDER.parent / "docs/OPERATIONS.md"
@@ -95,7 +96,8 @@ def test_each_alert_has_its_chapter_and_its_tests() -> None:
 
 
 def test_the_alerts_fire_when_they_should_and_only_then() -> None:
-    promtool = require("promtool", "prometheus")
+    with missing_means_skip():
+        promtool = require("promtool", "prometheus")
     for command in (["check", "rules", "alerts.yaml"], ["test", "rules", "alerts.test.yaml"]):
         done = subprocess.run([promtool, *command], cwd=FOLDER, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr

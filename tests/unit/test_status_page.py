@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing_means_skip
 from tests.fakes.behaviour import ok, status
 from tests.fakes.engine import Engine, frame
 from tests.fakes.server_thread import ServerThread
-from tests.tools.browser import Browser
+from tests.tools.browser import Browser, chromium
 from tests.unit.metrics_port import port, started
 
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -45,6 +46,8 @@ def engine(tmp_path: Path, collector: ServerThread) -> Iterator[Engine]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
+    with missing_means_skip():
+        chromium()
     async with Browser() as browser:
         yield browser
 
