@@ -102,6 +102,7 @@ class Driver:
         self._past = Totals()
         self._crowd = Crowd()
         self._checked = 0.0
+        self._check_due = False
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pump_users: dict[tuple[Any, ...], int] = {}
@@ -174,7 +175,16 @@ class Driver:
             container = Container.from_info(entry.info)
         except ProtocolError:
             container = Container.from_info({"ContainerID": entry.container_id, "ContainerName": "/unknown"})
-        entry.stream.segment_size, entry.stream.sync = self._segment_size(settings), settings.journal_sync
+        stream = entry.stream
+        stream.segment_size, stream.sync = self._segment_size(settings), settings.journal_sync
+        # The FIFO is read before there is a feed, and its thread must know what is delivered. A power cut may have lost
+        # the stream's last bytes and kept the cursor: what comes now must not stand before it.
+        positions = [Cursor(stream.directory / role).position for role, _ in self.destinations(settings)]
+        furthest = max(position.offset for position in positions)
+        if stream.ended_at is None and furthest > stream.end:
+            stream.resume_at(furthest)
+        stream.delivered = min(stream.end, max(stream.start, min(position.needed for position in positions)))
+        stream.boundary = min(stream.end, max(stream.start, min(position.offset for position in positions)))
         return self._session(container, settings, entry)
 
     def _settings(self, log_opts: Mapping[str, str]) -> tuple[Settings, str]:
@@ -444,7 +454,7 @@ class Driver:
             if not self._pump_users[key]:
                 self._later(_PUMP_IDLE, self._close_idle_pump, key)
         session.entry.live = False
-        if not session.stream.size and not session.feeds:
+        if not session.stream.size and not session.feeds and not (session.fifo and session.fifo.bytes_read):
             del self.active[session.entry]
             self._loop.run_in_executor(self._files, self.store.remove, session.entry)
         else:
@@ -486,12 +496,16 @@ class Driver:
     def _check_disk(self) -> None:
         now = time.monotonic()
         if now - self._checked < _CHECK_EVERY:
+            self._check_again()
             return
         self._checked = now
         missing = self._missing_disk()
         if missing:
             for entry in self.store.entries():
                 self.store.drop_segments(entry, entry.stream.delivered)
+            for session in self.active.values():
+                for _, feed in session.feeds:
+                    feed.let_go()  # a deleted file takes its space as long as it is open
             missing = self._missing_disk()
         limit = self.plugin.journal_total_max_size
         over = sum(session.stream.undelivered for session in self.active.values()) - limit
@@ -499,13 +513,22 @@ class Driver:
         self._over = max(missing + SEGMENT_SIZE if missing else 0, over + limit // 16 if over > 0 else 0)
         was, self.full = self.full, self._over > 0
         if self.full:
-            self._later(_CHECK_EVERY, self._check_disk)  # where everybody is blocked nothing else may ever happen
+            self._check_again()  # where everybody is blocked nothing else may ever happen
         if self.full and not was:
             log.error("the journal has reached its total limit or the free-disk floor: `journal-full` policies apply")
         if was and not self.full:
             for session in self.sessions.values():
                 if session.fifo and session.fifo.blocked:
                     session.fifo.wake()
+
+    def _check_again(self) -> None:
+        def check() -> None:
+            self._check_due = False
+            self._check_disk()
+
+        if not self._check_due:
+            self._check_due = True
+            self._later(_CHECK_EVERY, check)
 
     def _missing_disk(self) -> int:
         """Bytes that lack to the free-disk floor."""

@@ -90,10 +90,7 @@ class Feed:
         self._told_of_cursor = False
         position = cursor.position
         if position.offset > self.stream.end:
-            if self.stream.ended_at is None:
-                self.stream.resume_at(position.offset)
-            else:
-                position = Position(self.stream.end)
+            position = Position(self.stream.end)
         if position.offset < self.stream.start:
             position = Position(self.stream.start)
         self.offset = position.offset
@@ -325,6 +322,11 @@ class Feed:
                     error,
                 )
         self.last_time = part.last_time or self.last_time
+
+    def let_go(self) -> None:
+        """Close the segment that was read last, if nobody reads it just now."""
+        if not self.busy:
+            self._reader.close()
 
     def close(self) -> None:
         self._reader.close()

@@ -281,6 +281,8 @@ class Fifo:
 
     def _move(self, fd: int) -> int:
         """Take what the FIFO has now; the bytes taken, 0 at its end. Raises BlockingIOError when it is empty."""
+        if self._limit.full():
+            self.stream.seal(_WAITING)
         if self._torn or (self._limit.policy == "drop-newest" and self._over_limit()):
             return self._move_or_drop(fd, "journal_full")
         if not self._spliceable:
@@ -294,7 +296,9 @@ class Fifo:
                 log.warning("the file system of %s cannot splice: copying instead", self.stream.directory)
                 self._spliceable = False
                 return self._move(fd)
-            return self._move_or_drop(fd, self._reason(error))
+            moved = self._move_or_drop(fd, self._reason(error))
+            self.stream.seal()
+            return moved
 
     def _move_by_copy(self, fd: int) -> int:
         data = os.read(fd, _CHUNK)
@@ -303,6 +307,7 @@ class Fifo:
                 self.stream.append(data)
             except OSError as error:
                 self._keep_or_drop(self._take_torn() + data, self._reason(error))
+                self.stream.seal()
         return len(data)
 
     def _move_or_drop(self, fd: int, reason: str) -> int:

@@ -208,7 +208,8 @@ class Store:
         with self._segments:
             while segments:
                 end = segments[1].start if len(segments) > 1 else entry.stream.end
-                if end > before or (len(segments) == 1 and (entry.stream.ended_at is None or entry.live)):
+                live = entry.live or entry.stream.ended_at is None
+                if end > before or (len(segments) == 1 and live and not entry.stream.sealed):
                     break
                 segment = segments.pop(0)
                 freed += end - segment.start

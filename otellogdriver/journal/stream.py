@@ -91,6 +91,8 @@ class Stream:
         self.segments, self.end = _segments(directory)
         self._open_start = self.segments[-1].start if self.segments else 0
         self._fresh = not self.segments
+        self.sealed = False
+        """The last segment is not written any more, so it may go like the others."""
         self.boundary = self.segments[0].start if self.segments else 0
         """A frame boundary somewhere in the stream, as late as known; set by who decodes."""
         self.delivered = self.boundary
@@ -152,6 +154,7 @@ class Stream:
             self._close_segment()
             self._fd = os.open(path, flags, 0o600)
             self._open_start, self._fresh = self.end, False
+            self.sealed = False  # before the new one is in the list, or it could be taken for the old one
             self.segments.append(Segment(self.end, path))
         return self.segment_size - (self.end - self._open_start)
 
@@ -201,6 +204,18 @@ class Stream:
         """Go on at an offset behind the last byte on disk (bytes were lost): the next segment begins there."""
         self._close_segment()
         self.end, self._fresh = offset, True
+        if not self.segments:
+            self.boundary = self.delivered = offset
+
+    def seal(self, least: int = 1) -> None:
+        """Begin a new segment with the next byte, if the last one has `least` bytes: the disk is short of space, and a
+        segment that is written cannot be deleted. Never raises."""
+        if self.segments and not self._fresh and self.end - self._open_start >= least:
+            try:
+                self._close_segment()
+            except OSError as error:
+                log.error("%s: the disk does not confirm what was written: %s", self.directory, error)
+            self._fresh = self.sealed = True
 
     def _close_segment(self) -> None:
         if self._fd >= 0:

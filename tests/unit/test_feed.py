@@ -41,6 +41,9 @@ class Bench:
         """A start of the driver."""
         self.stream = Stream(self.directory, segment_size=self.segment_size)
         self.streams.append(self.stream)
+        return self.open_feed()
+
+    def open_feed(self) -> Feed:
         entry = Entry("c" * 64, "/fifo", {}, self.stream)
         options = EncodeOptions(uid=b"8 bytes.")
         self.feed = Feed(entry, Cursor(self.directory / "cursor"), python, options, b"")
@@ -314,7 +317,9 @@ def test_a_cursor_behind_the_last_byte_on_disk_goes_on_there(bench: Bench) -> No
     bench.stream.close()
     os.truncate(bench.stream.segments[-1].path, 500)
     bench.open()
-    assert bench.stream.end == end
+    assert bench.take() is None and bench.feed.offset == bench.stream.end == 500
+    bench.stream.resume_at(end)  # as the driver does before the FIFO is read
+    bench.open_feed()
     bench.stream.append(lines(100, 110))
     assert [number(body) for body in bench.deliver()] == list(range(100, 110))
 
