@@ -59,7 +59,6 @@ class Part:
     size: int
     records: int
     behind: Position
-    last_time: int
 
 
 class Feed:
@@ -73,8 +72,6 @@ class Feed:
         self.queued = self.busy = False
         self.outstanding = 0
         self.since = 0.0
-        self.last_time = 0
-        """Time of the last delivered record, in nanoseconds since the epoch."""
         self._cursor = cursor
         self._codec = codec
         self._options = options
@@ -166,7 +163,7 @@ class Feed:
         end = self._seen = self.stream.end
         before = self.offset, self._begins()
         payload: list[bytes] = []
-        size = records = last_time = 0
+        size = records = 0
         full = False
         while True:
             try:
@@ -188,7 +185,6 @@ class Feed:
                 payload.append(encoded.payload)
                 size += len(encoded.payload)
                 records += encoded.records
-                last_time = encoded.last_time
             if not progress or size >= budget:
                 full = progress
                 break
@@ -197,7 +193,7 @@ class Feed:
         self.stream.boundary = self.offset
         if (self.offset, self._begins()) == before and not payload:
             return None
-        return Part(self, payload, size, records, Position(self.offset, self._begins()), last_time)
+        return Part(self, payload, size, records, Position(self.offset, self._begins()))
 
     def _encode(self, buffer: memoryview, end: int, limit: int, observed: int, ended: bool) -> Encoded:
         """The next chunk. A frame that is cut by a gap of the journal or by the end of the FIFO gets no rest; one that
@@ -290,6 +286,10 @@ class Feed:
             if self._carry != NOTHING:
                 self._hurried, self._seen = True, -1
             return False
+        if not self.counters.given_up.get("journal_full"):
+            log.error(
+                "%s: the oldest waiting lines are given up (journal_full); counted in /metrics", self.stream.directory
+            )
         before, buffer = self.offset, memoryview(bytearray(BUFFER))
         while self.offset < to:
             offset, got = self._reader.read(self.offset, buffer)
@@ -321,7 +321,6 @@ class Feed:
                     self.stream.directory,
                     error,
                 )
-        self.last_time = part.last_time or self.last_time
 
     def let_go(self) -> None:
         """Close the segment that was read last, if nobody reads it just now."""

@@ -436,4 +436,5 @@ class Pump:
         now = time.monotonic()
         if now - self._said.get(kind, -60.0) >= 60.0:
             self._said[kind] = now
-            log.log(level, "%s: %s", self.destination.label, text)
+            label = self.destination.label
+            log.log(level, "%s", text if text.startswith(label) else f"{label}: {text}")

@@ -199,9 +199,11 @@ def test_history_survives_the_driver(ours: Side, plugin: Plugin) -> None:
 
 
 def test_a_follower_that_goes_away_is_freed(ours: Side, plugin: Plugin) -> None:
+    """The engine itself notices with the next lines only, and keeps its connection to the driver until then."""
     name = f"logs-{secrets.token_hex(4)}"
     ours.names.append(name)
-    ours.engine.docker("run", "--detach", f"--name={name}", *ours.driver, "busybox", "sh", "-c", "echo up; sleep 600")
+    script = "echo up; while [ ! -e /go ]; do sleep 0.1; done; while true; do echo next; sleep 0.2; done"
+    ours.engine.docker("run", "--detach", f"--name={name}", *ours.driver, "busybox", "sh", "-c", script)
     before = _connections(plugin)
     followers = [ours.follow(name) for _ in range(5)]
     try:
@@ -211,6 +213,7 @@ def test_a_follower_that_goes_away_is_freed(ours: Side, plugin: Plugin) -> None:
         assert _connections(plugin) >= before + 4  # an idle one of the engine's may be used again
     finally:
         _end(followers)
+    ours.engine.docker("exec", name, "touch", "/go")
     wait_for(lambda: _connections(plugin) <= before + 1, "connections closed", 20)
 
 
