@@ -19,9 +19,16 @@ FRAME = 50
 
 
 def catch_up(rig: Rig, results: Results, variant: Variant, backlog: int, length: int) -> None:
-    """One outage in which about `backlog` bytes of journal pile up in a container of its own."""
+    """One outage in which about `backlog` bytes of journal pile up in a container of its own.
+
+    The driver starts afresh before it, so that its memory is not that of an earlier measurement."""
+    rig.plugin.kill()
     containers = rig.group(variant, 1)
     lines = backlog // (length + FRAME)
+    rig.sink.reset()
+    command(containers, 1, length)
+    printed(containers)
+    rig.sink.await_quiet()
     idle = resident(rig.plugin.pid)
     rig.sink.stop()
     command(containers, lines, length)

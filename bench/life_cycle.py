@@ -48,7 +48,12 @@ def start_logging(rig: Rig, results: Results, variant: Variant, lines: int) -> N
     socket = Path("/run/docker/plugins") / rig.plugin.id / "otellogdriver.sock"
     rig.sink.reset()
     times: list[float] = []
-    info: dict[str, object] = {"Config": {}, "ContainerName": "/call", "ContainerImageName": "none", "ContainerArgs": None}
+    info: dict[str, object] = {
+        "Config": {},
+        "ContainerName": "/call",
+        "ContainerImageName": "none",
+        "ContainerArgs": None,
+    }
     with rig.usage(variant) as used:
         command(loaded, lines, LENGTH)
         while not select.select([printer.control for printer in loaded], [], [], BETWEEN)[0]:

@@ -6,6 +6,7 @@ Our plugin is the one that `make plugin` builds, with its default settings but f
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -104,7 +105,7 @@ class Rig:
         """The first `number` containers of this variant; those that are missing are started."""
         group = self.groups.setdefault(variant.name, [])
         if len(group) < number:
-            prefix = variant.name.replace(" ", "-").replace(",", "") + f"-{len(group)}"
+            prefix = re.sub(r"[^a-z0-9]+", "-", f"{variant.name}-{len(group)}".lower())
             group += self.printers.start(prefix, number - len(group), variant.driver, variant.options)
         return group[:number]
 

@@ -6,7 +6,7 @@
 //
 // With a rate (lines a second) each line is written by itself, after a pause of random length, and begins with the time
 // at which it was: "t=<19 digits> ". Without, lines go out in blocks, as from a program with a buffer. Lines look like
-// those of a service: words, numbers and identifiers that differ from line to line, so that gzip has its usual work.
+// those of a service, with numbers and identifiers that differ from line to line, so that gzip has its usual work.
 package main
 
 import (
@@ -38,20 +38,27 @@ type report struct {
 	Ended int64 `json:"ended"`
 }
 
-var words = strings.Fields(`request served cache hit miss user session order item payment accepted refused retry
-	queue worker started finished timeout connection upstream database query rows shard index region checkout basket
-	shipping invoice customer token refresh login logout search result page render template asset bytes status path`)
+// events are what a service of the usual kind says; `line` puts values in.
+var events = []string{
+	`"msg":"request served","method":"GET","path":"/v1/items/%d","status":200,"ms":%d`,
+	`"msg":"request served","method":"POST","path":"/v1/orders/%d/pay","status":201,"ms":%d`,
+	`"msg":"cache miss","key":"basket:%d","ms":%d`,
+	`"msg":"rows read","table":"customer","shard":%d,"rows":%d`,
+	`"msg":"session refreshed","user":"u-%d","expires":%d`,
+	`"msg":"retry","upstream":"inventory-%d","attempt":%d`,
+	`"msg":"payment accepted","order":%d,"amount":%d,"currency":"EUR"`,
+	`"msg":"request refused","method":"GET","path":"/v1/users/%d","status":403,"ms":%d`,
+}
 
-// line makes one line of the given length: a head with room for a number, then words and identifiers.
+var levels = []string{"info", "info", "info", "debug", "warn"}
+
+// line makes one line of the given length: JSON, with as many fields as it takes, cut where it is long enough.
 func line(random *rand.Rand, length int) []byte {
 	var text strings.Builder
-	fmt.Fprintf(&text, `{"seq":"%0*d","level":"info","id":"%016x","msg":"`, digits, 0, random.Uint64())
+	fmt.Fprintf(&text, `{"seq":"%0*d","level":"%s","trace":"%08x",`, digits, 0, levels[random.Intn(len(levels))], random.Uint32())
 	for text.Len() < length {
-		if random.Intn(4) == 0 {
-			fmt.Fprintf(&text, "%x ", random.Intn(1<<24))
-		} else {
-			text.WriteString(words[random.Intn(len(words))] + " ")
-		}
+		fmt.Fprintf(&text, events[random.Intn(len(events))], random.Intn(1e6), random.Intn(2000))
+		fmt.Fprintf(&text, `,"remote":"10.%d.%d.%d"},`, random.Intn(4), random.Intn(256), random.Intn(256))
 	}
 	return append([]byte(text.String()[:length]), '\n')
 }
