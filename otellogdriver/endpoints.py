@@ -108,11 +108,13 @@ def endpoint_shown(text: str) -> str:
 
 def _address(text: str) -> tuple[str, int] | None:
     text = text.strip()
+    if text.startswith(":"):
+        text = f"0.0.0.0{text}"
     return None if text.lower() == "off" else _split_address(text)
 
 
 ADDRESS: Kind[tuple[str, int] | None] = Kind(
-    _address, "host:port (port 0 takes a free one), or off", "host:port or off"
+    _address, "host:port, :port for all addresses (port 0 takes a free one), or off", "host:port or off"
 )
 
 

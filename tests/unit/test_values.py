@@ -77,6 +77,7 @@ TAKEN: list[tuple[Kind[Any], str, object]] = [
     (ENDPOINTS_OR_NONE, " , ", ()),
     (ADDRESS, "0.0.0.0:0", ("0.0.0.0", 0)),
     (ADDRESS, "[::1]:9464", ("::1", 9464)),
+    (ADDRESS, ":9464", ("0.0.0.0", 9464)),
     (ADDRESS, "OFF", None),
     (SERVER_NAME, "collector.example", "collector.example"),
     (HEADERS, "A=b, c=d%20e,,f=", (("a", "b"), ("c", "d e"), ("f", ""))),
