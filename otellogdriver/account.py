@@ -29,8 +29,9 @@ class Counts:
     bytes: list[int] = field(default_factory=lambda: [0, 0])
     read: int = 0
     delivered: int = 0
-    excluded: int = 0
     damaged: int = 0
+    excluded: dict[str, int] = field(default_factory=dict)
+    """Reason -> lines."""
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Reason -> (lines, bytes)."""
 
@@ -40,7 +41,7 @@ class Counts:
         if session.feeds:
             first = session.feeds[0][1].counters  # a mirror sees the same lines
             counts.lines, counts.bytes = list(first.lines), list(first.bytes)
-            counts.excluded, counts.damaged = first.excluded, first.damaged_bytes
+            counts.excluded, counts.damaged = dict(first.excluded), first.damaged_bytes
             counts.delivered = sum(feed.counters.delivered for _, feed in session.feeds)
         return counts
 
@@ -50,8 +51,9 @@ class Counts:
             self.bytes[stream] += other.bytes[stream]
         self.read += other.read
         self.delivered += other.delivered
-        self.excluded += other.excluded
         self.damaged += other.damaged
+        for reason, lines in other.excluded.items():
+            self.excluded[reason] = self.excluded.get(reason, 0) + lines
         for reason, (lines, size) in other.dropped.items():
             before = self.dropped.get(reason, (0, 0))
             self.dropped[reason] = (before[0] + lines, before[1] + size)

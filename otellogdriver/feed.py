@@ -4,6 +4,9 @@ In: bytes of the journal. Out: `Part`s (encoded records with the position behind
 which calls `commit` in the same order once a part is delivered or given up. `take` runs in a worker thread, everything
 else on the event loop; the pump never has two `take`s of one feed at work.
 
+The records are made by the codec, or by an encoder before it where options want more of single lines; both keep the
+contract in `codec/contract.py`.
+
 Given up here, and counted: what the journal lost or the limit's policy `drop-oldest` skips (`journal_full`), and
 damaged bytes.
 """
@@ -15,7 +18,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from otellogdriver.codec.contract import MAX_FRAME, NOTHING, Carry, Codec, Encoded, EncodeOptions
+from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Encoder, Open
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Reader
@@ -27,7 +30,7 @@ CHUNK = 256 << 10
 BUFFER = MAX_FRAME + CHUNK
 """Bytes of buffer that `take` needs: room for the longest frame."""
 MAX_AGE = 30.0
-"""Seconds after which an unfinished line is sent as it is, and an unfinished frame is taken for damage."""
+"""Seconds after which an unfinished record is sent as it is, and an unfinished frame is taken for damage."""
 MAX_SPAN = 8 << 20
 """Bytes of the stream that may follow the begin of an unfinished line (the other stream's lines) before it is sent as
 it is: they cannot be deleted until then, and all of them are read again at the next start."""
@@ -40,8 +43,9 @@ class Counters:
     lines: list[int] = field(default_factory=lambda: [0, 0])
     bytes: list[int] = field(default_factory=lambda: [0, 0])
     delivered: int = 0
-    excluded: int = 0
     damaged_bytes: int = 0
+    excluded: dict[str, int] = field(default_factory=dict)
+    """Reason -> lines that the options leave out."""
     given_up: dict[str, int] = field(default_factory=dict)
     """Reason -> lines."""
 
@@ -64,7 +68,15 @@ class Part:
 class Feed:
     """See the module's text. Raises OSError where the journal cannot be read."""
 
-    def __init__(self, entry: Entry, cursor: Cursor, codec: Codec, options: EncodeOptions, resource: bytes) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        cursor: Cursor,
+        codec: Codec,
+        options: EncodeOptions,
+        resource: bytes,
+        encoder: Encoder | None = None,
+    ) -> None:
         self.entry = entry
         self.stream = entry.stream
         self.resource = resource
@@ -74,13 +86,15 @@ class Feed:
         self.since = 0.0
         self._cursor = cursor
         self._codec = codec
+        self._encoder: Encoder = encoder or codec
         self._options = options
         self._reader = Reader(self.stream)
-        self._carry: Carry = NOTHING
+        self._carry: tuple[Open | None, Open | None] = NOTHING
         self._seen = 0
         self._partial_end = 0
         self._torn_at, self._torn_since = -1, 0.0
-        self._opens, self._open_since = (-1, -1), [0.0, 0.0]
+        self._opens, self._sizes = (-1, -1), [0, 0]
+        self._open_since, self._grown = [0.0, 0.0], [0.0, 0.0]
         self._hurried = False
         self._skipped_to = 0
         self._unreadable = (-1, 0.0)
@@ -104,7 +118,9 @@ class Feed:
         except OSError:
             start, got = position.needed, 0
         if start == position.needed and got == len(buffer):
-            self._carry = self._codec.rebuild(buffer, start, position.opens)
+            self._carry = self._encoder.rebuild(buffer, start, position.opens)
+            if self._begins() != position.opens:  # the options of then held lines that those of now do not
+                self.offset, self._carry = position.needed, NOTHING
         else:
             log.error(
                 "%s: the begin of an unfinished line at offset %d is lost", self.stream.directory, position.needed
@@ -140,14 +156,34 @@ class Feed:
         """Whether `take` would do anything now."""
         if self.stream.end != self._seen or self.offset < self._partial_end:
             return True
-        return self.unfinished and (self.stream.ended_at is not None or self._line_is_old() or self._frame_is_old())
+        return self.unfinished and (
+            self.stream.ended_at is not None or self._old_records() != 0 or self._frame_is_old()
+        )
 
-    def _line_is_old(self) -> bool:
-        """An unfinished line has been the same one for too long (or is in the way)."""
+    @property
+    def wait(self) -> float:
+        """Seconds until something unfinished may be too old."""
         now = time.monotonic()
-        return self._carry != NOTHING and any(
-            begin >= 0 and begin == noted and (self._hurried or now - since >= MAX_AGE)
-            for begin, noted, since in zip(self._begins(), self._opens, self._open_since, strict=True)
+        torn = now if self._torn_at < 0 else self._torn_since
+        return min([torn + MAX_AGE, *(due for due in self._due() if due is not None)]) - now
+
+    def _due(self) -> tuple[float | None, float | None]:
+        """When the unfinished record of each stream is too old, if it still is the one that was there."""
+        out, err = (
+            min(self._open_since[stream] + MAX_AGE, self._grown[stream] + group.patience)
+            if group is not None and group.begin == self._opens[stream]
+            else None
+            for stream, group in enumerate(self._carry)
+        )
+        return out, err
+
+    def _old_records(self) -> int:
+        """The mask of the streams whose unfinished record is too old (or in the way)."""
+        if self._carry == NOTHING:
+            return 0
+        now = time.monotonic()
+        return sum(
+            1 << stream for stream, due in enumerate(self._due()) if due is not None and (self._hurried or due <= now)
         )
 
     def _frame_is_old(self) -> bool:
@@ -204,18 +240,19 @@ class Feed:
         if offset > self.offset:
             self._lose(offset)
         last = offset + got >= end
-        begin = min((begin for begin in self._begins() if begin >= 0), default=offset)
         cut = ended and last
-        flush = cut or offset - begin > MAX_SPAN
+        far = sum(1 << stream for stream, begin in enumerate(self._begins()) if 0 <= begin < offset - MAX_SPAN)
+        flush = BOTH if cut else far
         chunk = buffer[:got]
-        encoded = self._codec.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
+        encoded = self._encoder.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
         if encoded.end == offset and encoded.carry == self._carry and not encoded.payload:
             if last:
-                flush, cut = self._line_is_old(), self._frame_is_old()
+                flush, cut = self._old_records(), self._frame_is_old()
             else:
-                flush = cut = got < len(buffer) and self._is_gap(offset + got, buffer[got:])
+                cut = got < len(buffer) and self._is_gap(offset + got, buffer[got:])
+                flush = BOTH if cut else 0
             if flush or cut:
-                encoded = self._codec.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
+                encoded = self._encoder.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
         return encoded
 
     def _read(self, buffer: memoryview) -> tuple[int, int]:
@@ -251,7 +288,8 @@ class Feed:
         for stream in (0, 1):
             counters.lines[stream] += encoded.lines[stream]
             counters.bytes[stream] += encoded.bytes[stream]
-        counters.excluded += encoded.excluded
+        for reason, lines in encoded.excluded.items():
+            counters.excluded[reason] = counters.excluded.get(reason, 0) + lines
         counters.damaged_bytes += encoded.skipped
 
     def _begins(self) -> tuple[int, int]:
@@ -259,12 +297,15 @@ class Feed:
         return out, err
 
     def _note_age(self, torn_at: int) -> None:
-        """Since when have the unfinished lines and the torn frame been the same?"""
+        """Since when have the unfinished records and the torn frame been the same?"""
         now = time.monotonic()
         begins = self._begins()
-        for stream in (0, 1):
+        for stream, group in enumerate(self._carry):
             if begins[stream] != self._opens[stream]:
-                self._open_since[stream] = now
+                self._open_since[stream] = self._grown[stream] = now
+            size = group.size if group else 0
+            if size != self._sizes[stream]:
+                self._sizes[stream], self._grown[stream] = size, now
         self._opens = begins
         self._hurried = False
         if torn_at != self._torn_at:

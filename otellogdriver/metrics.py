@@ -24,6 +24,9 @@ REASONS = ("journal_full", "disk_full", "disk_error", "refused", "denied", "reje
 """Why lines are given up. The driver's counter has all of them from the start: a counter that appears with its first
 loss would hide that loss from `increase()`."""
 
+EXCLUDED = ("streams", "include", "exclude", "rate_limit")
+"""Why the options leave lines out."""
+
 OUTCOMES = ("delivered", "refused", "denied", "unreachable", "timeout", "throttled", "unavailable")
 """What becomes of a request; all but the first three are tried again."""
 
@@ -52,7 +55,12 @@ METRICS: tuple[Declared, ...] = (
         "otellogdriver_dropped_lines_total", "counter", REASON, f"Lines given up, by reason: {', '.join(REASONS)}."
     ),
     Declared("otellogdriver_dropped_bytes_total", "counter", REASON, "Bytes given up before they reached the journal."),
-    Declared("otellogdriver_excluded_lines_total", "counter", CONTAINER, "Lines left out because the options say so."),
+    Declared(
+        "otellogdriver_excluded_lines_total",
+        "counter",
+        REASON,
+        f"Lines left out because the options say so: {', '.join(EXCLUDED)}.",
+    ),
     Declared("otellogdriver_damaged_bytes_total", "counter", CONTAINER, "Bytes that were no frames, skipped or lost."),
     Declared("otellogdriver_undelivered_bytes", "gauge", CONTAINER, "Bytes in the journal that wait for delivery."),
     Declared("otellogdriver_lag_seconds", "gauge", CONTAINER, "Age of the oldest line that waits for delivery."),

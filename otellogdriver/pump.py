@@ -33,7 +33,7 @@ from otellogdriver.export.destination import Destination
 from otellogdriver.export.gate import Gate
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
 from otellogdriver.export.request import halves, records_by_container, resource_logs
-from otellogdriver.feed import BUFFER, MAX_AGE, Feed, Part
+from otellogdriver.feed import BUFFER, Feed, Part
 
 log = logging.getLogger(__name__)
 
@@ -259,7 +259,7 @@ class Pump:
                 self._tails[part.feed] = done
             batch = _Batch(parts, body, sum(part.records for part in parts), before, done)
         for feed in dict.fromkeys(left + feeds):  # who had no room comes first next time; `skip` pokes the busy ones
-            self._watch(feed, _DISK_PAUSE if feed in failed else MAX_AGE + 0.1)
+            self._watch(feed, _DISK_PAUSE if feed in failed else None)
             if feed not in failed:
                 self.poke(feed)
         if left:
@@ -302,16 +302,22 @@ class Pump:
             left = []
         return prepare(self.destination, pieces) if pieces else b"", parts, left, failed
 
-    def _watch(self, feed: Feed, seconds: float = MAX_AGE + 0.1) -> None:
-        """An unfinished line is looked at again when it is too old, a journal that cannot be read a little later."""
-        waits = feed.unfinished and (feed.stream.ended_at is None or seconds < MAX_AGE)
-        if waits and feed not in self._timers and not self._closing:
-            self._timers[feed] = self._loop.call_later(seconds, self._look_again, feed)
+    def _watch(self, feed: Feed, seconds: float | None = None) -> None:
+        """An unfinished record is looked at again when it is too old, a journal that cannot be read after `seconds`."""
+        if self._closing or not feed.unfinished or (seconds is None and feed.stream.ended_at is not None):
+            return
+        when = self._loop.time() + (max(0.0, feed.wait) + 0.01 if seconds is None else seconds)
+        timer = self._timers.get(feed)
+        if timer is None or when < timer.when():
+            if timer:
+                timer.cancel()
+            self._timers[feed] = self._loop.call_at(when, self._look_again, feed)
 
     def _look_again(self, feed: Feed) -> None:
         self._timers.pop(feed, None)
         self.poke(feed)
-        self._watch(feed)
+        if not feed.queued and feed.outstanding < 2:  # else it is watched again once it has been read
+            self._watch(feed)
 
     def _commit(self, batch: _Batch) -> None:
         for part in batch.parts:

@@ -100,7 +100,7 @@ def _container(account: Account, events: Events) -> dict[str, Any]:
         "lines": account.lines_printed,
         "read": counts.read,
         "delivered": counts.delivered,
-        "excluded": counts.excluded,
+        "excluded": sum(counts.excluded.values()),
         "dropped": {reason: lines for reason, (lines, _) in counts.dropped.items()},
         "undelivered": account.undelivered,
         "limit": account.limit,

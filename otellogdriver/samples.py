@@ -97,7 +97,8 @@ def _of_container(account: Account) -> Iterator[Sample]:
     for reason, (lines, size) in counts.dropped.items():
         yield "otellogdriver_dropped_lines_total", (*who, reason), lines
         yield "otellogdriver_dropped_bytes_total", (*who, reason), size
-    yield "otellogdriver_excluded_lines_total", who, counts.excluded
+    for reason, lines in counts.excluded.items():
+        yield "otellogdriver_excluded_lines_total", (*who, reason), lines
     yield "otellogdriver_damaged_bytes_total", who, counts.damaged
     yield "otellogdriver_undelivered_bytes", who, account.undelivered
     yield "otellogdriver_lag_seconds", who, account.lag

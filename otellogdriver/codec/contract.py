@@ -43,9 +43,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
 
 MIN_FRAME = 8
 """Shortest entry, in bytes: a source and nothing else, which is an empty line without a time."""
@@ -57,9 +58,27 @@ MAX_RECORD = 2 << 20
 """Longest body of joined pieces, in bytes: half of the 4 MiB that collectors take by default in one request."""
 
 
+class Open(Protocol):
+    """What is kept of a stream while its record is not finished."""
+
+    @property
+    def begin(self) -> int:
+        """Where its first frame begins in the stream."""
+
+    @property
+    def size(self) -> int:
+        """Bytes so far, which grow with each part that is added."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds without growth after which the caller may end it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """A line whose end has not been seen: where its first frame begins in the stream, its time, id and bytes so far."""
+
+    patience: ClassVar[float] = float("inf")
 
     begin: int
     time: int
@@ -67,23 +86,32 @@ class Group:
     id: bytes
     data: bytes
 
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
 
 Carry = tuple[Group | None, Group | None]
 """The open groups of stdout and stderr. Only a cache: the journal holds the same bytes (see `rebuild`)."""
 
 NOTHING: Carry = (None, None)
 
+BOTH = 3
+"""The mask of both streams: 1 stdout, 2 stderr."""
+
+NONE: Mapping[str, int] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
     """What a container's settings mean for the codec. `uid` are the 8 bytes that stand for the stream in
     `log.record.uid` (None: no such attribute); `attributes` are encoded field-6 entries put into every record;
-    `streams` is a mask of what to keep (1 stdout, 2 stderr): a record of another stream is counted in `excluded`
-    instead of being written."""
+    `streams` is a mask of what to keep (1 stdout, 2 stderr): a record of another stream is counted in `excluded`, as
+    "streams", instead of being written."""
 
     uid: bytes | None = None
     attributes: bytes = b""
-    streams: int = 3
+    streams: int = BOTH
 
     def __post_init__(self) -> None:
         if self.uid is not None and len(self.uid) != 8:
@@ -98,12 +126,49 @@ class Encoded:
     records: int
     lines: tuple[int, int]
     bytes: tuple[int, int]
-    excluded: int
+    excluded: Mapping[str, int]
+    """Reason -> lines that the options leave out."""
     first_time: int
     last_time: int
     end: int
+    carry: Any = field(default=NOTHING)
+    """What `encode` was given as such, as it is behind `end`."""
+    skipped: int = 0
+
+
+Line = tuple[int, int, int, bytes]
+"""A whole line: the offset of its first frame, the time of that, its stream (0 stdout, 1 stderr), its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The lines of a chunk, for what looks at each of them. `end`, `carry` and `skipped` as of `Encoded`."""
+
+    lines: list[Line]
+    end: int
     carry: Carry = field(default=NOTHING)
     skipped: int = 0
+
+
+class Encoder(Protocol):
+    """What makes records of a stream's frames: a codec or what is put before it. `carry` is what the encoder gave
+    last, a pair of `Open | None`."""
+
+    def encode(
+        self,
+        chunk: bytes | bytearray | memoryview,
+        start: int,
+        carry: Any,
+        options: EncodeOptions,
+        observed: int,
+        limit: int,
+        flush: int = 0,
+        final: bool = False,
+    ) -> Encoded:
+        """See `Codec`."""
+
+    def rebuild(self, chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Any:
+        """See `Codec`."""
 
 
 class Codec(Protocol):
@@ -119,7 +184,7 @@ class Codec(Protocol):
         options: EncodeOptions,
         observed: int,
         limit: int,
-        flush: bool = False,
+        flush: int = 0,
         final: bool = False,
     ) -> Encoded:
         """Encode the frames of `chunk`, whose first byte is offset `start` of the stream.
@@ -127,11 +192,27 @@ class Codec(Protocol):
         Stops before the payload would pass `limit` bytes (a record that is too long alone is written if the payload is
         empty); `end` is the offset behind the last frame used and the damage behind it. A frame may end a group and
         be a record as well: where only the first of the two fits, the group is ended and the frame stays.
-        With `flush` (and `final`, which implies it), and if the limit was not the reason to stop, open groups end as
-        they are, in the order of their begin, and `carry` is NOTHING unless the limit stops this as well.
+        If the limit was not the reason to stop, the open groups of the streams in the mask `flush` (`final`: of both)
+        end as they are, in the order of their begin, unless the limit stops this as well.
         `lines`/`bytes` count the records written or excluded, `records` those written. `first_time`/`last_time` are
         those of the first and last record written, 0 without any. `observed` is in nanoseconds since the epoch.
         """
+
+    def split(
+        self,
+        chunk: bytes | bytearray | memoryview,
+        start: int,
+        carry: Carry,
+        flush: int = 0,
+        final: bool = False,
+        most: int = -1,
+        opens: tuple[int, int] = (0, 0),
+    ) -> Split:
+        """The lines of a chunk in place of records: `encode` without options and limit.
+
+        Stops before there would be more than `most` lines (-1: no such limit), where `encode` would stop if exactly
+        those fitted. `final` does not imply `flush` here. Frames before `opens` of their stream are ignored, all of the
+        stream's if that is -1, so that what `rebuild` reads can be split, too."""
 
     def rebuild(self, chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Carry:
         """The carry at the end of `chunk`, which ends at a cursor (so a frame that goes beyond is none); `start` is the

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from otellogdriver.codec.contract import Carry, Encoded, EncodeOptions
+from otellogdriver.codec.contract import Carry, Encoded, EncodeOptions, Split
 
 name: str
 
@@ -13,9 +13,18 @@ def encode(
     options: EncodeOptions,
     observed: int,
     limit: int,
-    flush: bool = False,
+    flush: int = 0,
     final: bool = False,
 ) -> Encoded: ...
+def split(
+    chunk: bytes | bytearray | memoryview,
+    start: int,
+    carry: Carry,
+    flush: int = 0,
+    final: bool = False,
+    most: int = -1,
+    opens: tuple[int, int] = (0, 0),
+) -> Split: ...
 def rebuild(chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Carry: ...
 def count(
     chunk: bytes | bytearray | memoryview, start: int, offset: int, final: bool = False

@@ -20,7 +20,7 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from otellogdriver.codec import contract
-from otellogdriver.codec.contract import NOTHING, Encoded, Group
+from otellogdriver.codec.contract import BOTH, NONE, NOTHING, Encoded, Group, Split
 from otellogdriver.codec.frames import SOURCES
 from otellogdriver.codec.python import UID_BEHIND, tails
 
@@ -35,6 +35,7 @@ cdef size_t MIN_FRAME = contract.MIN_FRAME
 cdef size_t MAX_FRAME = contract.MAX_FRAME
 cdef size_t MAX_RECORD = contract.MAX_RECORD
 cdef size_t UID_AT = UID_BEHIND
+cdef int BOTH_STREAMS = BOTH
 cdef const char *DIGITS = b"0123456789abcdef"
 
 # --- frames
@@ -303,6 +304,8 @@ cdef struct Records:
     size_t bytes[2]
     int64_t first_time
     int64_t last_time
+    PyObject *split  # the list that gets the lines, where lines are wanted and not records
+    int64_t most
 
 
 cdef bint is_utf8(const uint8_t *p, size_t size) noexcept nogil:
@@ -387,6 +390,8 @@ cdef void put_offset(uint8_t *p, uint64_t offset) noexcept nogil:
 
 cdef int add(Records *r, int stream, int64_t begin, int64_t time, const uint8_t *body, size_t size) except -1 nogil:
     """Write a record, or count it as excluded. 0: the limit is reached, and nothing was done."""
+    if r.split != NULL:
+        return add_line(r, stream, begin, time, body, size)
     if r.streams >> stream & 1:
         if not put_record(r, stream, begin, time, body, size):
             return 0
@@ -398,6 +403,15 @@ cdef int add(Records *r, int stream, int64_t begin, int64_t time, const uint8_t 
         r.excluded += 1
     r.lines[stream] += 1
     r.bytes[stream] += size
+    return 1
+
+
+cdef int add_line(Records *r, int stream, int64_t begin, int64_t time, const uint8_t *line, size_t size) except -1 nogil:
+    if <int64_t>r.written == r.most:
+        return 0
+    with gil:
+        (<list>r.split).append((begin, time, stream, (<const char *>line)[:size]))
+    r.written += 1
     return 1
 
 
@@ -518,11 +532,16 @@ cdef tuple close_groups(Open *groups, tuple carry):
     return tuple(closed)
 
 
-cdef int encode_frames(Walk *w, Open *groups, Records *r, int64_t start, bint flush) except -1 nogil:
+cdef int encode_frames(
+    Walk *w, Open *groups, Records *r, int64_t start, int flush, const int64_t *opens
+) except -1 nogil:
     cdef Frame f
     cdef Open *g
     cdef int i
     while next_frame(w, &f):
+        if not 0 <= opens[f.stream] <= start + <int64_t>w.at:
+            w.at += f.size
+            continue
         g = &groups[f.stream]
         if g.there and not takes(g, &f):
             if not add(r, f.stream, g.begin, g.time, g.data, g.size):
@@ -546,7 +565,7 @@ cdef int encode_frames(Walk *w, Open *groups, Records *r, int64_t start, bint fl
         i = 1 if groups[1].there and not (groups[0].there and groups[0].begin < groups[1].begin) else 0
         for i in range(i, i + 2):
             g = &groups[i & 1]
-            if g.there:
+            if g.there and flush >> (i & 1) & 1:
                 if not add(r, i & 1, g.begin, g.time, g.data, g.size):
                     return 0
                 g.there = False
@@ -570,15 +589,17 @@ cdef class Chunk:
         PyBuffer_Release(&self.buffer)
 
 
-def encode(chunk, int64_t start, tuple carry, options, observed, limit, bint flush=False, bint final=False):
+def encode(chunk, int64_t start, tuple carry, options, observed, limit, int flush=0, bint final=False):
     """See `contract.Codec`."""
     cdef Chunk exported = Chunk(chunk, final)
     cdef Walk *w = &exported.walk
     cdef bytes out_tail, err_tail
     cdef Open groups[2]
     cdef Records r
+    cdef int64_t opens[2]
     cdef size_t room
     cdef int i
+    opens[0] = opens[1] = 0
     out_tail, err_tail = tails(options, observed)
     groups[0] = groups[1] = Open(False, False, 0, 0, NULL, 0, NULL, 0, NULL, 0)
     r.limit = clamp(limit, 0)
@@ -588,6 +609,7 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, bint flu
     r.tail[1] = <const uint8_t *>PyBytes_AS_STRING(err_tail)
     r.tail_size[0] = len(out_tail)
     r.tail_size[1] = len(err_tail)
+    r.split = NULL
     r.written = r.excluded = r.lines[0] = r.lines[1] = r.bytes[0] = r.bytes[1] = r.first_time = r.last_time = 0
     with nogil:
         room = expected_size(w[0], max(r.tail_size[0], r.tail_size[1]))
@@ -595,13 +617,13 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, bint flu
     try:
         open_groups(groups, carry)
         with nogil:
-            encode_frames(w, groups, &r, start, flush or final)
+            encode_frames(w, groups, &r, start, BOTH_STREAMS if final else flush, opens)
         return Encoded(
             close_output(&r.out),
             r.written,
             (r.lines[0], r.lines[1]),
             (r.bytes[0], r.bytes[1]),
-            r.excluded,
+            {"streams": r.excluded} if r.excluded else NONE,
             r.first_time,
             r.last_time,
             start + <int64_t>w.at,
@@ -612,6 +634,30 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, bint flu
         Py_XDECREF(r.out.object)
         for i in range(2):
             PyMem_RawFree(groups[i].own)
+
+
+def split(
+    chunk, int64_t start, tuple carry, int flush=0, bint final=False, most=-1, tuple opens=(0, 0)
+):
+    """See `contract.Codec`. The GIL is kept: an object is made for each line."""
+    cdef Chunk exported = Chunk(chunk, final)
+    cdef Walk *w = &exported.walk
+    cdef int64_t begins[2]
+    cdef Open groups[2]
+    cdef Records r
+    cdef list lines = []
+    begins[0], begins[1] = opens
+    groups[0] = groups[1] = Open(False, False, 0, 0, NULL, 0, NULL, 0, NULL, 0)
+    r.split = <PyObject *>lines
+    r.written = 0
+    r.most = clamp(most, -1)
+    try:
+        open_groups(groups, carry)
+        encode_frames(w, groups, &r, start, flush, begins)
+        return Split(lines, start + <int64_t>w.at, close_groups(groups, carry), w.skipped)
+    finally:
+        PyMem_RawFree(groups[0].own)
+        PyMem_RawFree(groups[1].own)
 
 
 def rebuild(chunk, int64_t start, tuple opens):

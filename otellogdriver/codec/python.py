@@ -10,7 +10,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from otellogdriver.codec.contract import MAX_RECORD, NOTHING, Carry, Encoded, EncodeOptions, Group
+from otellogdriver.codec.contract import (
+    BOTH,
+    MAX_RECORD,
+    NONE,
+    NOTHING,
+    Carry,
+    Encoded,
+    EncodeOptions,
+    Group,
+    Line,
+    Split,
+)
 from otellogdriver.codec.frames import HEADS, SOURCES, walk
 
 name: str = "python"
@@ -25,12 +36,51 @@ def encode(
     options: EncodeOptions,
     observed: int,
     limit: int,
-    flush: bool = False,
+    flush: int = 0,
     final: bool = False,
 ) -> Encoded:
     """See `contract.Codec`."""
-    data = bytes(chunk)
     records = _Records(options, observed, limit)
+    end, carry, skipped = _go(bytes(chunk), start, carry, records, BOTH if final else flush, final, (0, 0))
+    return Encoded(
+        payload=b"".join(records.payload),
+        records=records.written,
+        lines=(records.lines[0], records.lines[1]),
+        bytes=(records.bytes[0], records.bytes[1]),
+        excluded={"streams": records.excluded} if records.excluded else NONE,
+        first_time=records.first_time,
+        last_time=records.last_time,
+        end=end,
+        carry=carry,
+        skipped=skipped,
+    )
+
+
+def split(
+    chunk: Chunk,
+    start: int,
+    carry: Carry,
+    flush: int = 0,
+    final: bool = False,
+    most: int = -1,
+    opens: tuple[int, int] = (0, 0),
+) -> Split:
+    """See `contract.Codec`."""
+    lines = _Lines(most)
+    end, carry, skipped = _go(bytes(chunk), start, carry, lines, flush, final, opens)
+    return Split(lines.lines, end, carry, skipped)
+
+
+def _go(
+    data: bytes,
+    start: int,
+    carry: Carry,
+    output: _Records | _Lines,
+    flush: int,
+    final: bool,
+    opens: tuple[int, int],
+) -> tuple[int, Carry, int]:
+    """Join pieces and put out lines until `output` takes no more: (end, carry, skipped)."""
     groups = [None if group is None else _OpenGroup(group) for group in carry]
     end = skipped = 0
     fits = True
@@ -39,9 +89,12 @@ def encode(
         end = begin
         if stream < 0:
             break
+        if not 0 <= opens[stream] <= start + begin:
+            end = after
+            continue
         group = groups[stream]
         if group is not None and not group.takes(id, line_end - line):
-            fits = records.add(stream, group.begin, group.time, group.data())
+            fits = output.add(stream, group.begin, group.time, group.data())
             if not fits:
                 break
             group = groups[stream] = None
@@ -50,32 +103,22 @@ def encode(
                 groups[stream] = group = _OpenGroup(Group(start + begin, time, SOURCES[stream], id or b"", b""))
             group.add(data[line:line_end])
         elif group is None:
-            fits = records.add(stream, start + begin, time, data[line:line_end])
+            fits = output.add(stream, start + begin, time, data[line:line_end])
         else:
-            fits = records.add(stream, group.begin, group.time, group.data() + data[line:line_end])
+            fits = output.add(stream, group.begin, group.time, group.data() + data[line:line_end])
             if fits:
                 groups[stream] = None
         if not fits:
             break
         end = after
-    if fits and (flush or final):
+    if fits:
         for group in sorted((group for group in groups if group is not None), key=lambda group: group.begin):
             stream = SOURCES.index(group.source)
-            if not records.add(stream, group.begin, group.time, group.data()):
-                break
-            groups[stream] = None
-    return Encoded(
-        payload=b"".join(records.payload),
-        records=records.written,
-        lines=(records.lines[0], records.lines[1]),
-        bytes=(records.bytes[0], records.bytes[1]),
-        excluded=records.excluded,
-        first_time=records.first_time,
-        last_time=records.last_time,
-        end=start + end,
-        carry=_close(groups),
-        skipped=skipped,
-    )
+            if flush >> stream & 1:
+                if not output.add(stream, group.begin, group.time, group.data()):
+                    break
+                groups[stream] = None
+    return start + end, _close(groups), skipped
 
 
 def rebuild(chunk: Chunk, start: int, opens: tuple[int, int]) -> Carry:
@@ -164,6 +207,20 @@ class _OpenGroup:
 def _close(groups: Sequence[_OpenGroup | None]) -> Carry:
     out, err = (None if g is None else Group(g.begin, g.time, g.source, g.id, g.data()) for g in groups)
     return NOTHING if out is err is None else (out, err)
+
+
+class _Lines:
+    """Lines, at most so many (-1: any number). `add` as of `_Records`."""
+
+    def __init__(self, most: int) -> None:
+        self.lines: list[Line] = []
+        self._most = most
+
+    def add(self, stream: int, offset: int, time: int, body: bytes) -> bool:
+        if len(self.lines) == self._most:
+            return False
+        self.lines.append((offset, time, stream, body))
+        return True
 
 
 class _Records:

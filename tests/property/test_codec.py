@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otellogdriver.codec.contract import NOTHING, Carry, Codec, Encoded, EncodeOptions
+from otellogdriver.codec.contract import BOTH, NOTHING, Carry, Codec, Encoded, EncodeOptions
 from tests.data.frames.codecs import codecs
 from tests.data.frames.log_entry import LogEntry
 from tests.data.frames.records import opens, told
@@ -13,6 +13,7 @@ from tests.data.frames.streams import chunks, cuts, garbage, streams, written
 
 OBSERVED = 1_763_980_000_123_456_789
 HUGE = 1 << 40
+flushes = st.integers(0, BOTH)
 python = codecs()[0]
 many = settings(max_examples=4 * settings().max_examples, deadline=None)
 
@@ -44,7 +45,7 @@ def run(
 
 
 def summed(calls: list[Encoded]) -> tuple[bytes, list[int], int, Carry, int]:
-    counts = [(*call.lines, *call.bytes, call.records, call.excluded) for call in calls]
+    counts = [(*call.lines, *call.bytes, call.records, call.excluded.get("streams", 0)) for call in calls]
     total = [sum(column) for column in zip(*counts, strict=True)]
     skipped = sum(call.skipped for call in calls)
     return b"".join(call.payload for call in calls), total, skipped, calls[-1].carry, calls[-1].end
@@ -59,6 +60,57 @@ def test_codecs_agree_in_every_call(
     expected = run(python, data, ends, options, limit, start, final)
     for other in codecs():
         assert run(other, data, ends, options, limit, start, final) == expected
+
+
+@many
+@given(streams, st.integers(0, 1 << 16), flushes, flushes, st.booleans(), limits)
+def test_codecs_flush_the_same_streams(
+    data: bytes, place: int, first: int, second: int, final: bool, limit: int
+) -> None:
+    cut = place % (len(data) + 1)
+    expected = python.encode(data[:cut], 0, NOTHING, EncodeOptions(), OBSERVED, limit, first)
+    kept = [expected.carry[stream] for stream in (0, 1) if first >> stream & 1]
+    assert limit < HUGE or not any(kept)
+    rest = expected.end, expected.carry, EncodeOptions(), OBSERVED, limit, second, final
+    for other in codecs():
+        assert other.encode(data[:cut], 0, NOTHING, EncodeOptions(), OBSERVED, limit, first) == expected
+        assert other.encode(data[expected.end :], *rest) == python.encode(data[expected.end :], *rest)
+
+
+@many
+@given(streams, st.integers(0, 1 << 16), flushes, st.booleans(), st.integers(-1, 8), st.integers(0, 1 << 61))
+def test_split_gives_the_lines_that_encode_makes_records_of(
+    data: bytes, place: int, flush: int, final: bool, most: int, start: int
+) -> None:
+    cut = place % (len(data) + 1)
+    for codec in codecs():
+        before = codec.encode(data[:cut], start, NOTHING, EncodeOptions(), OBSERVED, HUGE)
+        rest, at = data[before.end - start :], before.end
+        encoded = codec.encode(rest, at, before.carry, EncodeOptions(uid=b"12345678"), OBSERVED, HUGE, flush, final)
+        split = codec.split(rest, at, before.carry, BOTH if final else flush, final)
+        shown = [(("stdout", "stderr")[stream], max(time, 0), line) for _, time, stream, line in split.lines]
+        found = [
+            (stream, time, line.encode() if isinstance(line, str) else line)
+            for stream, time, line in told(encoded.payload)
+        ]
+        assert shown == found
+        assert (split.end, split.carry, split.skipped) == (encoded.end, encoded.carry, encoded.skipped)
+        some = codec.split(rest, at, before.carry, flush, final, most)
+        assert some.lines == codec.split(rest, at, before.carry, flush, final).lines[: most if most >= 0 else None]
+        assert some == python.split(rest, at, before.carry, flush, final, most)
+        # What is left goes on as if there had been no stop.
+        again = codec.split(rest[some.end - at :], some.end, some.carry, flush, final)
+        assert some.lines + again.lines == codec.split(rest, at, before.carry, flush, final).lines
+
+
+@many
+@given(streams, st.tuples(st.integers(-1, 400), st.integers(-1, 400)))
+def test_split_ignores_what_is_before_the_begins(data: bytes, begins: tuple[int, int]) -> None:
+    for codec in codecs():
+        split = codec.split(data, 0, NOTHING, final=True, opens=begins)
+        assert split.carry == codec.rebuild(data, 0, begins)
+        assert all(0 <= begins[stream] <= begin for begin, _, stream, _ in split.lines)
+        assert split == python.split(data, 0, NOTHING, final=True, opens=begins)
 
 
 @many
@@ -167,7 +219,7 @@ def test_records_are_those_of_a_plain_model(frames: list[bytes], options: Encode
             for stream, time, line in told(encoded.payload)
         ]
         assert found == [(stream, max(time, 0), line) for stream, time, line in kept]
-        assert encoded.excluded == len(expected) - len(kept)
+        assert encoded.excluded.get("streams", 0) == len(expected) - len(kept)
         assert sum(encoded.bytes) == sum(len(line) for _, _, line in expected)
         assert {group.source.decode(): group.data for group in encoded.carry if group} == {
             source: line for source, (_, _, line) in opened.items()

@@ -12,7 +12,7 @@ from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 
-from otellogdriver.codec.contract import MAX_FRAME, NOTHING, Carry, Codec, Encoded, EncodeOptions
+from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Carry, Codec, Encoded, EncodeOptions
 from tests.data.frames.codecs import NAMES, codec
 from tests.data.frames.corpus import CASES, Case
 from tests.data.frames.log_entry import LogEntry, frame, framed
@@ -32,7 +32,7 @@ def encode(
     data: bytes | bytearray | memoryview,
     options: EncodeOptions | None = None,
     limit: int = HUGE,
-    flush: bool = False,
+    flush: int = 0,
     final: bool = False,
 ) -> Encoded:
     """The whole of a stream in one call."""
@@ -76,7 +76,7 @@ class TestCorpus:
     def test_ends_after_the_last_byte_came(self, codec: Codec, case: Case) -> None:
         before = encode(codec, case.data)
         last = codec.encode(
-            case.data[before.end :], before.end, before.carry, EncodeOptions(), NOW, HUGE, flush=True, final=True
+            case.data[before.end :], before.end, before.carry, EncodeOptions(), NOW, HUGE, flush=BOTH, final=True
         )
         assert told(last.payload) == case.ended_records
         assert last.skipped == case.ended_skipped
@@ -173,10 +173,10 @@ def test_uid_of_another_length_is_refused(size: int) -> None:
 def test_counts_and_times(codec: Codec) -> None:
     data = frame(b"four", 10) + frame(b"five!", 20, "stderr") + frame(b"", 30) + frame(b"open", 40, id="x")
     encoded = encode(codec, data)
-    assert (encoded.records, encoded.lines, encoded.bytes, encoded.excluded) == (3, (2, 1), (4, 5), 0)
+    assert (encoded.records, encoded.lines, encoded.bytes, encoded.excluded) == (3, (2, 1), (4, 5), {})
     assert (encoded.first_time, encoded.last_time) == (10, 30)
     nothing = encode(codec, b"")
-    assert nothing == Encoded(b"", 0, (0, 0), (0, 0), 0, 0, 0, 0)
+    assert nothing == Encoded(b"", 0, (0, 0), (0, 0), {}, 0, 0, 0)
 
 
 @pytest.mark.parametrize(("streams", "kept"), [(0, []), (1, ["stdout", "stdout"]), (2, ["stderr"]), (3, None)])
@@ -185,7 +185,8 @@ def test_streams_excluded_are_counted(codec: Codec, streams: int, kept: list[str
     encoded = encode(codec, data, EncodeOptions(streams=streams))
     found = [stream for stream, _, _ in told(encoded.payload)]
     assert found == (["stdout", "stderr", "stdout"] if kept is None else kept)
-    assert (encoded.records, encoded.excluded) == (len(found), 3 - len(found))
+    excluded = {} if len(found) == 3 else {"streams": 3 - len(found)}
+    assert (encoded.records, encoded.excluded) == (len(found), excluded)
     assert (encoded.lines, encoded.bytes) == ((2, 1), (3, 1))
     assert encoded.end == len(data)
     if streams == 2:
@@ -222,22 +223,22 @@ def test_group_that_is_ended_may_fit_where_its_ending_frame_does_not(codec: Code
 @pytest.mark.parametrize("more", ["flush", "final"])
 def test_flush_may_be_stopped_by_the_limit_too(codec: Codec, more: str) -> None:
     data = frame(b"out", id="x") + frame(b"err", source="stderr", id="y")
-    first = encode(codec, data, limit=10, flush=more == "flush", final=more == "final")
+    first = encode(codec, data, limit=10, flush=BOTH * (more == "flush"), final=more == "final")
     assert (told(first.payload), first.end) == ([("stdout", NOW, "out")], len(data))
     assert groups(first.carry) == [("stderr", NOW, b"err")]
-    second = codec.encode(b"", first.end, first.carry, EncodeOptions(), NOW, 10, flush=True)
+    second = codec.encode(b"", first.end, first.carry, EncodeOptions(), NOW, 10, flush=BOTH)
     assert (told(second.payload), second.carry, second.end) == ([("stderr", NOW, "err")], NOTHING, len(data))
 
 
 def test_flush_does_not_end_groups_if_frames_are_left_by_the_limit(codec: Codec) -> None:
     data = frame(b"out", id="x") + frame(b"1", source="stderr") + frame(b"2", source="stderr")
-    encoded = encode(codec, data, limit=10, flush=True)
+    encoded = encode(codec, data, limit=10, flush=BOTH)
     assert (encoded.records, groups(encoded.carry)) == (1, [("stdout", NOW, b"out")])
 
 
 def test_flush_leaves_a_frame_that_is_not_complete(codec: Codec) -> None:
     data = frame(b"out", id="x") + frame(b"cut")[:-1]
-    encoded = encode(codec, data, flush=True)
+    encoded = encode(codec, data, flush=BOTH)
     assert told(encoded.payload) == [("stdout", NOW, "out")]
     assert (len(data) - encoded.end, encoded.skipped) == (len(frame(b"cut")) - 1, 0)
 
@@ -404,11 +405,11 @@ def test_native_holds_the_buffer_and_leaves_the_others_running() -> None:
 
 def test_threads_do_not_disturb_each_other(codec: Codec) -> None:
     chunks = [b"".join(frame(b"%d" % line, id=id) for line in range(2000)) for id in ("x", "y", "z")]
-    expected = [encode(codec, chunk, flush=True) for chunk in chunks]
+    expected = [encode(codec, chunk, flush=BOTH) for chunk in chunks]
     results: dict[int, Encoded] = {}
 
     def work(index: int) -> None:
-        results[index] = encode(codec, chunks[index], flush=True)
+        results[index] = encode(codec, chunks[index], flush=BOTH)
 
     workers = [threading.Thread(target=work, args=(index,)) for index in range(len(chunks))]
     for worker in workers:

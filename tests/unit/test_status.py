@@ -39,11 +39,13 @@ def engine(tmp_path: Path, collector: ServerThread) -> Iterator[Engine]:
 
 
 def test_every_declared_metric_and_no_other_in_both_formats(engine: Engine) -> None:
-    started(engine, "web", 3)
+    web = started(engine, "web", 3, streams="stdout")
+    web.write(frame(b"left out", b"stderr"))
     lost = started(engine, "lost", 200, otlp_endpoint=DEAD, journal_max_size="4k", journal_full="drop-newest")
     until(lambda: row(engine, "lost")["undelivered"] > 4096)
     lost.write(frame(b"one too many"))
-    until(lambda: row(engine, "web")["delivered"] == 3 and row(engine, "lost")["dropped"] == {"journal_full": 1})
+    until(lambda: row(engine, "web")["delivered"] == 3 and row(engine, "web")["excluded"] == 1)
+    until(lambda: row(engine, "lost")["dropped"] == {"journal_full": 1})
 
     response, text = get(engine, "/metrics")
     assert response.getheader("Content-Type", "").startswith("text/plain; version=")
