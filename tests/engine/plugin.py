@@ -87,6 +87,15 @@ class Plugin:
     def metrics(self) -> str:
         return self.get("/metrics")
 
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels; 0 if there is none."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        total = 0.0
+        for line in self.metrics().splitlines():
+            if line.startswith((f"{name}{{", f"{name} ")) and all(each in line for each in wanted):
+                total += float(line.rsplit(" ", 1)[1])
+        return total
+
     def ready(self) -> bool:
         try:
             return bool(self.get("/readyz"))

@@ -1,0 +1,60 @@
+"""What the fault tests share: the table that they end with, and an engine that they may restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plugin import images
+from plugin.build import ROOT, build
+from plugin.private_engine import PrivateEngine
+from tests.conftest import missing_means_skip
+from tests.engine.fault_table import FaultTable
+from tests.engine.plugin import Plugin
+
+TABLE = pytest.StashKey[FaultTable]()
+
+
+@pytest.fixture(scope="session")
+def fault_table(request: pytest.FixtureRequest) -> FaultTable:
+    """Rows added here are shown at the end of the run, and written to build/faults.txt and build/faults.json."""
+    return request.config.stash.setdefault(TABLE, FaultTable())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    table = config.stash.get(TABLE, None)
+    if table and table.rows:
+        table.write(ROOT / "build")
+        terminalreporter.section("faults")
+        terminalreporter.write(table.text())
+
+
+@pytest.fixture(scope="module")
+def own_engine() -> Iterator[PrivateEngine]:
+    """An engine of the module's own, which its tests may restart and kill."""
+    private = PrivateEngine()
+    with missing_means_skip():
+        private.start()
+    try:
+        images.ensure(private, "busybox:latest")
+        yield private
+    finally:
+        private.stop()
+
+
+@pytest.fixture(scope="module")
+def own_plugin(own_engine: PrivateEngine) -> Plugin:
+    """The plugin in it, which may be disabled, set and upgraded."""
+    made = Plugin(own_engine, build())
+    made.enable()
+    return made
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """The folder that containers see as /out."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
