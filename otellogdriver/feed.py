@@ -221,6 +221,8 @@ class Feed:
                 payload.append(encoded.payload)
                 size += len(encoded.payload)
                 records += encoded.records
+            if self.offset >= end and self._carry == NOTHING:
+                break  # the common end
             if not progress or size >= budget:
                 full = progress
                 break

@@ -36,10 +36,10 @@ PIPE_SIZE = 1 << 20
 _PIPE_DEFAULT = 64 << 10
 _BUSY = 0.02
 """Seconds between two reads below which a FIFO counts as busy."""
-_PAUSE_MIN, _PAUSE_MAX, _PAUSE_CROWDED = 0.0005, 0.005, 0.15
+_PAUSE_MIN, _PAUSE_MAX, _PAUSE_CROWDED = 0.0005, 0.005, 0.2
 """Bounds of the pause in seconds: the upper one is what coalescing may add to a line's latency, and the last one what
-it may add where a thousand FIFOs are busy at once and waking for each line would cost more than the lines."""
-_PAUSE_EACH = _PAUSE_CROWDED / 1000
+it may add where hundreds of FIFOs are busy at once and waking for each line would cost more than the lines."""
+_PAUSE_EACH = 0.0005
 _QUIET = 10.0
 """Seconds of silence after which a grown pipe is shrunk."""
 _CHUNK = 256 << 10

@@ -23,6 +23,10 @@ from otellogdriver.pump import Pump
 log = logging.getLogger(__name__)
 
 
+_TELL_BYTES, _TELL_SECONDS = 1 << 20, 0.5
+"""How much and how long a FIFO may grow without a word to the loop, which watches the limits."""
+
+
 class Session:
     """See the module's text. `attach` makes the feeds when there is something to send: [(pump, feed)]."""
 
@@ -58,6 +62,7 @@ class Session:
         self._crowd = crowd
         self._loop = asyncio.get_running_loop()
         self._poked = False
+        self._told = (0, 0.0)
         self._stop_asked = False
         self.limit = Limit(settings.journal_max_size, settings.journal_full, full)
 
@@ -71,10 +76,24 @@ class Session:
         self.fifo.start()
 
     def _notify(self) -> None:
-        """FIFO thread: bytes were added. One message is on its way to the loop at a time."""
-        if not self._poked:
-            self._poked = True
-            self._tell(self._on_data)
+        """FIFO thread: bytes were added. One message is on its way to the loop at a time, and none goes while the loop
+        will look at the feeds anyway: it does when a feed's batch is built or done, after it has said so (`queued`,
+        `outstanding`), and the bytes are there before this is asked, so one of the two sees the other."""
+        if self._poked:
+            return
+        end, now = self.stream.end, time.monotonic()
+        if (
+            self.feeds
+            and not self.followers
+            and end - self._told[0] < _TELL_BYTES
+            and now - self._told[1] < _TELL_SECONDS
+            and self.stream.undelivered < self.limit.size
+            and all(feed.queued or feed.outstanding for _, feed in self.feeds)
+        ):
+            return
+        self._told = end, now
+        self._poked = True
+        self._tell(self._on_data)
 
     def _fifo_ended(self) -> None:
         self._tell(self._on_end)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
 
 from otellogdriver.codec.contract import (
     BOTH,
@@ -268,12 +269,19 @@ class _Records:
 def tails(options: EncodeOptions, observed: int) -> tuple[bytes, bytes]:
     """What stands behind the body in every record of stdout and stderr. The second half of `log.record.uid`, which
     comes from the offset and so is different for each record, has its place UID_BEHIND bytes before the end."""
+    out, err = _attributes(options)
+    time = b"\x59" + (observed % (1 << 64)).to_bytes(8, "little")
+    return out + time, err + time
+
+
+@lru_cache(maxsize=1024)
+def _attributes(options: EncodeOptions) -> tuple[bytes, bytes]:
+    """The attributes of every record of stdout and stderr; made once, for a quiet container's batch is a few lines."""
     more = options.attributes
     if options.uid is not None:
         first = options.uid.hex()
         first = f"{first[:8]}-{first[8:12]}-8{first[13:]}-"
         more += _attribute(b"log.record.uid", first.encode() + _offset_text(0))
-    more += b"\x59" + (observed % (1 << 64)).to_bytes(8, "little")
     out, err = (_attribute(b"log.iostream", source) + more for source in SOURCES)
     return out, err
 
