@@ -1,4 +1,7 @@
-"""The command line: one subcommand for each thing a person does with the driver."""
+"""The command line: one subcommand for each thing a person does with the driver.
+
+Each command is a module with `add_arguments(parser)` and `run(arguments)`, imported only when it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,31 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 
 from otellogdriver import __version__
+
+COMMANDS = {
+    "serve": ("", "be the plugin: serve the engine's calls on the plugin socket"),
+    "sink": ("otellogdriver.sink", "receive OTLP over HTTP and gRPC and print the records"),
+    "doctor": ("otellogdriver.doctor.command", "find out what is wrong with an installation, and what to do about it"),
+    "journal": ("otellogdriver.journal_command.command", "look into what waits on disk; print it or send it by hand"),
+    "options": ("otellogdriver.reference", "list the options"),
+    "metrics": ("otellogdriver.reference", "list the metrics"),
+}
+
+_HELP = """\
+A Docker logging driver that delivers container output over OTLP.
+
+    otellogdriver sink                          see records arrive, without a collector
+    otellogdriver doctor                        what is wrong, and what to do about it
+    otellogdriver journal ls                    what is kept, what waits for delivery
+    otellogdriver journal show web --tail 20    the last lines of a container
+    otellogdriver options                       what can be set, and how
+
+Exit codes: 0 well, 1 a failure or a fault was found, 2 wrong usage. `otellogdriver COMMAND --help` says more.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,20 +44,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(os.environ)
     parser = argparse.ArgumentParser(
-        "otellogdriver", description="A Docker logging driver that delivers container output over OTLP."
+        "otellogdriver", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"otellogdriver {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("serve", help="be the plugin: serve the engine's calls on the plugin socket")
-    from otellogdriver import sink
-
-    sink.add_arguments(commands.add_parser("sink", help="receive OTLP over HTTP and gRPC and print the records"))
+    module: ModuleType | None = None
+    for name, (path, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if path and name in given[:1]:
+            module = import_module(path)
+            module.add_arguments(command)
     options = parser.parse_args(given)
-    if options.command == "serve":
+    if module is None:
         from otellogdriver.serve import run
 
         return run(os.environ)
-    return sink.run(options)
+    try:
+        code: int = module.run(options)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # as in `... | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == "__main__":
