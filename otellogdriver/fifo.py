@@ -213,10 +213,11 @@ class Fifo:
             if self._must_block():
                 self._wait(bell, None)
                 continue
+            stopping = self._stopping  # asked before the FIFO is: the last lines are written before StopLogging
             try:
                 moved = self._move(fd)
             except BlockingIOError:
-                if self._stopping:
+                if stopping:
                     return
                 quiet = _QUIET if self._pipe_size > _PIPE_DEFAULT else None
                 events = self._wait(poll, quiet)

@@ -108,6 +108,25 @@ def test_stop_reads_what_is_in_the_fifo(pipe: Pipe) -> None:
     assert content(pipe.stream) == data
 
 
+def test_what_is_written_just_before_stop_is_read(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The FIFO is found empty, then the last line is written, then StopLogging comes."""
+    real = os.splice
+
+    def splice(*arguments: int, **more: int) -> int:
+        try:
+            return real(*arguments, **more)
+        except BlockingIOError:
+            if not pipe.fifo._stopping:
+                pipe.write(lines(0, 1))
+                pipe.fifo.stop()
+            raise
+
+    monkeypatch.setattr(os, "splice", splice)
+    pipe.start()
+    until(lambda: pipe.ends)
+    assert pipe.numbers() == [0]
+
+
 def test_the_fifo_ends_when_nobody_can_write_it_any_more(pipe: Pipe) -> None:
     pipe.start()
     pipe.write(lines(0, 10))
