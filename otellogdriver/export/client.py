@@ -43,10 +43,9 @@ def client_for(destination: Destination) -> Client:
 def prepare(destination: Destination, pieces: Sequence[bytes | memoryview]) -> bytes:
     """Join the pieces of one request and compress them as the destination wants. Without lock and without the GIL while
     it compresses. gRPC compresses by itself, so its body stays as it is."""
-    body = b"".join(pieces)
     if not _gzipped(destination):
-        return body
-    return gzip.compress(body, destination.compression_level)
+        return b"".join(pieces)
+    return gzip.compress(pieces, destination.compression_level)
 
 
 def restore(destination: Destination, body: bytes) -> bytes:

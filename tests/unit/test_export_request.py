@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import zlib
 
 import pytest
 from hypothesis import given
@@ -130,6 +131,20 @@ def test_prepare_and_restore(protocol: str, compression: str, gzipped: bool) -> 
     assert type(body) is bytes
     assert (gzip.decompress(body) if gzipped else body) == whole
     assert restore(destination, body) == whole
+
+
+@pytest.mark.parametrize("isal", [True, False])
+@given(st.lists(st.sampled_from([0, 1, 300, 40_000, 65_535, 65_536, 300_000]), max_size=8), st.integers(-1, 4))
+def test_long_and_short_pieces_make_one_member(isal: bool, sizes: list[int], level: int) -> None:
+    pieces = [bytes([65 + index]) * size for index, size in enumerate(sizes)]
+    with pytest.MonkeyPatch.context() as patch:
+        if not isal:
+            patch.setattr(ours, "isal_zlib", None)
+            patch.setattr(ours, "_told", True)
+        packed = ours.compress(pieces, level)
+    member = zlib.decompressobj(31)
+    assert member.decompress(packed) == b"".join(pieces)
+    assert member.eof and not member.unused_data
 
 
 @pytest.mark.parametrize("isal", [True, False])
