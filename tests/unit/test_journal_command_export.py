@@ -22,7 +22,7 @@ from tests.scene import until
 from tests.unit.command_line import COMMAND, environment, run, told
 from tests.unit.kept_lines import DEAD, everything, kept, listed, started
 
-LINE_OPTIONS = {"parse": "json", "severity": "auto", "multiline-pattern": r"^\S"}
+LINE_OPTIONS = {"parse": "json", "severity": "auto", "multiline-pattern": r"^\S", "redact-pattern": "hunter2"}
 LOG_OPTS = {item.log_opt for item in options_of(Settings)}
 
 
@@ -83,7 +83,7 @@ def test_the_records_are_those_of_the_driver(tmp_path: Path, protocol: str) -> N
             container = engine.container("web", options, ContainerLabels={"team": "blue"}, ContainerEnv=["A=b"])
             assert container.start() == {"Err": ""}
             container.write(frame(b"one") + frame(b"no", b"stderr") + pieces(b"z" * 50_000) + frame(b"\xff"))
-            container.write(frame(b'{"level":"warn","msg":"x"}') + frame(b"  at line 1"))
+            container.write(frame(b'{"level":"warn","msg":"x"}') + frame(b"  at line 1") + frame(b"hunter2"))
             container.stop()
             until(lambda: listed(engine)["web"]["destinations"]["main"]["undelivered_bytes"] == 0)
         sent = records(collector)
