@@ -385,6 +385,7 @@ def _driver(made: dashboard.Dashboard) -> None:
             [
                 ("streams", f"sum(otellogdriver_open_streams{D})"),
                 ("blocked streams", f"sum(otellogdriver_blocked_streams{D})"),
+                ("excluded streams", f"sum(otellogdriver_excluded_streams{D})"),
                 ("threads", f"sum(otellogdriver_threads{D})"),
                 ("files", f"sum(otellogdriver_open_files{D})"),
                 ("files at most", f"min(otellogdriver_open_files_limit{D})"),

@@ -76,6 +76,8 @@ class Account:
     running: bool = False
     blocked: bool = False
     """The container waits for room in the journal (`journal-full=block`)."""
+    kept: bool = False
+    """Its lines are not sent: the container is excluded."""
     has_printed: bool = False
     pumps: list[Pump] = field(default_factory=list)
 
@@ -91,6 +93,7 @@ class Account:
         self.limit = session.settings.journal_max_size
         self.running = self.running or stream.ended_at is None
         self.blocked = self.blocked or bool(session.fifo and session.fifo.blocked)
+        self.kept = session.excluded
         self.has_printed = self.has_printed or stream.end > 0 or bool(self.counts.dropped)
         self.pumps = [pump for pump, _ in session.feeds] or self.pumps
 

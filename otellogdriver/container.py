@@ -12,10 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from otellogdriver.errors import ProtocolError
-from otellogdriver.values import shown
+from otellogdriver.values import BOOLEAN, shown
 
 # The engine sends 64 hex digits. What matters here is that the id names a folder.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+
+
+EXCLUDE = "otellogdriver.exclude"
+"""A label: `true` keeps a container's lines here, for `docker logs` alone. For the collector's own container, whose
+lines about requests would become requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,15 @@ class Container:
             daemon_name=_string(info, "DaemonName"),
             config=_map(info, "Config"),
         )
+
+    @property
+    def excluded(self) -> bool:
+        """Whether its lines are to stay here. Raises ProtocolError for a label that says neither yes nor no."""
+        label = self.labels.get(EXCLUDE, "false")
+        try:
+            return BOOLEAN.parse(label)
+        except ValueError:
+            raise ProtocolError(f"label {EXCLUDE}: {shown(label)} is not allowed: {BOOLEAN.allowed}") from None
 
 
 def _valid(text: str) -> str:

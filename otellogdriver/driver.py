@@ -21,10 +21,11 @@ from typing import Any
 
 from otellogdriver import __version__
 from otellogdriver.codec.contract import Codec, EncodeOptions
-from otellogdriver.container import Container
+from otellogdriver.container import EXCLUDE, Container
 from otellogdriver.errors import DriverError, JournalError, OptionError, ProtocolError
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
+from otellogdriver.export.failover import spread
 from otellogdriver.feed import Feed
 from otellogdriver.fifo import Crowd
 from otellogdriver.journal.cursor import Cursor
@@ -260,6 +261,8 @@ class Driver:
             await self._hand_over(known)
         settings = resolve(container.config, self._environ)
         resource_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
+        if container.excluded:
+            log.info("container %s is labelled %s: its lines are kept, not sent", container.name, EXCLUDE)
         entry = await self._loop.run_in_executor(self._files, self._create, container, file, info, settings)
         if file in self.sessions:
             self.store.remove(entry)
@@ -386,6 +389,9 @@ class Driver:
         return feeds
 
     def _pump(self, destination: Destination, settings: Settings) -> Pump:
+        if settings.otlp_endpoint_order == "spread":
+            endpoints = spread(destination.endpoints, self._host.id or self._host.name)
+            destination = replace(destination, endpoints=endpoints)
         hold = settings.otlp_refused == "hold"
         key = (
             destination,

@@ -82,6 +82,12 @@ METRICS: tuple[Declared, ...] = (
     Declared("otellogdriver_open_streams", "gauge", (), "FIFOs being read."),
     Declared("otellogdriver_blocked_streams", "gauge", (), "FIFOs not read for want of room: journal-full=block."),
     Declared(
+        "otellogdriver_excluded_streams",
+        "gauge",
+        (),
+        "FIFOs whose lines are kept, not sent: containers with the label otellogdriver.exclude=true.",
+    ),
+    Declared(
         "otellogdriver_requests_total",
         "counter",
         ("destination", "outcome"),

@@ -44,6 +44,11 @@ class Settings:
         env=otel("ENDPOINT"),
         grpc_default="http://localhost:4317",
     )
+    otlp_endpoint_order: Literal["listed", "spread"] = option(
+        choice("listed", "spread"),
+        "listed",
+        "Which of several endpoints comes first: as listed, or on each host another, so that hosts spread over them.",
+    )
     otlp_mirror: tuple[str, ...] = option(ENDPOINTS_OR_NONE, "", "A second collector that gets every record as well.")
     otlp_protocol: Literal["http/protobuf", "grpc"] = option(
         choice("http/protobuf", "grpc", aliases={"http": "http/protobuf", "http/proto": "http/protobuf"}),

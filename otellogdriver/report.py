@@ -97,6 +97,7 @@ def _container(account: Account, events: Events) -> dict[str, Any]:
         "image": account.container.image_name,
         "running": account.running,
         "blocked": account.blocked,
+        "kept": account.kept,
         "lines": account.lines_printed,
         "read": counts.read,
         "delivered": counts.delivered,

@@ -120,6 +120,7 @@ def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterat
     yield "otellogdriver_open_streams", (), len(driver.sessions)
     blocked = sum(bool(session.fifo and session.fifo.blocked) for session in driver.sessions.values())
     yield "otellogdriver_blocked_streams", (), blocked
+    yield "otellogdriver_excluded_streams", (), sum(session.excluded for session in driver.sessions.values())
     yield "otellogdriver_build_info", (__version__, driver.codec.name), 1
     yield "otellogdriver_option_problems", (), problems
     yield "otellogdriver_start_time_seconds", (), driver.started

@@ -2,7 +2,8 @@
 
 A session joins the stages for one stream: `Fifo` (intake) and one `Feed` per destination. It lives on the event loop;
 the FIFO thread reaches it only through `call_soon_threadsafe`. A session that never gets a byte (as `docker logs` on a
-stopped container makes) has no feed, no connection and leaves nothing on disk.
+stopped container makes) has no feed, no connection and leaves nothing on disk. That of an excluded container has no
+feed either: its lines go into the journal, for `docker logs`, and count as delivered there.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 
 from otellogdriver.container import Container
+from otellogdriver.errors import ProtocolError
 from otellogdriver.feed import Feed
 from otellogdriver.fifo import Count, Crowd, Fifo, Limit
 from otellogdriver.journal.store import Entry
@@ -64,7 +67,13 @@ class Session:
         self._poked = False
         self._told = (0, 0.0)
         self._stop_asked = False
+        try:
+            self.excluded = container.excluded
+        except ProtocolError:  # refused at StartLogging; of a container that already runs, the lines are sent
+            self.excluded = False
         self.limit = Limit(settings.journal_max_size, settings.journal_full, full)
+        if self.excluded:
+            self.limit = Limit(sys.maxsize, "drop-oldest", full)  # nothing ever waits
 
     # Intake.
 
@@ -124,7 +133,9 @@ class Session:
 
     def poke(self) -> None:
         """Let the feeds look for work."""
-        if not self.feeds and self.stream.size and self.entry.live:
+        if self.excluded:
+            self.stream.delivered = self.stream.end
+        elif not self.feeds and self.stream.size and self.entry.live:
             self.feeds = self._attach(self)
             self.update_delivered()
         for follower in self.followers:
@@ -167,7 +178,7 @@ class Session:
         return (
             self.stream.ended_at is not None
             and all(feed.exhausted for _, feed in self.feeds)
-            and bool(self.feeds or not self.stream.size)
+            and bool(self.feeds or self.excluded or not self.stream.size)
         )
 
     @property

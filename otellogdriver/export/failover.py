@@ -9,6 +9,7 @@ the spare address has a wrong token; and the preferred endpoint comes back into 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -16,6 +17,16 @@ from typing import Protocol
 from otellogdriver.export.outcome import Denied, Outcome, Retry
 
 RETURN = 30.0
+
+
+def spread(endpoints: Sequence[str], host: str) -> tuple[str, ...]:
+    """The endpoints in this host's own order (rendezvous hashing). Of many hosts each endpoint is preferred by about as
+    many; those that lose it spread over all others; one that is added or removed changes the order of no two others."""
+
+    def rank(endpoint: str) -> bytes:
+        return hashlib.blake2b(f"{host}\0{endpoint}".encode()).digest()
+
+    return tuple(sorted(endpoints, key=rank))
 
 
 class Sender(Protocol):

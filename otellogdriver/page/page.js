@@ -211,6 +211,7 @@ function showContainer(container, known, state) {
   setClass(shown.mark, state);
   setText(shown.name, container.name);
   const about = [container.service !== container.name ? container.service : "", container.image];
+  if (container.kept) about.unshift("not sent (label otellogdriver.exclude)");
   if (!container.running) about.unshift("stopped");
   setText(shown.about, about.filter(Boolean).join(" · "));
   setText(shown.error, container.blocked ? "waits for room in the journal (journal-full=block)" : container.error);

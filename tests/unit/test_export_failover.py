@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
 
 from otellogdriver.export.client import Client, client_for, prepare
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.failover import FailoverClient
+from otellogdriver.export.failover import FailoverClient, spread
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
 from tests.fakes import behaviour as do
 from tests.fakes.otlp_server import OtlpServer
@@ -97,3 +98,16 @@ async def test_spare_that_denies_us_is_no_reason_to_give_up_data() -> None:
                 assert isinstance(outcome, Retry) and "403" in outcome.reason
         async with over(one, two, three) as client:
             assert await client.send(BODY) == Delivered()
+
+
+def test_hosts_spread_over_the_endpoints() -> None:
+    gateways = [f"http://gateway-{letter}:4318" for letter in "abcd"]
+    orders = {host: spread(gateways, host) for host in (f"host-{number}" for number in range(400))}
+    assert all(sorted(order) == gateways for order in orders.values())
+    assert orders["host-7"] == spread(gateways[::-1], "host-7"), "however they are listed"
+    first = Counter(order[0] for order in orders.values())
+    assert all(70 <= first[gateway] <= 130 for gateway in gateways), first
+    second = Counter(order[1] for order in orders.values() if order[0] == gateways[0])
+    assert len(second) == 3 and min(second.values()) >= 15, f"those that lose gateway-a: {second}"
+    moved = [host for host, order in orders.items() if spread(gateways[:3], host)[0] != order[0]]
+    assert len(moved) == first[gateways[3]], "only those of the one that is gone"
