@@ -122,7 +122,7 @@ class Driver:
             # A stream that is damaged in a way nobody thought of must not keep the others from being read.
             try:
                 if entry.stream.ended_at is not None and self._is_delivered(entry):
-                    entry.live = False
+                    self.store.settle(entry)
                     continue
                 session = self._resume(entry)
                 if session.stream.ended_at is None and self._is_free_fifo(entry.file):
@@ -459,7 +459,7 @@ class Driver:
             self._pump_users[key] -= 1
             if not self._pump_users[key]:
                 self._later(_PUMP_IDLE, self._close_idle_pump, key)
-        session.entry.live = False
+        self.store.settle(session.entry)
         if not session.stream.size and not session.feeds and not (session.fifo and session.fifo.bytes_read):
             del self.active[session.entry]
             self._loop.run_in_executor(self._files, self.store.remove, session.entry)

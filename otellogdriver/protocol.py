@@ -66,9 +66,9 @@ def application(driver: Driver) -> web.Application:
             container = _text(info if isinstance(info, dict) else {}, "ContainerID")
         except DriverError as error:
             return _answer({"Err": str(error)}, 400)
-        await response.prepare(request)
         began = time.monotonic()
         try:
+            await response.prepare(request)
             await read_logs(driver, container, config, response.write)
             await response.write_eof()
         except (ConnectionError, asyncio.CancelledError):  # the reader went away
@@ -122,7 +122,10 @@ def _handler(path: str, call: Call) -> Callable[[web.Request], Awaitable[web.Res
 
 async def _body(request: web.Request) -> dict[str, Any]:
     """The request's JSON object; empty for an empty body. Raises ProtocolError."""
-    raw = await request.read()
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise ProtocolError(f"{request.path}: the body is longer than {_BODY_MOST >> 20} MiB") from error
     if not raw.strip():
         return {}
     try:

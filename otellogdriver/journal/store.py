@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _CONTAINERS = "containers"
 _META = "meta.json"
-OVERHEAD = 64 << 10
+OVERHEAD = 128 << 10
 """Bytes that a stopped stream counts beside its lines: what its four files and our memory of it cost, so that a host
 with many short-lived containers that print little is bounded, too."""
 _RUNS = 100
@@ -241,6 +241,12 @@ class Store:
             directory.parent.rmdir()
         except OSError:
             pass
+
+    def settle(self, entry: Entry) -> None:
+        """The stream is finished and delivered: what is kept now is for `docker logs` alone. There may be thousands."""
+        entry.live = False
+        entry.info = {}
+        entry.stream.settle()
 
     def trim(self, container_id: str) -> None:
         """Bring one container back within what `docker logs` is to keep; only delivered data goes."""

@@ -51,6 +51,10 @@ class Segment:
             return int.from_bytes(file.read(4), "little")  # gzip's ISIZE
 
 
+def _nothing() -> None:
+    return None
+
+
 def _segments(directory: Path) -> tuple[list[Segment], int]:
     """The segments on disk, in order, and the offset behind the last one."""
     found: list[Segment] = []
@@ -233,6 +237,10 @@ class Stream:
     def close(self) -> None:
         """Let go of the open file; the FIFO thread's last act."""
         self._close_segment()
+
+    def settle(self) -> None:
+        """Nothing will ever be written here again: forget what only a writer needs."""
+        self._describe = _nothing
 
     def finish(self, when: float) -> None:
         """Mark the end of the FIFO, on disk, too, so that the next start need not look for it. Never raises."""
