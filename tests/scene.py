@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -66,4 +67,4 @@ def content(stream: Stream, begin: int | None = None) -> bytes:
 
 def files(directory: Path) -> Iterator[Path]:
     """All files below a directory."""
-    return (path for path in directory.rglob("*") if path.is_file())
+    return (Path(folder, name) for folder, _, names in os.walk(directory) for name in names)

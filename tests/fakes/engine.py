@@ -202,8 +202,12 @@ class Engine:
         self.containers.append(container)
         return container
 
+    def connection(self, timeout: float = 30.0) -> http.client.HTTPConnection:
+        """A connection to the plugin's socket; the caller closes it."""
+        return _Connection(self.socket, timeout)
+
     def raw(self, call: str, body: bytes, timeout: float = 30.0) -> tuple[int, bytes]:
-        connection = _Connection(self.socket, timeout)
+        connection = self.connection(timeout)
         try:
             connection.request("POST", f"/{call}", body)
             response = connection.getresponse()
