@@ -167,10 +167,10 @@ def readable(chunk: Chunk, start: int, since: int, until: int) -> tuple[bytes, i
         if time >= since:
             entry = HEADS[stream]
             if time:
-                entry += b"\x10" + _varint(time % (1 << 64))
+                entry += b"\x10" + varint(time % (1 << 64))
             text = data[line:line_end] if more else data[line:line_end] + b"\n"
             if text:
-                entry += b"\x1a" + _varint(len(text)) + text
+                entry += b"\x1a" + varint(len(text)) + text
             frames.append(len(entry).to_bytes(4, "big") + entry)
         end = after
     return b"".join(frames), start + end, done
@@ -242,17 +242,16 @@ class _Records:
             size = len(body)
             tail = self._tails[stream]
             # AnyValue.string_value is field 1, AnyValue.bytes_value field 7.
-            head = (b"\x0a" if _is_utf8(body) else b"\x3a") + _varint(size)
-            head = b"\x2a" + _varint(len(head) + size) + head
+            head = (b"\x0a" if _is_utf8(body) else b"\x3a") + varint(size)
+            head = b"\x2a" + varint(len(head) + size) + head
             if time > 0:
                 head = b"\x09" + time.to_bytes(8, "little") + head
-            head = b"\x12" + _varint(len(head) + size + len(tail)) + head
+            head = b"\x12" + varint(len(head) + size + len(tail)) + head
             size += len(head) + len(tail)
             if self.size and self.size + size > self._limit:
                 return False
             if self._with_uid:
-                text = _offset_text(offset)
-                tail = tail[:-UID_BEHIND] + text + tail[len(text) - UID_BEHIND :]
+                tail = with_uid(tail, offset)
             self.payload += head, body, tail
             self.size += size
             if not self.written:
@@ -289,13 +288,19 @@ def _attributes(options: EncodeOptions) -> tuple[bytes, bytes]:
 UID_BEHIND = 17 + 9
 
 
+def with_uid(tail: bytes, offset: int) -> bytes:
+    """The tail of the record whose first frame is at `offset`."""
+    text = _offset_text(offset)
+    return tail[:-UID_BEHIND] + text + tail[len(text) - UID_BEHIND :]
+
+
 def _offset_text(offset: int) -> bytes:
     """The second half of a UUID in text form, 17 characters, with its variant bits."""
     text = f"{offset & (1 << 62) - 1 | 1 << 63:x}"
     return f"{text[:4]}-{text[4:]}".encode()
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     if value < 0x80:
         return b"%c" % value
     if value < 0x4000:
@@ -308,13 +313,13 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _nested(tag: bytes, message: bytes) -> bytes:
-    return tag + _varint(len(message)) + message
+def nested(tag: bytes, message: bytes) -> bytes:
+    return tag + varint(len(message)) + message
 
 
 def _attribute(key: bytes, value: bytes) -> bytes:
     """LogRecord.attributes (6) of one KeyValue {1 key, 2 AnyValue {1 string_value}}."""
-    return _nested(b"\x32", _nested(b"\x0a", key) + _nested(b"\x12", _nested(b"\x0a", value)))
+    return nested(b"\x32", nested(b"\x0a", key) + nested(b"\x12", nested(b"\x0a", value)))
 
 
 def _is_utf8(body: bytes) -> bool:
