@@ -92,7 +92,8 @@ async def read_logs(driver: Driver, container_id: str, config: ReadConfig, write
     if config.tail >= 0:
         starts = await loop.run_in_executor(driver.readers, _tail, driver.codec, streams, ends, config.tail)
         if followed is not None and followed not in starts:
-            starts[followed] = await loop.run_in_executor(driver.readers, _boundary, driver.codec, followed)
+            end = ends[followed]
+            starts[followed] = await loop.run_in_executor(driver.readers, _boundary, driver.codec, followed, end)
     for stream in streams:
         if stream not in starts:
             continue
@@ -115,7 +116,7 @@ async def _follow(driver: Driver, copy: _Copy) -> None:
             grown.clear()
             ended = copy.stream.ended_at is not None or session is None
             await copy.up_to(copy.stream.end, final=ended)
-            if ended:
+            if ended or copy.done:
                 return
             await grown.wait()
     finally:
@@ -162,6 +163,8 @@ class _Copy:
         try:
             buffer = memoryview(bytearray(min(size, end - self._offset)))
             offset, got = reader.read(self._offset, buffer)
+            after = offset + got
+            is_gap = 0 < got < len(buffer) and reader.read(after, buffer[got:][:1])[0] > after
         except OSError as error:
             behind = self.stream.behind(self._offset)
             log.error("%s cannot be read, left out up to offset %d: %s", self.stream.directory, behind, error)
@@ -171,6 +174,8 @@ class _Copy:
         if not got:
             return b"", end
         frames, behind, self.done = self._codec.readable(buffer[:got], offset, self._config.since, self._config.until)
+        if behind == self._offset and is_gap and not self.done:
+            behind = after  # the rest of this frame is lost
         return frames, max(behind, offset)
 
 
@@ -204,9 +209,9 @@ def _tail(codec: Codec, streams: list[Stream], ends: dict[Stream, int], count: i
     return starts
 
 
-def _boundary(codec: Codec, stream: Stream) -> int:
-    """Where the first frame begins that is not whole yet: the place to follow a stream from."""
-    start, end = max(stream.boundary, stream.start), stream.end
+def _boundary(codec: Codec, stream: Stream, end: int) -> int:
+    """Where the first frame begins that is not whole at `end`: the place to follow a stream from."""
+    start = min(end, max(stream.boundary, stream.start))
     reader, buffer = Reader(stream), memoryview(bytearray(MAX_FRAME + _CHUNK))
     try:
         while start < end:
