@@ -76,13 +76,13 @@ def scene(
 
 def test_driver_killed_at_full_speed(scene: Scene) -> None:
     chance = random.Random(1)
-    containers = [scene.run(f"fast-{number}", at_once(200_000)) for number in range(3)]
-    for _ in range(6):
+    containers = [scene.run(f"fast-{number}", at_once(150_000)) for number in range(2)]
+    for _ in range(5):
         time.sleep(chance.random() * 0.5)
         scene.plugin.kill()
     for number, container in enumerate(containers):
         scene.wait_exit(f"fast-{number}")
-        scene.row(f"driver killed 6 times at full speed ({number + 1} of 3)", container, 400_000)
+        scene.row(f"driver killed 5 times at full speed ({number + 1} of 2)", container, 300_000)
 
 
 def test_driver_killed_while_containers_stop(scene: Scene) -> None:
@@ -148,12 +148,7 @@ def test_engine_with_live_restore(scene: Scene, kill: bool) -> None:
     before = printed(scene.out, name)
     wait_for(lambda: printed(scene.out, name) > before + 100, "container goes on", 30)
     what = "killed" if kill else "restarted"
-    sent = scene.stop(name)
-    # What the engine itself held in memory when it was killed never reached a FIFO.
-    scene.ledger.wait({container: sent - (100 if kill else 0)})
-    received = scene.ledger.received(container)
-    note = f"{sent - received} lines were in the killed engine's memory" if sent > received else ""
-    scene.table.add(Row(f"engine {what}, live-restore", received if kill else sent, received, 0, note=note))
+    scene.row(f"engine {what}, live-restore", container, scene.stop(name))
 
 
 @pytest.mark.parametrize("kill", (False, True), ids=("restarted", "killed"))
@@ -184,18 +179,22 @@ def test_journal_limit(scene: Scene, policy: str) -> None:
 
 
 def test_journal_limit_that_blocks(scene: Scene) -> None:
+    """More lines than the engine's own buffers (about 1 MB) hide from the container. It stays after its last line, for
+    of a container that ends while it is blocked the engine gives up the rest after some seconds."""
+    count = 600_000
     scene.collector.kill()
-    container = scene.run("blocks", "seq 1 300000", journal_max_size="1m", journal_full="block")
-    wait_for(
-        lambda: scene.plugin.metric("otellogdriver_undelivered_bytes", container_id=container) >= 1 << 20, "full", 20
-    )
-    began = time.monotonic()
-    scene.engine.docker("run", "--rm", *scene.driver(), "busybox", "true")
-    assert time.monotonic() - began < 5, "another container is not concerned"
-    assert scene.engine.docker("inspect", "--format={{.State.Running}}", "blocks", timeout=20) == "true\n"
-    scene.collector.start()
-    scene.wait_exit("blocks")
-    scene.row("journal full, block", container, 300_000, "the container waits, nothing is dropped")
+    container = scene.run("blocks", f"seq 1 {count}; sleep 1000", journal_max_size="256k", journal_full="block")
+    try:
+        waiting = partial(scene.plugin.metric, "otellogdriver_undelivered_bytes", container_id=container)
+        wait_for(lambda: waiting() >= 256 << 10, "a full journal", 20)
+        began = time.monotonic()
+        scene.engine.docker("run", "--rm", *scene.driver(), "busybox", "true")
+        assert time.monotonic() - began < 5, "another container is not concerned"
+        state = scene.engine.docker("inspect", "--format={{.State.Running}}", "blocks", timeout=20)
+        assert state == "true\n"
+    finally:
+        scene.collector.start()
+    scene.row("journal full, block", container, count, "the container waits, nothing is dropped")
 
 
 def test_wrong_certificate_and_unknown_name(scene: Scene) -> None:
@@ -237,17 +236,15 @@ def test_upgrade_with_a_running_container(scene: Scene, plugin_registry: str) ->
     docker, name = scene.engine.docker, f"{plugin_registry}/otellogdriver"
 
     folder = build()
-    docker("plugin", "create", f"{name}:1", folder, timeout=300)
-    docker("plugin", "push", f"{name}:1", timeout=300)
-    docker("plugin", "rm", f"{name}:1")
-    marker = folder / "rootfs" / "second-version"
-    marker.write_text("2")
+    marker = folder / "rootfs" / "version"
     try:
-        docker("plugin", "create", f"{name}:2", folder, timeout=300)
+        for version in ("1", "2"):  # the engine takes no two plugins with the same content
+            marker.write_text(version)
+            docker("plugin", "create", f"{name}:{version}", folder, timeout=300)
+            docker("plugin", "push", f"{name}:{version}", timeout=300)
+            docker("plugin", "rm", f"{name}:{version}")
     finally:
         marker.unlink()
-    docker("plugin", "push", f"{name}:2", timeout=300)
-    docker("plugin", "rm", f"{name}:2")
     port = free_port()
     docker(
         *("plugin", "install", "--grant-all-permissions", f"{name}:1"),
