@@ -215,7 +215,7 @@ def _boundary(codec: Codec, stream: Stream, end: int) -> int:
     reader, buffer = Reader(stream), memoryview(bytearray(MAX_FRAME + _CHUNK))
     try:
         while start < end:
-            offset, got = reader.read(start, buffer)
+            offset, got = reader.read(start, buffer[: end - start])
             *_, behind = codec.count(buffer[:got], offset, end)
             if behind <= start:
                 break
