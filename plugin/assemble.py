@@ -2,7 +2,8 @@
 
 In: a folder into which pip has installed packages. Out: the same folder with the interpreter, the standard library
 without what a server never needs, every shared library that any of it loads, name resolution, certificate authorities,
-accounts; native code stripped, everything byte-compiled. Nothing of a package manager, a compiler or a shell.
+accounts; native code stripped, everything byte-compiled. Nothing of a package manager, a compiler or a shell; only
+what Debian says of the packages that files were taken from, where scanners for known faults look for it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def main(root: Path) -> None:
     for path in [path for pattern in DEVELOPMENT for path in (root / "usr/local").rglob(pattern)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     certificates(root / "etc/ssl/certs/ca-certificates.crt")
-    libraries(root)
+    packages(root, {interpreter, STDLIB / "os.py", STDLIB / "asyncio/__init__.py", *libraries(root)})
     subprocess.run(
         [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(root), str(root)],
         check=True,
@@ -82,8 +83,20 @@ def certificates(bundle: Path) -> None:
     bundle.write_text("".join(path.read_text().rstrip() + "\n" for path in found))
 
 
-def libraries(root: Path) -> None:
-    """Copy what the native code under `root` is linked with, its loader included, and strip it all."""
+def packages(root: Path, files: set[Path]) -> None:
+    """What Debian says of the packages that own `files`, laid out as in images that have no package manager."""
+    found = subprocess.run(["dpkg-query", "--search", *map(str, files)], capture_output=True, text=True, check=True)
+    owners = {line.split(": ")[0] for line in found.stdout.splitlines()}
+    folder = root / "var/lib/dpkg/status.d"
+    folder.mkdir(parents=True)
+    for owner in sorted(owners | {"ca-certificates"}):
+        status = subprocess.run(["dpkg-query", "--status", owner], capture_output=True, text=True, check=True).stdout
+        (folder / owner.partition(":")[0]).write_text(status)
+    shutil.copy2("/usr/lib/os-release", root / "etc")
+
+
+def libraries(root: Path) -> set[Path]:
+    """Copy what the native code under `root` is linked with, its loader included, and strip it all. The originals."""
     native = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink() and is_elf(path)]
     cache = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
     wanted = {path for name in LOADED_BY_NAME for path in re.findall(rf"{re.escape(name)} .*=> (\S+)", cache)}
@@ -101,6 +114,7 @@ def libraries(root: Path) -> None:
             shutil.copy2(Path(name).resolve(), target)
             native.append(target)
     subprocess.run(["strip", "--strip-unneeded", *map(str, native)], check=True)
+    return {Path(name).resolve() for name in wanted}
 
 
 def is_elf(path: Path) -> bool:

@@ -1,0 +1,73 @@
+"""`make plugin-push REGISTRY=…`: the plugin into a registry, as `REGISTRY/otellogdriver:VERSION-ARCHITECTURE`.
+
+In: `build/plugin`, built when it is not up to date; credentials as `docker login` left them. Out: the reference, which
+`docker plugin install` takes. One reference per architecture, because `docker plugin install` cannot choose from a
+list; the architecture is that of the files in the plugin. The engine is left without the plugin, as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+from otellogdriver import __version__
+from plugin.build import build
+from plugin.debian import HostError
+from plugin.engine import Engine, EngineError
+from plugin.private_engine import obtain
+
+NAME = "otellogdriver"
+
+_MACHINES = {62: "amd64", 183: "arm64"}
+"""ELF's e_machine, and Docker's word for it."""
+
+
+def architecture(folder: Path) -> str:
+    """What the plugin in `folder` runs on. Raises HostError for what nobody has tried."""
+    header = (folder / "rootfs/usr/bin/python3").resolve().read_bytes()[:20]
+    machine = int.from_bytes(header[18:20], "little")
+    if header[:4] != b"\x7fELF" or machine not in _MACHINES:
+        raise HostError(f"{folder} is for ELF machine {machine}; known are {', '.join(_MACHINES.values())}")
+    return _MACHINES[machine]
+
+
+def push(engine: Engine, folder: Path, registry: str, version: str = __version__) -> str:
+    """Push the plugin in `folder`; its reference. Raises EngineError with the engine's or the registry's complaint."""
+    if not re.fullmatch(r"[\w.-]+(:\d+)?(/[a-z0-9._-]+)*", registry):
+        raise EngineError(f"REGISTRY is {registry!r}; allowed is host[:port][/path], as in registry.example:5000/team")
+    reference = f"{registry}/{NAME}:{version}-{architecture(folder)}"
+    try:
+        engine.docker("plugin", "create", reference, folder, timeout=600)
+    except EngineError as error:
+        if "already exists" in str(error):
+            raise EngineError(
+                f"{error}\nthe engine has this very plugin: remove it there, or choose another engine with DOCKER_HOST"
+            ) from None
+        raise
+    try:
+        engine.docker("plugin", "push", reference, timeout=1800)
+    finally:
+        engine.run("plugin", "rm", reference)
+    return reference
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m plugin.push", description="Push the plugin to a registry.")
+    parser.add_argument("registry", help="host[:port][/path], as in registry.example:5000/team")
+    parser.add_argument("--version", default=os.environ.get("VERSION") or __version__, help=f"default: {__version__}")
+    chosen = parser.parse_args()
+    try:
+        folder = build()
+        with obtain() as engine:
+            print(push(engine, folder, chosen.registry, chosen.version))
+    except (EngineError, HostError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
