@@ -12,10 +12,10 @@ export OTELLOGDRIVER_NATIVE ?= require
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help test lint drift format unit e2e bench soak plugin demo stack unstack tools lock upgrade clean
+.PHONY: help test lint drift format unit e2e bench soak plugin plugin-push release demo stack unstack tools lock upgrade clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 # Where no engine or tool can be had, the tests that need it are skipped, but not in CI.
 test: lint drift ## the whole check, as CI runs it
@@ -51,6 +51,13 @@ soak: tools plugin ## hours of load with faults
 
 plugin: python ## build/plugin, ready for: docker plugin create otellogdriver build/plugin
 	$(PYTHON) -m plugin.build
+
+plugin-push: python ## to a registry, as otellogdriver:VERSION-ARCHITECTURE: make plugin-push REGISTRY=registry.example/team
+	@test -n '$(REGISTRY)' || { echo 'say where to: make plugin-push REGISTRY=registry.example/team'; exit 2; }
+	VERSION='$(VERSION)' $(PYTHON) -m plugin.push '$(REGISTRY)'
+
+release: python ## build/release: the plugin as an archive, its bill of materials, wheels of dist/, checksums
+	$(PYTHON) -m plugin.release
 
 demo: $(VENV)/ready plugin ## a container's lines arrive in a receiver; removes everything again
 	$(RUN) plugin.demo

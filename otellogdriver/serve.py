@@ -98,6 +98,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     page = web.AppRunner(status.application(driver, events, wrong), access_log=None)
     await page.setup()
     opening = asyncio.create_task(_open_status(page, plugin.metrics_address))
+    _tell_systemd(environ)
     log.info("otellogdriver %s ready, codec %s, state in %s", __version__, driver.codec.name, plugin.state_directory)
     gc.collect()
     gc.freeze()  # what is loaded now stays; later collections need not walk it
@@ -120,6 +121,15 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(runner.cleanup(), 0.5)
     return 0
+
+
+def _tell_systemd(environ: Mapping[str, str]) -> None:
+    """Where it is systemd that started us and waits (`Type=notify`), say that calls are served: see sd_notify(3)."""
+    address = environ.get("NOTIFY_SOCKET", "")
+    if address:
+        address = "\0" + address[1:] if address.startswith("@") else address
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.sendto(b"READY=1", address)
 
 
 async def _tell_of_itself(driver: Driver, environ: Mapping[str, str], problems: int) -> SelfTelemetry | None:
