@@ -14,6 +14,7 @@ import pytest
 from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Retry
+from otellogdriver.export.tls import context
 from tests.fakes.certificates import Certificates, make_certificates
 from tests.fakes.otlp_server import OtlpServer, ServerTls
 from tests.unit.otlp_requests import request
@@ -48,6 +49,12 @@ async def test_ca_as_path_as_pem_and_as_pem_on_one_line(protocol: str, files: Ce
         for certificate in (str(files.ca), pem, pem.replace("\n", "\\n")):
             assert await send(server, certificate=certificate, server_name=files.name) == Delivered()
         assert server.taken == 6
+
+
+def test_a_ca_that_other_clients_take_is_taken(files: Certificates) -> None:
+    """The test's own CA has no `key usage`, as many home-made ones: strict rules would refuse it from Python 3.13 on."""
+    destination = Destination(("https://collector.test",), HTTP, certificate=str(files.ca))
+    assert not context(destination).verify_flags & ssl.VERIFY_X509_STRICT
 
 
 @both
