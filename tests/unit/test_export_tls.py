@@ -52,7 +52,7 @@ async def test_ca_as_path_as_pem_and_as_pem_on_one_line(protocol: str, files: Ce
 
 
 def test_a_ca_that_other_clients_take_is_taken(files: Certificates) -> None:
-    """The test's own CA has no `key usage`, as many home-made ones: strict rules would refuse it from Python 3.13 on."""
+    """The test's own CA has no `key usage`, as many home-made ones: Python 3.13's strict rules would refuse it."""
     destination = Destination(("https://collector.test",), HTTP, certificate=str(files.ca))
     assert not context(destination).verify_flags & ssl.VERIFY_X509_STRICT
 
