@@ -35,6 +35,7 @@ from otellogdriver.options import PluginSettings, Settings, resolve
 from otellogdriver.pump import Pump
 from otellogdriver.resource import Host, encode_resource, resource_of
 from otellogdriver.session import Session
+from otellogdriver.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class Driver:
         self._workers = ThreadPoolExecutor(2, "export")
         self._files = ThreadPoolExecutor(2, "files")
         self.readers = ThreadPoolExecutor(2, "readlogs")
+        self.turns = Turns()
         self._past = Totals()
         self._crowd = Crowd()
         self._checked = 0.0

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -97,7 +96,7 @@ async def read_logs(driver: Driver, container_id: str, config: ReadConfig, write
     for stream in streams:
         if stream not in starts:
             continue
-        copy = _Copy(driver.codec, driver.readers, stream, starts[stream], config, write)
+        copy = _Copy(driver, stream, starts[stream], config, write)
         if stream is followed:
             await _follow(driver, copy)
         else:
@@ -127,13 +126,12 @@ async def _follow(driver: Driver, copy: _Copy) -> None:
 class _Copy:
     """One stream on its way to one reader."""
 
-    def __init__(
-        self, codec: Codec, threads: ThreadPoolExecutor, stream: Stream, offset: int, config: ReadConfig, write: Write
-    ) -> None:
+    def __init__(self, driver: Driver, stream: Stream, offset: int, config: ReadConfig, write: Write) -> None:
         self.stream = stream
         self.done = False
-        self._codec = codec
-        self._threads = threads
+        self._codec = driver.codec
+        self._threads = driver.readers
+        self._turns = driver.turns
         self._offset = offset
         self._config = config
         self._write = write
@@ -144,6 +142,7 @@ class _Copy:
         size = _CHUNK
         while self._offset < end and not self.done:
             if end - self._offset <= _SMALL:
+                await self._turns.take()
                 frames, behind = self._read(end, size)
             else:
                 frames, behind = await loop.run_in_executor(self._threads, self._read, end, size)

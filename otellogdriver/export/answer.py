@@ -6,6 +6,7 @@ destination's own secrets (a proxy that repeats the token it did not like).
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterable
@@ -92,8 +93,15 @@ def one_line(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def secrets_of(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """What must not come back in a text: header values and, of `Bearer x`, the x. Short words hide nothing."""
+    """What must not come back in a text: header values, of `Bearer x` the x, of `Basic x` the password in it. Short
+    words hide nothing."""
     words = {word for _, value in headers for word in (value, value.rpartition(" ")[2])}
+    for word in list(words):
+        if word.lower().startswith("basic "):
+            try:
+                words.add(base64.b64decode(word[6:]).decode().partition(":")[2])
+            except ValueError:
+                pass  # not what it says
     return tuple(word for word in words if len(word) >= 6)
 
 
