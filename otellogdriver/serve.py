@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("otellogdriver")
 
+_BACKLOG = 1024
+"""Connections of the engine that may wait to be taken; one more fails at once, and a container's start with it."""
+
 _LISTEN_AGAIN = 2.0
 """Seconds until a metrics address that cannot be had is tried again."""
 
@@ -71,7 +74,7 @@ def _listen(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     listener.bind(path)
     os.chmod(path, 0o600)
-    listener.listen(1024)
+    listener.listen(_BACKLOG)
     return listener
 
 
@@ -94,7 +97,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     driver.recover()
     api = web.AppRunner(protocol.application(driver), access_log=None, handler_cancellation=True)
     await api.setup()
-    await web.SockSite(api, listener).start()
+    await web.SockSite(api, listener, backlog=_BACKLOG).start()
     page = web.AppRunner(status.application(driver, events, wrong), access_log=None)
     await page.setup()
     opening = asyncio.create_task(_open_status(page, plugin.metrics_address))
