@@ -120,11 +120,13 @@ class Ledger:
 
         def missing() -> dict[str, int]:
             self.read()
-            return {
-                container: count - got for container, count in sent.items() if (got := self.received(container)) < count
-            }
+            found = {container: count - self.received(container) for container, count in sent.items()}
+            return {container: count for container, count in found.items() if count > 0}
 
-        wait_for(lambda: not missing(), f"arrival of all lines; missing: {missing()}", limit, 0.05)
+        try:
+            wait_for(lambda: not missing(), "arrival of all lines", limit, 0.05)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; missing: {missing()}") from None
 
     def check(self, container: str) -> None:
         """No two lines have the same uid."""
