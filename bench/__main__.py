@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from bench import catch_up, codec_cost, idle, latency, life_cycle, spread
-from bench.goals import ONE, goals
+from bench.goals import ONE, OURS, goals
 from bench.plan import DEFAULT, FULL, QUICK, Plan
 from bench.result import Results, machine
 from bench.rig import Rig, Variant
@@ -50,8 +50,9 @@ def measure(plan: Plan, parts: list[str]) -> Results:
             rig.dismiss(name)
         if "spread" in parts:
             for number in plan.spread:
-                say(f"{plan.spread_rate:,} lines/s from {number} containers, simulated engine")
-                spread.spread(rig.folder, rig.sink, results, number, plan.spread_rate, plan.seconds)
+                for repeat in results.wanting(spread.workload(number), OURS, 1):
+                    say(f"{plan.spread_rate:,} lines/s from {number} containers, simulated engine, {repeat}")
+                    spread.spread(rig.folder / str(repeat), rig.sink, results, number, plan.spread_rate, plan.seconds)
         if "idle" in parts:
             say(f"{plan.idle_containers} idle containers, simulated engine")
             spread.idle(rig.folder, rig.sink, results, plan.idle_containers, plan.seconds)
@@ -76,15 +77,17 @@ def real(rig: Rig, plan: Plan, parts: list[str], results: Results) -> None:
         throughput(Workload("10 containers, 150 B", 10, plan.lines, 150), json_file, discard, ours)
     if "latency" in parts:
         for variant in (ours, rig.ours("batch-delay=10ms", batch_delay="10ms")):
-            say(f"latency, {variant.name}")
-            latency.latency(rig, results, variant, plan.seconds)
+            for repeat in results.wanting(latency.WORKLOAD, variant.name, 1):
+                say(f"latency, {variant.name}, {repeat}")
+                latency.latency(rig, results, variant, plan.seconds)
     if "outage" in parts:
-        for outage in range(plan.outages):
-            say(f"outage {outage + 1} of {plan.outages}, {plan.backlog >> 20} MiB")
+        for repeat in results.wanting(catch_up.WORKLOAD, OURS, plan.outages):
+            say(f"outage, {plan.backlog >> 20} MiB, {repeat} of {plan.outages}")
             catch_up.catch_up(rig, results, rig.ours("backlog", journal_max_size="16g"), plan.backlog, 150)
     if "calls" in parts:
-        say("StartLogging under load")
-        life_cycle.start_logging(rig, results, ours, plan.lines * 2)
+        for repeat in results.wanting(life_cycle.CALLS, OURS, plan.repeats):
+            say(f"StartLogging under load, {repeat} of {plan.repeats}")
+            life_cycle.start_logging(rig, results, ours, plan.lines * 2)
     if "starts" in parts:
         say("start and stop")
         images.ensure(rig.engine, "busybox:latest")
@@ -108,8 +111,8 @@ def small(rig: Rig, plan: Plan, results: Results) -> None:
     compare(rig, results, workload, [json_file, discard, ours], plan.repeats, say)
     for variant in (json_file, discard):
         rig.dismiss(variant.name)
-    for kill in range(plan.repeats):
-        say(f"crash {kill + 1} of {plan.repeats}")
+    for repeat in results.wanting(life_cycle.CRASH, OURS, plan.repeats):
+        say(f"crash, {repeat} of {plan.repeats}")
         life_cycle.crash(rig, results, ours, number)
 
 

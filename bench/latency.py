@@ -6,6 +6,7 @@ from bench.printers import command, printed
 from bench.result import Results
 from bench.rig import Rig, Variant
 
+WORKLOAD = "latency"
 CONTAINERS = 5
 RATE = 20.0
 """Lines a second of each container: quiet, and more often than the batch delay."""
@@ -28,4 +29,4 @@ def latency(rig: Rig, results: Results, variant: Variant, seconds: float) -> Non
     rig.sink.received(each * CONTAINERS)
     found = rig.sink.latencies()
     values = {"p50_ms": percentile(found, 0.5), "p99_ms": percentile(found, 0.99), "max_ms": found[-1]}
-    results.row("latency", variant.name).add(values, used.foreign + used.stolen)
+    results.row(WORKLOAD, variant.name).add(values, used.foreign + used.stolen)

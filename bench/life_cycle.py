@@ -14,12 +14,14 @@ from pathlib import Path
 from bench.engine_api import UnixConnection
 from bench.latency import percentile
 from bench.printers import command, printed
+from bench.processes import usage
 from bench.result import Results
 from bench.rig import Rig, Variant
 from plugin.engine import EngineError
 
 FIFOS = "/run/docker/logging"
 """Where the driver sees its FIFOs."""
+CALLS, CRASH = "StartLogging under load", "ready after a crash"
 LENGTH = 150
 BETWEEN = 0.01
 """Seconds between two calls."""
@@ -75,9 +77,7 @@ def start_logging(rig: Rig, results: Results, variant: Variant, lines: int) -> N
     rig.sink.received(lines)
     times.sort()
     values = {"p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99), "max_ms": times[-1]}
-    results.row("StartLogging under load", variant.name).add(
-        values | {"calls": float(len(times))}, used.foreign + used.stolen
-    )
+    results.row(CALLS, variant.name).add(values | {"calls": float(len(times))}, used.foreign + used.stolen)
 
 
 def plugin_call(socket: Path, method: str, body: object) -> None:
@@ -94,18 +94,17 @@ def crash(rig: Rig, results: Results, variant: Variant, containers: int) -> None
     group = rig.group(variant, containers)
     rig.sink.reset()
     old = rig.plugin.pid
-    began = time.monotonic()
-    rig.plugin.kill(wait=False)
-    ready = 0.0
-    while not ready:
-        if rig.plugin.running() not in (None, old) and rig.plugin.ready():
-            ready = time.monotonic() - began
-        elif time.monotonic() - began > 30:
-            raise EngineError("the plugin is not ready 30 s after it was killed")
-        else:
+    with usage({"dockerd": rig.engine.pid}, rig.home) as used:
+        began = time.monotonic()
+        rig.plugin.kill(wait=False)
+        while rig.plugin.running() in (None, old) or not rig.plugin.ready():
+            if time.monotonic() - began > 30:
+                raise EngineError("the plugin is not ready 30 s after it was killed")
             time.sleep(0.01)
+        ready = time.monotonic() - began
     command(group, 1, LENGTH)
     printed(group)
     rig.sink.await_quiet()
     rig.sink.received(len(group))
-    results.row("ready after a crash", variant.name).add({"ms": ready * 1e3, "streams": float(containers)})
+    row = results.row(CRASH, variant.name)
+    row.add({"ms": ready * 1e3, "streams": float(containers)}, used.foreign + used.stolen)

@@ -88,7 +88,7 @@ def bars(results: Results, axes: Axes, names: list[str]) -> None:
             alone = "acknowledged_per_second" not in row.samples
             place, thick = (at, 0.5) if alone else (at + offset, height)
             color = GREY if alone else OWN if key.startswith("printed") else OWN_LIGHT
-            low, high = min(row.samples[key]), max(row.samples[key])
+            low, high = min(row.values(key)), max(row.values(key))
             axes.barh(place, middle, thick, color=color, xerr=[[middle - low], [high - middle]], ecolor="#57606a")
             text = number(middle) + ("" if alone else " printed" if key.startswith("printed") else " acknowledged")
             axes.text(high, place, f"  {text}", va="center", fontsize=9)

@@ -27,6 +27,6 @@ class Plan:
         return max(self.lines // 40, self.lines * 400 // (length + 250))
 
 
-QUICK = Plan("quick", repeats=1, lines=600_000, backlog=256 << 20, outages=1, starts=5, seconds=5.0)
-DEFAULT = Plan("default", repeats=3, lines=1_000_000, backlog=512 << 20, outages=2, starts=10, seconds=10.0)
-FULL = Plan("full", repeats=7, lines=2_000_000, backlog=2 << 30, outages=3, starts=30, seconds=30.0)
+QUICK = Plan("quick", repeats=1, lines=1_200_000, backlog=256 << 20, outages=1, starts=5, seconds=5.0)
+DEFAULT = Plan("default", repeats=3, lines=2_000_000, backlog=512 << 20, outages=2, starts=10, seconds=10.0)
+FULL = Plan("full", repeats=7, lines=4_000_000, backlog=2 << 30, outages=3, starts=30, seconds=30.0)

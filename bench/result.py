@@ -1,7 +1,7 @@
 """What was measured: samples with their median and spread, rows, goals; as JSON and back.
 
-A row is trusted unless another process or the hypervisor took a part of the machine meanwhile, or its samples differ
-too much: then it is marked as noisy, wherever it is shown.
+A row is trusted unless other processes or the hypervisor took a part of the machine in each of its repeats, or those
+that were not disturbed differ too much: then it is marked as noisy, wherever it is shown.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,34 +20,45 @@ FOREIGN_LIMIT = 0.06
 """Share of one core that others may use."""
 SPREAD_LIMIT = 0.15
 """(highest - lowest) / median."""
+PATIENCE = 2
+"""Repeats that others disturbed are made again, until there are so many times those asked for."""
 
 
 @dataclass(slots=True)
 class Row:
-    """One workload with one driver. `samples` are by the name of what was measured, one for each repeat."""
+    """One workload with one driver. `samples` are by the name of what was measured, one for each repeat; `foreign` is
+    the share of one core that others took in it. Repeats that were disturbed count only where there are no others."""
 
     workload: str
     variant: str
     samples: dict[str, list[float]] = field(default_factory=dict)
     foreign: list[float] = field(default_factory=list)
-    """Share of one core taken by others, for each repeat."""
 
     def add(self, values: Mapping[str, float], foreign: float = 0.0) -> None:
         for name, value in values.items():
             self.samples.setdefault(name, []).append(value)
         self.foreign.append(foreign)
 
+    @property
+    def calm(self) -> int:
+        """Repeats that nobody disturbed."""
+        return sum(share <= FOREIGN_LIMIT for share in self.foreign)
+
+    def values(self, name: str) -> list[float]:
+        pairs = zip(self.samples.get(name, []), self.foreign, strict=False)
+        return [value for value, share in pairs if share <= FOREIGN_LIMIT or not self.calm]
+
     def median(self, name: str) -> float | None:
-        return statistics.median(self.samples[name]) if self.samples.get(name) else None
+        values = self.values(name)
+        return statistics.median(values) if values else None
 
     def spread(self, name: str) -> float:
-        values = self.samples[name]
+        values = self.values(name)
         middle = statistics.median(values)
         return (max(values) - min(values)) / middle if middle else 0.0
 
     def noisy(self, name: str = "") -> bool:
-        busy = bool(self.foreign) and statistics.median(self.foreign) > FOREIGN_LIMIT
-        return busy or bool(name and name in self.samples and self.spread(name) > SPREAD_LIMIT)
+        return not self.calm or bool(name and name in self.samples and self.spread(name) > SPREAD_LIMIT)
 
 
 @dataclass(slots=True)
@@ -80,6 +91,14 @@ class Results:
             found = Row(workload, variant)
             self.rows.append(found)
         return found
+
+    def wanting(self, workload: str, variant: str, repeats: int) -> Iterator[int]:
+        """Numbers of the repeats to make, until `repeats` have been calm."""
+        for number in range(repeats * PATIENCE):
+            row = self.find(workload, variant)
+            if row and row.calm >= repeats:
+                return
+            yield number + 1
 
     def find(self, workload: str, variant: str) -> Row | None:
         return next((row for row in self.rows if (row.workload, row.variant) == (workload, variant)), None)

@@ -21,6 +21,10 @@ LENGTH = 150
 VARIANT = "otellogdriver"
 
 
+def workload(number: int) -> str:
+    return f"spread over {number:,} containers"
+
+
 def driver(folder: Path, sink: Sink) -> Engine:
     return Engine(
         folder,
@@ -57,7 +61,7 @@ def spread(folder: Path, sink: Sink, results: Results, number: int, rate: int, s
             "rate": lines / took,
             "peak_rss_mib": used.peak["driver"],
         }
-    results.row(f"spread over {number:,} containers", VARIANT).add(values, used.foreign + used.stolen)
+    results.row(workload(number), VARIANT).add(values, used.foreign + used.stolen)
 
 
 def write(containers: Sequence[Container], lines: int, rate: int) -> float:

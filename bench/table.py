@@ -23,7 +23,7 @@ UNITS = {"ms": "ms", "us": "µs/line", "mib": "MiB", "rss": "RSS", "cpu": "CPU",
 
 def terminal(results: Results) -> str:
     noisy = any(row.noisy(_main(row)) for row in results.rows)
-    why = f"others took more than {FOREIGN_LIMIT:.0%} of a core, or repeats differ by more than {SPREAD_LIMIT:.0%}"
+    why = f"others took more than {FOREIGN_LIMIT:.0%} of a core each time, or repeats differ by over {SPREAD_LIMIT:.0%}"
     parts = [
         [f"otellogdriver benchmark, {results.mode}: {where(results)}"],
         _throughput(results),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.printers import command, printed
-from bench.result import Results
+from bench.result import PATIENCE, Results
 from bench.rig import Rig, Variant
 
 SETTLE = 0.4
@@ -39,10 +39,11 @@ def compare(
     for variant in variants:
         rig.group(variant, workload.containers)
         once(rig, Results("warm-up"), workload, variant, max(workload.containers, workload.lines // 10))
-    for repeat in range(repeats):
-        for index in range(len(variants)):
-            variant = variants[(repeat + index) % len(variants)]
-            say(f"{workload.name}, {variant.name}, {repeat + 1} of {repeats}")
+    for turn in range(repeats * PATIENCE):
+        wanted = [variant for variant in variants if results.row(workload.name, variant.name).calm < repeats]
+        for index in range(len(wanted)):
+            variant = wanted[(turn + index) % len(wanted)]
+            say(f"{workload.name}, {variant.name}, {turn + 1} of {repeats}")
             once(rig, results, workload, variant, workload.lines)
 
 
