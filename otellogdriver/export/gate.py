@@ -8,6 +8,7 @@ containers wait, and delivery is back within a second after it returns.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 
@@ -50,8 +51,10 @@ class Gate:
                 continue
             self._probing = True
             try:
-                while pause := self.pause_left:  # which the failure of an earlier request may have made longer
-                    await asyncio.sleep(pause)
+                while pause := self.pause_left:  # what becomes of an earlier request may make it longer, or end it
+                    self._changed.clear()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._changed.wait(), pause)
             except asyncio.CancelledError:
                 self._probing = False
                 self._tell()
