@@ -326,7 +326,10 @@ class Pump:
             feed.outstanding -= 1
             if self._tails.get(feed) is batch.done:
                 del self._tails[feed]
-            self._committed(feed)
+            try:
+                self._committed(feed)
+            except Exception:  # else nothing of these containers would ever be sent again
+                log.exception("after a commit of %s", feed.stream.directory)
             self.poke(feed)
         batch.done.set_result(None)
 
