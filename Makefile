@@ -83,7 +83,8 @@ lock: $(VENV)/ready ## write the lock files anew after a change of pyproject.tom
 upgrade: ## the same, with the newest versions
 	$(MAKE) lock UPGRADE=--upgrade
 
-$(VENV)/ready: requirements-dev.lock pyproject.toml setup.py otellogdriver/codec/native.pyx | python
+NATIVE := otellogdriver/codec/native.pyx otellogdriver/codec/wire.pxd otellogdriver/lines/native.pyx
+$(VENV)/ready: requirements-dev.lock pyproject.toml setup.py $(NATIVE) | python
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo '$(PYTHON) has no venv: install it (Debian: apt-get install python3-venv)'; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -97,4 +98,4 @@ python:
 
 clean: ## delete what was built in the checkout, but not .venv
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f otellogdriver/codec/native.c otellogdriver/codec/native*.so
+	rm -f otellogdriver/*/native.c otellogdriver/*/native*.so

@@ -1,8 +1,8 @@
-"""The native codec; everything else about the package is in pyproject.toml.
+"""The native codec and line writer; everything else about the package is in pyproject.toml.
 
-OTELLOGDRIVER_NATIVE=require: a codec that cannot be compiled fails the build (plugin image, CI).
-OTELLOGDRIVER_NATIVE=skip: it is not compiled; the Python codec does the work.
-Without it: it is compiled if that succeeds, and the lack of it is told loudly.
+OTELLOGDRIVER_NATIVE=require: what cannot be compiled fails the build (plugin image, CI).
+OTELLOGDRIVER_NATIVE=skip: nothing is compiled; the Python codec does the work.
+Without it: they are compiled if that succeeds, and the lack of them is told loudly.
 """
 
 import os
@@ -13,7 +13,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 NATIVE = os.environ.get("OTELLOGDRIVER_NATIVE") or "try"
-SOURCE = "otellogdriver/codec/native.pyx"
+MODULES = ("otellogdriver.codec.native", "otellogdriver.lines.native")
+SOURCES = {module: module.replace(".", "/") + ".pyx" for module in MODULES}
+WIRE = "otellogdriver/codec/wire.pxd"
 
 
 class BuildNative(build_ext):
@@ -31,7 +33,12 @@ class BuildNative(build_ext):
 
 if NATIVE not in ("try", "require", "skip"):
     sys.exit(f"OTELLOGDRIVER_NATIVE is {NATIVE!r}; allowed are require and skip")
-if NATIVE == "require" and not Path(SOURCE).exists():
-    sys.exit(f"OTELLOGDRIVER_NATIVE=require, but there is no {SOURCE}")
-extensions = [] if NATIVE == "skip" else [Extension("otellogdriver.codec.native", [SOURCE], extra_compile_args=["-O3"])]
+missing = [source for source in SOURCES.values() if not Path(source).exists()]
+if NATIVE == "require" and missing:
+    sys.exit(f"OTELLOGDRIVER_NATIVE=require, but there is no {missing[0]}")
+extensions = [
+    Extension(module, [source], depends=[WIRE], extra_compile_args=["-O3"])
+    for module, source in SOURCES.items()
+    if NATIVE != "skip"
+]
 setup(ext_modules=extensions, cmdclass={"build_ext": BuildNative})

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from otellogdriver import __version__
-from otellogdriver.codec.contract import Codec, EncodeOptions
+from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
 from otellogdriver.container import EXCLUDE, Container
 from otellogdriver.errors import DriverError, JournalError, OptionError, ProtocolError
 from otellogdriver.export.client import client_for
@@ -386,9 +386,16 @@ class Driver:
             cursor = Cursor(entry.stream.directory / role)
             if cursor.damaged:
                 log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
-            feed = Feed(entry, cursor, self.codec, options, encoded)
+            feed = Feed(entry, cursor, self.codec, options, encoded, self._encoder(settings, options))
             feeds.append((self._pump(destination, settings), feed))
         return feeds
+
+    def _encoder(self, settings: Settings, options: EncodeOptions) -> Encoder:
+        if settings.lines_as_printed:
+            return self.codec
+        from otellogdriver.lines import line_encoder  # not before it is needed, as with its regular expressions
+
+        return line_encoder(settings, self.codec, options)
 
     def _pump(self, destination: Destination, settings: Settings) -> Pump:
         if settings.otlp_endpoint_order == "spread":

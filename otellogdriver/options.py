@@ -26,6 +26,8 @@ from otellogdriver.endpoints import (
     has_path,
 )
 from otellogdriver.errors import OptionError
+from otellogdriver.line_options import LineSettings
+from otellogdriver.line_options import contradictions as line_contradictions
 from otellogdriver.option import Option, option, options_of, otel
 from otellogdriver.patterns import PATTERN
 from otellogdriver.tag import TAG
@@ -33,7 +35,7 @@ from otellogdriver.values import BOOLEAN, NAMES, PATH, PEM, TEXT, choice, durati
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(LineSettings):
     """What holds for one container. The defaults here are those of http/protobuf; `resolve` knows those of grpc."""
 
     otlp_endpoint: tuple[str, ...] = option(
@@ -267,6 +269,7 @@ def _contradictions(settings: Settings, sources: Mapping[str, str]) -> Iterator[
         yield f"{name} is not allowed with protocol grpc: give the server's certificate as otlp-certificate"
     if settings.compress and settings.max_file == 1:
         yield f"{sources['compress']} is not allowed with max-file=1: only full files are compressed"
+    yield from line_contradictions(settings, sources)
 
 
 def _unknown_log_opts(log_opts: Mapping[str, str]) -> list[str]:

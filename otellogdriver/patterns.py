@@ -1,70 +1,105 @@
 """Regular expressions given by users, in the RE2 syntax that Docker's own drivers and the OpenTelemetry Collector use.
 
-RE2 (google-re2) runs in time linear in the text, so that no pattern can stall a container's delivery. Where it is not
-installed, Python's `re` is used, which knows nearly the same syntax and more. Loaded with the first pattern only.
+RE2 (google-re2) runs in time linear in the text, so that no pattern can stall a container's delivery. It is loaded with
+the first pattern only.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from otellogdriver.values import Kind
 
 
-class Pattern(Protocol):
-    """What both engines give: `search` returns a match or None."""
-
-    def search(self, text: str) -> Any: ...
-
-
 @lru_cache(maxsize=256)
-def compiled(pattern: str) -> Pattern:
-    """The pattern, ready for use. Raises ValueError that says what is wrong and where."""
+def compiled(pattern: str, bytewise: bool = False) -> Any:
+    """The pattern, ready for use: `search` and `finditer` as of `re`. Raises ValueError that says what is wrong and
+    where. A `bytewise` one takes each byte for a character, for text that is no UTF-8."""
     re2 = _re2()
-    return _python(pattern) if re2 is None else _compiled(re2, pattern)
+    options = re2.Options()
+    options.log_errors = False  # it would write the pattern to standard error
+    try:
+        if bytewise:
+            options.encoding = re2.Options.Encoding.LATIN1
+            return re2.compile(pattern.encode(), options)
+        return re2.compile(pattern, options)
+    except UnicodeError:
+        raise ValueError("not valid UTF-8") from None
+    except re2.error as fault:
+        text = fault.args[0]
+        reason, _, piece = (text.decode(errors="replace") if isinstance(text, bytes) else str(text)).partition(": ")
+        at = _place(pattern, piece)
+        raise ValueError(f"{reason} at character {at + 1}" if at >= 0 else reason) from None
+
+
+def _place(pattern: str, piece: str) -> int:
+    """RE2 names the piece that it stumbled over, not its place; Python's `re` finds what is open to the end."""
+    if piece and piece != pattern:
+        return pattern.find(piece)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except re.error as fault:
+        return -1 if fault.pos is None else fault.pos
+    except (RecursionError, OverflowError):
+        pass
+    return -1
 
 
 @lru_cache(maxsize=1)
 def _re2() -> Any:
-    # Not an import statement: the package has no type information, and may be missing.
+    # Not an import statement: the package has no type information.
     from importlib import import_module
 
+    return import_module("re2")
+
+
+class Matcher:
+    """A pattern for bytes. What is no UTF-8 is looked at byte by byte as well: a stray one shall not hide a match."""
+
+    def __init__(self, pattern: str) -> None:
+        self._patterns = compiled(pattern), compiled(pattern, True)
+
+    def finds(self, data: bytes) -> bool:
+        text, bytewise = self._patterns
+        return text.search(data) is not None or (not _is_utf8(data) and bytewise.search(data) is not None)
+
+    def masked(self, data: bytes, mask: bytes, group: str) -> bytes:
+        """`data` with the mask in place of each match or, if the pattern has a group of that name, of the group."""
+        text, bytewise = self._patterns
+        masked = _masked(text, data, mask, text.groupindex.get(group, 0))
+        return masked if _is_utf8(data) else _masked(bytewise, masked, mask, text.groupindex.get(group, 0))
+
+
+def _masked(pattern: Any, data: bytes, mask: bytes, group: int) -> bytes:
+    at = 0
+    pieces: list[bytes] = []
+    for match in pattern.finditer(data):
+        begin, end = match.span(group) if match.span(group)[0] >= 0 else match.span()
+        if begin < end:
+            pieces += data[at:begin], mask
+            at = end
+    return b"".join((*pieces, data[at:])) if pieces else data
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
     try:
-        return import_module("re2")
-    except ImportError:
-        return None
-
-
-def _compiled(re2: Any, pattern: str) -> Pattern:
-    options = re2.Options()
-    options.log_errors = False  # it would write the pattern to standard error
-    try:
-        found: Pattern = re2.compile(pattern, options)
-        return found
-    except (re2.error, UnicodeError) as fault:
-        if isinstance(fault, UnicodeError):
-            raise ValueError("not valid UTF-8") from None
-        text = fault.args[0]
-        reason, _, piece = (text.decode(errors="replace") if isinstance(text, bytes) else str(text)).partition(": ")
-        # RE2 names the piece that it stumbled over, not its place.
-        at = pattern.find(piece) if piece else -1
-        raise ValueError(f"{reason} at character {at + 1}" if at >= 0 else reason) from None
-
-
-def _python(pattern: str) -> Pattern:
-    try:
-        return re.compile(pattern)
-    except re.error as fault:
-        raise ValueError(f"{fault.msg} at character {(fault.pos or 0) + 1}") from None
-    except (RecursionError, OverflowError):
-        raise ValueError("too deeply nested or too large") from None
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _pattern(text: str) -> str:
     if text:
         compiled(text)
+        compiled(text, True)
     return text
 
 

@@ -11,15 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otellogdriver.errors import OptionError
-from otellogdriver.line_options import LineSettings
-from otellogdriver.line_options import contradictions as line_contradictions
 from otellogdriver.option import Option, options_of
 from otellogdriver.options import PluginSettings, Settings, plugin_settings, problems, resolve
 
 DATA = Path(__file__).parent.parent / "data" / "options"
 CONTAINER: list[dict[str, Any]] = json.loads((DATA / "container.json").read_text())
 PLUGIN: list[dict[str, Any]] = json.loads((DATA / "plugin.json").read_text())
-ALL = options_of(Settings) + options_of(PluginSettings) + options_of(LineSettings)
+ALL = options_of(Settings) + options_of(PluginSettings)
 SECRET = "hunter2"
 
 
@@ -75,11 +73,6 @@ def test_secrets_are_in_no_repr() -> None:
     )
     assert SECRET in found.otlp_client_key
     assert SECRET not in repr(found)
-
-
-def test_options_of_lines_that_contradict_each_other_are_told() -> None:
-    assert list(line_contradictions(LineSettings())) == []
-    assert len(list(line_contradictions(LineSettings(parse_time=True, rate_burst=5)))) == 2
 
 
 # Text that gets past the first check of the parsers now and then.

@@ -1,0 +1,59 @@
+"""What options do to single lines, between the codec and the request: records people can query.
+
+In: the codec's lines. Out: LogRecords as the codec writes them, with more in them. Pure: no I/O, no clock, no threads.
+Imported only for containers that have such an option; for all others `codec.encode` does the whole work.
+
+    codec.split ─▶ multiline ─▶ selection ─▶ redaction ─▶ parsing, severity ─▶ LogRecord
+                   lines of a    streams,     what         JSON, logfmt         `wire`
+                   record        patterns,    matches
+                                 rate limit
+
+`encoder.py` joins these stages behind the contract of `codec/contract.py`. The stages from redaction on are a `Writer`:
+`writer.py` is the specification, and `native.pyx` does the same for JSON lines at a small fraction of the cost.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from otellogdriver.codec.contract import Codec, EncodeOptions
+from otellogdriver.line_options import LineSettings
+from otellogdriver.lines.encoder import LineEncoder
+from otellogdriver.lines.multiline import multiline
+from otellogdriver.lines.redaction import Redaction
+from otellogdriver.lines.selection import Selection
+from otellogdriver.lines.writer import PythonWriter, Rules, Writer
+
+log = logging.getLogger(__name__)
+
+
+def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -> LineEncoder:
+    """The encoder of one feed: it remembers how far the rate limit is used. `options` are those that it will get."""
+    rules = Rules(
+        parse=settings.parse,
+        parse_time=settings.parse_time,
+        severity=settings.severity == "auto",
+        redaction=Redaction(settings.redact_pattern) if settings.redact_pattern else None,
+    )
+    selection = Selection(
+        options.streams,
+        settings.include_pattern,
+        settings.exclude_pattern,
+        settings.rate_limit,
+        settings.rate_burst or settings.rate_limit,
+    )
+    joining = multiline(settings.multiline_pattern, settings.multiline_timeout)
+    return LineEncoder(codec, joining, selection, _writer(rules, codec.name))
+
+
+def _writer(rules: Rules, codec: str) -> Writer:
+    """The writer that goes with the codec. What is redacted is looked at value by value, which `native` does not."""
+    python = PythonWriter(rules)
+    if codec != "native" or rules.redaction is not None:
+        return python
+    try:
+        from otellogdriver.lines.native import NativeWriter
+    except ImportError as error:
+        log.warning("the native line writer cannot be imported (%s); the Python one costs far more CPU", error)
+        return python
+    return NativeWriter(rules, python)

@@ -1,0 +1,66 @@
+"""A line as logfmt: `key=value` pairs separated by spaces, from its begin to its end; anything else is no logfmt line.
+
+    pair  = key "=" (word | quoted)?         a bare word is no pair: plain text has too many of them
+    key   = letters, digits and _ . - / @ : with a letter, _ or @ at the begin
+    word  = neither spaces nor control characters, and no quote at its begin
+    quoted = '"' text with \\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX \\xXX '"'
+
+Values are text: logfmt knows no types, and guessing would change what `version=1.10` says. Of equal
+keys the last stays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from otellogdriver.lines.json_line import MAX_PARSED, Value
+
+_PAIR = re.compile(
+    r"""(?P<key>[A-Za-z_@][\w./@:-]*)=(?:"(?P<quoted>(?:[^"\\\x00-\x1f]|\\.)*+)"|(?P<word>[^\s"\x00-\x1f][^\s\x00-\x1f]*+)?)""",
+    re.ASCII,
+)
+_SPACE = re.compile(r"[ \t]+|\r?\Z")
+_HEX = re.compile(r"((?<!\\)(?:\\\\)*)\\x([0-7][0-9a-fA-F])")
+
+
+def parsed(line: bytes, least: int = 1) -> dict[str, Value] | None:
+    """The pairs; None if the line is none, or has less than `least`."""
+    if len(line) > MAX_PARSED or b"=" not in line:
+        return None
+    try:
+        text = line.decode()
+    except ValueError:
+        return None
+    found: dict[str, Value] = {}
+    at, end = 0, len(text.rstrip(" \t\r"))
+    while at < end:
+        pair = _PAIR.match(text, at)
+        if pair is None:
+            return None
+        space = _SPACE.match(text, pair.end())
+        if space is None:
+            return None
+        at = space.end()
+        value = pair["word"] or ""
+        if pair["quoted"] is not None:
+            try:
+                value = _unquoted(pair["quoted"])
+            except ValueError:
+                return None
+        found.pop(pair["key"], None)
+        found[pair["key"]] = value
+    return found if len(found) >= least else None
+
+
+def _unquoted(text: str) -> str:
+    """Raises ValueError."""
+    if "\\" not in text:
+        return text
+    value: str = json.loads(f'"{_HEX.sub(_as_unicode, text)}"')
+    value.encode()
+    return value
+
+
+def _as_unicode(match: re.Match[str]) -> str:
+    return f"{match[1]}\\u00{match[2]}"

@@ -1,0 +1,47 @@
+"""What must not leave the host: whatever a pattern finds becomes asterisks, in each text that a record may carry.
+
+A line is redacted as it was printed and, if it is structured, each key and value again as it will be sent: escapes may
+hide a match from the first look, and `^` or `$` mean something else in a value. If the pattern has a group named
+`secret`, only that group of a match is replaced, so that `"password": *"(?P<secret>[^"]*)"` leaves the line structured.
+"""
+
+from __future__ import annotations
+
+from otellogdriver.lines.json_line import Double, Value
+from otellogdriver.patterns import Matcher
+
+MASK = b"****"
+GROUP = "secret"
+
+
+class Redaction:
+    """One pattern."""
+
+    def __init__(self, pattern: str) -> None:
+        self._matcher = Matcher(pattern)
+
+    def line(self, line: bytes) -> bytes:
+        """The line without what the pattern finds."""
+        return self._matcher.masked(line, MASK, GROUP)
+
+    def text(self, text: str) -> str:
+        data = text.encode()
+        redacted = self.line(data)
+        return text if redacted is data else redacted.decode(errors="replace")
+
+    def members(self, members: dict[str, Value]) -> dict[str, Value]:
+        """The same for all keys and values."""
+        return {self.text(key): self.value(value) for key, value in members.items()}
+
+    def value(self, value: Value) -> Value:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return self.members(value)
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if value is None or isinstance(value, bool):
+            return value
+        text = value.text if isinstance(value, Double) else str(value)
+        redacted = self.text(text)
+        return value if redacted == text else redacted

@@ -1,0 +1,55 @@
+"""The time in a line, in nanoseconds since the epoch: RFC 3339 with a zone, or a number since the epoch.
+
+A local time without a zone is no time: nobody here knows the container's zone. A number is in seconds, milliseconds,
+microseconds or nanoseconds, by its size, and must lie behind the year 2000, so that a duration is not taken for a time.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+_RFC3339 = re.compile(
+    "([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?"
+    "(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2}))"
+)
+_NUMBER = re.compile("([0-9]{9,19})(?:[.]([0-9]+))?")
+_LEAST = 946_684_800
+"""2000-01-01 in seconds."""
+_MOST = 100_000_000_000
+"""Seconds from which on a number is taken for milliseconds; the year 5138."""
+_EPOCH = datetime(1970, 1, 1)
+
+
+def nanoseconds(text: str) -> int:
+    """0 if it is no time."""
+    number = _NUMBER.fullmatch(text)
+    if number:
+        return _of_number(int(number[1]), (number[2] or "")[:9].ljust(9, "0"))
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return 0
+    year, month, day, hour, minute, second = (int(match[part]) for part in range(1, 7))
+    zone = timedelta(hours=int(match[9] or 0), minutes=int(match[10] or 0))
+    if second > 60 or zone >= timedelta(days=1) or int(match[10] or 0) > 59:
+        return 0
+    try:
+        moment = datetime(year, month, day, hour, minute) + timedelta(seconds=second)
+        since = moment - _EPOCH
+    except (ValueError, OverflowError):
+        return 0
+    since += zone if match[8] == "-" else -zone
+    return _within((since.days * 86400 + since.seconds) * 10**9 + int((match[7] or "")[:9].ljust(9, "0")))
+
+
+def _of_number(number: int, fraction: str) -> int:
+    """`fraction` are the nine digits behind the point."""
+    for digits in (9, 6, 3, 0):
+        unit = 10 ** (9 - digits)
+        if _LEAST * unit <= number < _MOST * unit:
+            return _within(number * 10**digits + int(fraction[:digits] or 0))
+    return 0
+
+
+def _within(time: int) -> int:
+    return time if 0 < time < 1 << 63 else 0

@@ -1,0 +1,103 @@
+"""From records as they were printed to LogRecords: redaction, parsing, severity, wire format.
+
+Two implementations with one contract: this one is the specification, the oracle of the tests and what `native.pyx`
+leaves rare lines to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from otellogdriver.codec.contract import EncodeOptions, Line
+from otellogdriver.codec.python import tails, with_uid
+from otellogdriver.lines import json_line, logfmt, severity, wire
+from otellogdriver.lines.mapping import Fields, mapped
+from otellogdriver.lines.multiline import Record
+from otellogdriver.lines.redaction import Redaction
+
+LOGFMT_LEAST = 2
+"""Pairs that make a line logfmt where it may be anything: `x=1` alone is more often plain text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a container's settings mean for its lines. `severity`: look for it in plain text, too."""
+
+    parse: Literal["none", "json", "logfmt", "auto"] = "none"
+    parse_time: bool = False
+    severity: bool = False
+    redaction: Redaction | None = None
+
+
+class Writer(Protocol):
+    """See the module's text."""
+
+    def write(
+        self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int
+    ) -> tuple[bytes, int]:
+        """(payload as of `codec.contract.Encoded`, how many records are in it): as many as `limit` allows, but one at
+        least. `options.streams` has been seen to."""
+
+
+class PythonWriter:
+    """See the module's text."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def write(
+        self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int
+    ) -> tuple[bytes, int]:
+        """See `Writer`."""
+        both = tails(options, observed)
+        payload: list[bytes] = []
+        size = 0
+        for begin, time, stream, line, *_ in records:
+            tail = both[stream] if options.uid is None else with_uid(both[stream], begin)
+            one = self.record(line, time, tail)
+            if payload and size + len(one) > limit:
+                break
+            payload.append(one)
+            size += len(one)
+        return b"".join(payload), len(payload)
+
+    def record(self, line: bytes, time: int, tail: bytes) -> bytes:
+        """One LogRecord; `tail` is what the codec puts behind the body."""
+        return wire.record(self.fields(line), time, tail)
+
+    def fields(self, line: bytes) -> Fields:
+        """What the line says."""
+        rules = self._rules
+        if rules.redaction is not None:
+            line = rules.redaction.line(line)
+        members = self._parsed(line)
+        if members is None:
+            found = Fields(_body(line))
+        else:
+            if rules.redaction is not None:
+                members = rules.redaction.members(members)
+            found = mapped(members, line.decode(), rules.parse_time)
+        if rules.severity and not found.severity_number:
+            text = found.body.encode() if isinstance(found.body, str) else found.body
+            found.severity_number, found.severity_text = severity.in_text(text)
+        return found
+
+    def _parsed(self, line: bytes) -> dict[str, json_line.Value] | None:
+        parse = self._rules.parse
+        if parse == "json":
+            return json_line.parsed(line)
+        if parse == "logfmt":
+            return logfmt.parsed(line)
+        if parse == "auto":
+            members = json_line.parsed(line)
+            return logfmt.parsed(line, LOGFMT_LEAST) if members is None else members
+        return None
+
+
+def _body(line: bytes) -> str | bytes:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line
