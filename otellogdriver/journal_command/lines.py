@@ -29,6 +29,7 @@ from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Reader, Stream
 from otellogdriver.journal_command.snapshot import cursors
+from otellogdriver.lines import line_encoder
 from otellogdriver.options import Settings, resolve
 from otellogdriver.resource import encode_resource, resource_of, this_host
 
@@ -111,7 +112,8 @@ def feed_of(
     )
     if not commit:
         cursor = _Unwritten(position)
-    feed = Feed(entry, cursor, codec, options, _resource(entry, settings, environ))
+    encoder = codec if settings.lines_as_printed else line_encoder(settings, codec, options)
+    feed = Feed(entry, cursor, codec, options, _resource(entry, settings, environ), encoder)
     feed.let_go()  # there may be more of them than files can be open
     return feed
 
