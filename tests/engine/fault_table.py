@@ -39,7 +39,6 @@ class Row:
 @dataclass
 class FaultTable:
     rows: list[Row] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Add a row, and fail the test if lines were lost."""
@@ -57,11 +56,11 @@ class FaultTable:
             ]
             lines.append("  ".join(shown).rstrip())
         lines.insert(1, "-" * max(len(line) for line in lines))
-        return "\n".join([*lines, *self.notes]) + "\n"
+        return "\n".join(lines) + "\n"
 
     def write(self, folder: Path) -> None:
         """`faults.txt` and `faults.json`."""
         folder.mkdir(exist_ok=True)
         (folder / "faults.txt").write_text(self.text())
         rows = [{**asdict(row), "lost": row.lost} for row in self.rows]
-        (folder / "faults.json").write_text(json.dumps({"rows": rows, "notes": self.notes}, indent=1) + "\n")
+        (folder / "faults.json").write_text(json.dumps(rows, indent=1) + "\n")

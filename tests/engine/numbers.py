@@ -120,13 +120,11 @@ class Ledger:
 
         def missing() -> dict[str, int]:
             self.read()
-            found = {container: count - self.received(container) for container, count in sent.items()}
-            return {container: count for container, count in found.items() if count > 0}
+            return {
+                container: count - got for container, count in sent.items() if (got := self.received(container)) < count
+            }
 
-        try:
-            wait_for(lambda: not missing(), "arrival of all lines", limit, 0.05)
-        except TimeoutError as error:
-            raise TimeoutError(f"{error}; missing: {missing()}") from None
+        wait_for(lambda: not missing(), f"arrival of all lines; missing: {missing()}", limit, 0.05)
 
     def check(self, container: str) -> None:
         """No two lines have the same uid."""
