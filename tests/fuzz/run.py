@@ -1,10 +1,11 @@
-"""Fuzz the native codec: mutated streams, every read and write checked by the address sanitizer.
+"""Fuzz native code: mutated input, every read and write checked by the address sanitizer.
 
-    python -m tests.fuzz.run --seconds 60 [--seed 1 [--first 1234]]
+    python -m tests.fuzz.run [codec|lines] --seconds 60 [--seed 1 [--first 1234]]
 
-The extension is compiled anew with -fsanitize=address,undefined in a temporary folder, and loaded by a child process.
-What it says is compared with the Python codec. Ends with 0 if nothing was found; else with 1, the seed and number of
-the input (to look at it again), and the input in hex, which belongs into `tests/data/frames` once the fault is mended.
+The extension (of `codec`: streams of frames; of `lines`: lines to parse) is compiled anew with
+-fsanitize=address,undefined in a temporary folder, and loaded by a child process. What it says is compared with the
+same in Python. Ends with 0 if nothing was found; else with 1, the seed and number of the input (to look at it again),
+and the input in hex, which belongs into `tests/data/frames` or `tests/data/lines` once the fault is mended.
 """
 
 from __future__ import annotations
@@ -22,16 +23,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import machinery, util
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, Codec, EncodeOptions
+from otellogdriver.lines.redaction import Redaction
+from otellogdriver.lines.writer import PythonWriter, Rules
 from tests.data.frames.corpus import CASES
 from tests.data.frames.log_entry import frame
+from tests.data.lines.corpus import CASES as LINE_CASES
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCE = ROOT / "otellogdriver" / "codec" / "native.pyx"
-NAME = "otellogdriver.codec.native"
+TARGETS = ("codec", "lines")
 OBSERVED = 1_763_980_000_123_456_789
 HUGE = 1 << 40
 LONGEST_SEED = 20_000
@@ -39,17 +42,22 @@ LONGEST_SEED = 20_000
 VARINTS = [b"\0", b"\x7f", b"\x80\x01", b"\xff" * 9 + b"\x01", b"\xff" * 9 + b"\x7f", b"\x80" * 10 + b"\x01"]
 LENGTHS = [0, 1, 7, 8, 9, 12, 0x7FFF, (1 << 21) - 1, 1 << 21, (1 << 21) + 1, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
 HEADS = [b"\n\x06stdout", b"\n\x06stderr"]
+LINE_PIECES = [
+    *b'{ } [ ] , : " \\ \\u00e9 \\ud83d\\ude00 \\ud800 \\n -0 1e5 1E400 0.1 true null "a":1, 99999999999'.split(),
+    b" ",
+]
 LIBC = ctypes.CDLL(None)
 LIBC.malloc.restype = ctypes.c_void_p
 LIBC.malloc.argtypes = [ctypes.c_size_t]
 LIBC.free.argtypes = [ctypes.c_void_p]
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, target: str) -> Path:
     """The extension with sanitizers. Raises CalledProcessError."""
+    source = ROOT / "otellogdriver" / target / "native.pyx"
     c = folder / "native.c"
     library = folder / f"native{sysconfig.get_config_var('EXT_SUFFIX')}"
-    subprocess.run([sys.executable, "-m", "cython", "-3", str(SOURCE), "-o", str(c)], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "cython", "-3", str(source), "-o", str(c)], check=True, cwd=ROOT)
     flags = ["-O1", "-g", "-fPIC", "-shared", "-fwrapv", "-fno-omit-frame-pointer"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     include = f"-I{sysconfig.get_path('include')}"
@@ -65,6 +73,24 @@ def child_environment() -> dict[str, str]:
         sys.exit(f"{os.environ.get('CC', 'cc')} has no libasan.so: install the address sanitizer's library")
     # Python's own allocator would hide the ends of objects from the sanitizer, and never frees all at exit.
     return {**os.environ, "LD_PRELOAD": asan, "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+def mutated_line(chance: random.Random, seeds: list[bytes]) -> bytes:
+    data = bytearray(chance.choice(seeds))
+    for _ in range(chance.choice([0, 1, 1, 2, 4])):
+        at = chance.randrange(len(data) + 1)
+        kind = chance.randrange(5)
+        if kind == 0:
+            data[at : at + 1] = bytes([chance.randrange(256)])
+        elif kind == 1:
+            del data[at : at + chance.choice([1, 2, 8])]
+        elif kind == 2:
+            data[at:at] = chance.choice(LINE_PIECES)
+        elif kind == 3:
+            data[at:] = chance.choice(seeds)
+        else:
+            data[at:at] = data[chance.randrange(len(data) + 1) :][: chance.randrange(20)] * chance.choice([1, 2, 30])
+    return bytes(data)
 
 
 def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
@@ -104,6 +130,19 @@ def exactly(data: bytes) -> Iterator[memoryview]:
         LIBC.free(address)
 
 
+def line_differences(native: Any, chance: random.Random, data: bytes) -> str:
+    """As `differences`, for the writer of lines."""
+    redaction = Redaction(chance.choice(["[0-9]{3}", "^a", "é+"])) if chance.random() < 0.2 else None
+    parse: Any = chance.choice(["json", "json", "auto", "none"])
+    rules = Rules(parse, chance.random() < 0.5, chance.random() < 0.2, redaction)
+    options = EncodeOptions(chance.choice([None, b"12345678"]))
+    records = [(5, OBSERVED, 0, data), (70, 0, 1, data[chance.randrange(len(data) + 1) :])]
+    limit = chance.choice([HUGE, 0, 100])
+    writer = PythonWriter(rules)
+    found = native.NativeWriter(rules, writer).write(records, options, OBSERVED, limit)
+    return "" if found == writer.write(records, options, OBSERVED, limit) else f"write with {rules}"
+
+
 def differences(native: Codec, chance: random.Random, data: bytes) -> str:
     """Which function of the codec says something else than the Python one, if any."""
     cut = chance.randrange(len(data) + 1)
@@ -131,30 +170,35 @@ def differences(native: Codec, chance: random.Random, data: bytes) -> str:
     return ""
 
 
-def load_sanitized(library: Path) -> Codec:
-    loader = machinery.ExtensionFileLoader(NAME, str(library))
-    spec = util.spec_from_loader(NAME, loader)
+def load_sanitized(library: Path, target: str) -> Any:
+    name = f"otellogdriver.{target}.native"
+    loader = machinery.ExtensionFileLoader(name, str(library))
+    spec = util.spec_from_loader(name, loader)
     assert spec is not None
     module = util.module_from_spec(spec)
     loader.exec_module(module)
-    return cast(Codec, module)
+    return module
 
 
-def child(library: Path, seconds: float, seed: int, first: int, note: Path) -> int:
+def child(target: str, library: Path, seconds: float, seed: int, first: int, note: Path) -> int:
     """Try input after input; `note` says which one, should the sanitizer end the process."""
-    native = load_sanitized(library)
+    native = load_sanitized(library, target)
+    change, compare = mutated, differences
     seeds = [case.data for case in CASES if len(case.data) < LONGEST_SEED]
     seeds += [frame(text[:size], OBSERVED) for text in (b"a" * 70, "aé€😀".encode() * 7) for size in range(70)]
+    if target == "lines":
+        change, compare = mutated_line, line_differences
+        seeds = [line.line for case in LINE_CASES for line in case.lines]
     end = time.monotonic() + seconds
     number = first
     with note.open("r+b", buffering=0) as noted:
         while time.monotonic() < end:
             chance = random.Random(f"{seed}/{number}")
-            data = mutated(chance, seeds)
+            data = change(chance, seeds)
             noted.seek(0)
             noted.write(f"input {number} of seed {seed}: {data.hex()}\n".encode())
             noted.truncate()
-            wrong = differences(native, chance, data)
+            wrong = compare(native, chance, data)
             if wrong:
                 print(f"{wrong}: native and Python differ", file=sys.stderr)
                 return 1
@@ -164,22 +208,23 @@ def child(library: Path, seconds: float, seed: int, first: int, note: Path) -> i
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz the native codec under the address sanitizer.")
+    parser = argparse.ArgumentParser(description="Fuzz native code under the address sanitizer.")
+    parser.add_argument("target", nargs="?", choices=TARGETS, default="codec")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=None, help="default: another one each time")
     parser.add_argument("--first", type=int, default=0, help="the number of the first input")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        return child(given.child, given.seconds, given.seed, given.first, given.child.parent / "note")
+        return child(given.target, given.child, given.seconds, given.seed, given.first, given.child.parent / "note")
     seed = time.time_ns() % 1_000_000 if given.seed is None else given.seed
-    with tempfile.TemporaryDirectory(prefix="codec-fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="native-fuzz-") as folder:
         environment = child_environment()
-        library = build(Path(folder))
+        library = build(Path(folder), given.target)
         note = Path(folder) / "note"
         note.touch()
-        command = [sys.executable, "-m", "tests.fuzz.run", "--child", str(library), "--seconds", str(given.seconds)]
-        command += ["--seed", str(seed), "--first", str(given.first)]
+        command = [sys.executable, "-m", "tests.fuzz.run", given.target, "--child", str(library), "--seed", str(seed)]
+        command += ["--seconds", str(given.seconds), "--first", str(given.first)]
         # A pass never takes long: an input that keeps the codec busy is a fault as well.
         try:
             ended = subprocess.run(command, cwd=ROOT, env=environment, timeout=given.seconds + 60).returncode
