@@ -225,6 +225,9 @@ class Fifo:
                 if not events:
                     self._resize(fd, _PIPE_DEFAULT)
                 continue
+            if moved < 0:
+                self._pause(_AGAIN)
+                continue
             if moved == 0:
                 if had_writer or self._stopping:
                     return
@@ -281,7 +284,8 @@ class Fifo:
         return self.blocked
 
     def _move(self, fd: int) -> int:
-        """Take what the FIFO has now; the bytes taken, 0 at its end. Raises BlockingIOError when it is empty."""
+        """Take what the FIFO has now; the bytes taken, 0 at its end, -1 where the disk must have room first. Raises
+        BlockingIOError when it is empty."""
         if self._limit.full():
             self.stream.seal(_WAITING)
         if self._torn or (self._limit.policy == "drop-newest" and self._over_limit()):
@@ -297,18 +301,30 @@ class Fifo:
                 log.warning("the file system of %s cannot splice: copying instead", self.stream.directory)
                 self._spliceable = False
                 return self._move(fd)
-            moved = self._move_or_drop(fd, self._reason(error))
+            reason = self._reason(error)
+            moved = -1 if self._waits_for(reason) else self._move_or_drop(fd, reason)
             self.stream.seal()
             return moved
 
+    def _waits_for(self, reason: str) -> bool:
+        """Whether the container is to wait until the disk has room; if so, somebody may wake us."""
+        self.blocked = self._limit.policy == "block" and reason == "disk_full" and not self._stopping
+        return self.blocked
+
     def _move_by_copy(self, fd: int) -> int:
         data = os.read(fd, _CHUNK)
-        if data:
+        while data:
             try:
                 self.stream.append(data)
+                break
             except OSError as error:
-                self._keep_or_drop(self._take_torn() + data, self._reason(error))
+                reason = self._reason(error)
+                if not self._waits_for(reason):
+                    self._keep_or_drop(self._take_torn() + data, reason)
+                    self.stream.seal()
+                    break
                 self.stream.seal()
+                self._pause(_AGAIN)
         return len(data)
 
     def _move_or_drop(self, fd: int, reason: str) -> int:

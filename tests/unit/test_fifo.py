@@ -361,6 +361,7 @@ class Disk:
 def test_a_disk_full_now_and_then_loses_whole_lines_and_counts_them(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
+    monkeypatch.setattr(fifo_module, "_AGAIN", 0.001)
     disk = Disk(monkeypatch, seed)
     policy = ("drop-oldest", "drop-newest", "block")[seed % 3]
     pipe.start(Limit(300_000 if policy == "drop-newest" else 1 << 40, policy))
@@ -396,6 +397,33 @@ def test_a_broken_disk_blocks_nobody_and_heals(
     pipe.stop()
     assert pipe.numbers()[-100:] == list(range(20_000, 20_100))
     assert len(pipe.numbers()) + sum(pipe.fifo.dropped["disk_full"].lines) == 20_100
+
+
+@pytest.mark.parametrize("spliced", [True, False])
+def test_with_block_a_full_disk_makes_the_container_wait(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch, spliced: bool
+) -> None:
+    monkeypatch.setattr(fifo_module, "_AGAIN", 0.01)
+    disk = Disk(monkeypatch, 0)
+    disk.rate, disk.broken = 0.0, True
+    if not spliced:
+
+        def refuse(*_: object, **__: object) -> int:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+        monkeypatch.setattr(os, "splice", refuse)
+    pipe.start(Limit(1 << 40, "block"))
+    data = lines(0, 20_000, size=100)
+    writer = threading.Thread(target=pipe.write, args=(data,))
+    writer.start()
+    until(lambda: pipe.fifo.blocked)
+    writer.join(0.2)
+    assert writer.is_alive()
+    disk.broken = False
+    writer.join(20)
+    pipe.stop()
+    assert content(pipe.stream) == data
+    assert pipe.fifo.dropped == {}
 
 
 def test_a_directory_that_cannot_be_written_is_a_disk_error(pipe: Pipe, tmp_path: Path) -> None:
