@@ -11,8 +11,12 @@ from plugin import images
 from plugin.build import ROOT, build
 from plugin.private_engine import PrivateEngine
 from tests.conftest import missing_means_skip
+from tests.engine.collector import Collector
+from tests.engine.fault_scene import Scene
 from tests.engine.fault_table import FaultTable
+from tests.engine.numbers import Ledger, at_collector, at_server
 from tests.engine.plugin import Plugin
+from tests.fakes.server_thread import ServerThread
 
 TABLE = pytest.StashKey[FaultTable]()
 
@@ -58,3 +62,30 @@ def out(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def server() -> Iterator[ServerThread]:
+    """A scripted collector over HTTP."""
+    with ServerThread() as running:
+        yield running
+
+
+@pytest.fixture
+def scene(
+    engine: PrivateEngine, plugin: Plugin, server: ServerThread, fault_table: FaultTable, out: Path
+) -> Iterator[Scene]:
+    """The engine that all tests share, and a scripted collector, which takes many lines quickly."""
+    made = Scene(engine, plugin, server.server.endpoint, Ledger(at_server(server)), fault_table, out)
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def own_scene(
+    own_engine: PrivateEngine, own_plugin: Plugin, collector: Collector, fault_table: FaultTable, out: Path
+) -> Iterator[Scene]:
+    """The module's own engine and a real collector."""
+    made = Scene(own_engine, own_plugin, collector.http, Ledger(at_collector(collector)), fault_table, out)
+    yield made
+    made.clear()

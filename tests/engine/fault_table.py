@@ -16,7 +16,8 @@ HEAD = ("fault", "sent", "received", "lost", "twice", "given up", "slowest docke
 
 @dataclass(frozen=True)
 class Row:
-    """One fault. `received` counts different lines, `duplicated` those that came again."""
+    """One fault. `received` counts different lines, `duplicated` those that came again. `in_engine` are lines that died
+    with an engine that was killed: it had read them and not yet passed them on."""
 
     fault: str
     sent: int
@@ -25,10 +26,11 @@ class Row:
     dropped: int = 0
     slowest: Timing | None = None
     note: str = ""
+    in_engine: int = 0
 
     @property
     def lost(self) -> int:
-        return self.sent - self.received - self.dropped
+        return self.sent - self.received - self.dropped - self.in_engine
 
     def cells(self) -> tuple[str, ...]:
         numbers = (self.sent, self.received, self.lost, self.duplicated, self.dropped)
@@ -39,6 +41,7 @@ class Row:
 @dataclass
 class FaultTable:
     rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Add a row, and fail the test if lines were lost."""
@@ -56,11 +59,11 @@ class FaultTable:
             ]
             lines.append("  ".join(shown).rstrip())
         lines.insert(1, "-" * max(len(line) for line in lines))
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, *self.notes]) + "\n"
 
     def write(self, folder: Path) -> None:
         """`faults.txt` and `faults.json`."""
         folder.mkdir(exist_ok=True)
         (folder / "faults.txt").write_text(self.text())
         rows = [{**asdict(row), "lost": row.lost} for row in self.rows]
-        (folder / "faults.json").write_text(json.dumps(rows, indent=1) + "\n")
+        (folder / "faults.json").write_text(json.dumps({"rows": rows, "notes": self.notes}, indent=1) + "\n")

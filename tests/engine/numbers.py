@@ -27,11 +27,20 @@ def at_once(count: int) -> str:
     return f"seq 1 {count} & seq 1 {count} >&2; wait"
 
 
-def until_stopped(name: str, burst: int = 50, pause: float = 0.02) -> str:
+def until_stopped(name: str, burst: int = 50, pause: float = 0.02, width: int = 1) -> str:
     """A script that prints `burst` lines every `pause` seconds until SIGTERM; `/out/NAME` holds how many."""
     return (
-        f"trap stop=1 TERM; i=0; while [ -z $stop ]; do end=$((i+{burst})); "
-        f"while [ $i -lt $end ]; do i=$((i+1)); echo $i; done; echo $i > {OUT}/{name}; sleep {pause}; done"
+        f"trap stop=1 TERM; i=0; while [ -z $stop ]; do end=$((i+{burst})); while [ $i -lt $end ]; do "
+        f"i=$((i+1)); printf '%0{width}d\\n' $i; done; echo $i > {OUT}/{name}; sleep {pause}; done"
+    )
+
+
+def as_told(name: str) -> str:
+    """A script that prints as many lines as the file `/out/NAME.to` says, and then says so in `/out/NAME`. The
+    file has to be there at the start."""
+    return (
+        f"trap exit TERM; i=0; while sleep 0.02; do read to < {OUT}/{name}.to || to=0; "
+        f"while [ $i -lt $to ]; do i=$((i+1)); echo $i; done; echo $i > {OUT}/{name}; done"
     )
 
 
@@ -120,11 +129,13 @@ class Ledger:
 
         def missing() -> dict[str, int]:
             self.read()
-            return {
-                container: count - got for container, count in sent.items() if (got := self.received(container)) < count
-            }
+            found = {container: count - self.received(container) for container, count in sent.items()}
+            return {container: count for container, count in found.items() if count > 0}
 
-        wait_for(lambda: not missing(), f"arrival of all lines; missing: {missing()}", limit, 0.05)
+        try:
+            wait_for(lambda: not missing(), "arrival of all lines", limit, 0.05)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; missing: {missing()}") from None
 
     def check(self, container: str) -> None:
         """No two lines have the same uid."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 import urllib.request
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from tests.engine.loopback import free_port, wait_for
 
 
 class Plugin:
-    """The plugin `name` made from `folder`; its metrics are on a free loopback port."""
+    """The plugin `name` made from `folder`, or else from a registry; its metrics are on a free loopback port."""
 
-    def __init__(self, engine: PrivateEngine, folder: Path, name: str = "otellogdriver:latest") -> None:
+    def __init__(self, engine: PrivateEngine, folder: Path | None, name: str = "otellogdriver:latest") -> None:
         self.engine = engine
         self.name = name
         self.metrics_port = free_port()
-        engine.docker("plugin", "create", name, folder)
+        if folder:
+            engine.docker("plugin", "create", name, folder)
+        else:
+            engine.docker("plugin", "install", "--disable", "--grant-all-permissions", name, timeout=300)
         self.set(OTELLOGDRIVER_METRICS_ADDRESS=f"127.0.0.1:{self.metrics_port}")
 
     @property
@@ -64,8 +68,12 @@ class Plugin:
         self.engine.docker("plugin", "rm", "--force", self.name)
 
     def kill(self, wait: bool = True) -> None:
-        """SIGKILL the driver; with `wait`, until the engine has started the next one and it answers."""
-        old = self.pid
+        """SIGKILL the driver; with `wait`, until the engine has started the next one and it answers.
+
+        Not before the engine has seen its socket: a plugin whose driver dies before that is given up and disabled.
+        """
+        old = wait_for(lambda: (pid := self.running()) and self.was_seen(pid) and pid, "driver seen by the engine", 20)
+        assert old
         os.kill(old, signal.SIGKILL)
         if wait:
             wait_for(lambda: self.running() not in (None, old) and self.ready(), "driver started again", 20)
@@ -77,6 +85,16 @@ class Plugin:
             return pid if "otellogdriver" in Path(f"/proc/{pid}/cmdline").read_text() else None
         except (OSError, ValueError, EngineError):
             return None
+
+    def was_seen(self, pid: int) -> bool:
+        """Whether the engine has dialled the driver: it tries half a second after the start, then every three."""
+        try:
+            bound = (Path("/run/docker/plugins") / self.id / "otellogdriver.sock").stat().st_ctime
+            started = start_time(pid)
+        except OSError:
+            return False
+        dialled = next(started + after for after in (0.5, 3.5, 6.5, 9.5, 12.5) if bound < started + after - 0.1)
+        return time.time() > dialled + 0.5
 
     def get(self, path: str) -> str:
         """A page of the driver's metrics port."""
@@ -107,3 +125,10 @@ class Plugin:
         lines = self.engine.log.read_text(errors="replace").splitlines()
         messages = (line.partition(" msg=")[2].partition(" plugin=") for line in lines)
         return [json.loads(message) for message, mark, plugin in messages if mark and plugin == self.id]
+
+
+def start_time(pid: int) -> float:
+    """When the process was started, in seconds since the epoch."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - age
