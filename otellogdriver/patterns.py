@@ -71,8 +71,10 @@ class Matcher:
     def masked(self, data: bytes, mask: bytes, group: str) -> bytes:
         """`data` with the mask in place of each match or, if the pattern has a group of that name, of the group."""
         text, bytewise = self._patterns
-        masked = _masked(text, data, mask, text.groupindex.get(group, 0))
-        return masked if _is_utf8(data) else _masked(bytewise, masked, mask, text.groupindex.get(group, 0))
+        index = text.groupindex.get(group, 0)
+        if not _is_utf8(data):
+            data = _masked(bytewise, data, mask, index)
+        return _masked(text, data, mask, index)
 
 
 def _masked(pattern: Any, data: bytes, mask: bytes, group: int) -> bytes:

@@ -47,9 +47,9 @@ def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -
 
 
 def _writer(rules: Rules, codec: str) -> Writer:
-    """The writer that goes with the codec. What is redacted is looked at value by value, which `native` does not."""
+    """The writer that goes with the codec."""
     python = PythonWriter(rules)
-    if codec != "native" or rules.redaction is not None:
+    if codec != "native":
         return python
     try:
         from otellogdriver.lines.native import NativeWriter

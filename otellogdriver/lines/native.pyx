@@ -4,7 +4,7 @@
 A line is read once into tokens, each with the size that it will have in the record, and then written in one go. No
 Python object is made for it, and the GIL is not held. What is rare is left to the Python writer, line by line, and
 never decided here: keys with escapes, objects with very many members, text without a level where one is looked for,
-everything but JSON. Nothing recurses deeper than MAX_DEPTH.
+values that must be redacted on their own, everything but JSON. Nothing recurses deeper than MAX_DEPTH.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -678,6 +678,7 @@ cdef struct Line:
     int stream
     const uint8_t *data
     size_t size
+    bint other  # for the Python writer
 
 cdef struct Job:
     # What holds for all lines of a call.
@@ -950,6 +951,8 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
     cdef Token *renamed[3]
     cdef Head head
     cdef Found found = PLAIN
+    if line.other:
+        return OTHER
     memset(&head, 0, sizeof(head))
     memset(renamed, 0, sizeof(renamed))
     p.count = 0
@@ -989,6 +992,7 @@ cdef class NativeWriter:
     cdef bint others
     cdef bint with_time
     cdef bint with_severity
+    cdef object redaction
 
     def __init__(self, rules, python):
         self.python = python
@@ -996,13 +1000,13 @@ cdef class NativeWriter:
         self.others = rules.parse in ("logfmt", "auto") or rules.severity
         self.with_time = rules.parse_time
         self.with_severity = rules.severity
-        if rules.redaction is not None:
-            raise ValueError("NativeWriter: what is redacted is for the Python writer")
+        self.redaction = rules.redaction
 
     def write(self, records, options, observed, limit):
         """See `writer.Writer`."""
         cdef bytes data
         cdef tuple record
+        cdef list kept = []  # what is redacted lives as long as it is pointed to
         cdef size_t count = len(records), index = 0, size = 0
         cdef tuple both = tails(options, observed)
         cdef bytes out_tail = both[0], err_tail = both[1]
@@ -1019,6 +1023,12 @@ cdef class NativeWriter:
                 raise MemoryError
             for index, record in enumerate(records):
                 data = record[3]  # kept alive by `records`
+                lines[index].other = False
+                if self.redaction is not None:
+                    lines[index].other = self.redaction.looks_at_values(data)
+                    if not lines[index].other:
+                        data = self.redaction.line(data)
+                        kept.append(data)
                 lines[index].begin = record[0]
                 lines[index].time = record[1]
                 lines[index].stream = record[2]

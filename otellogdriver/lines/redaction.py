@@ -1,11 +1,14 @@
 """What must not leave the host: whatever a pattern finds becomes asterisks, in each text that a record may carry.
 
-A line is redacted as it was printed and, if it is structured, each key and value again as it will be sent: escapes may
-hide a match from the first look, and `^` or `$` mean something else in a value. If the pattern has a group named
-`secret`, only that group of a match is replaced, so that `"password": *"(?P<secret>[^"]*)"` leaves the line structured.
+A line is redacted as it was printed. If it is structured, so is then each key and value as it will be sent, where that
+can make a difference: escapes hide a match from the first look, and `^` means something else in a value. If the pattern
+has a group named `secret`, only that group of a match is replaced, so that `"password": *"(?P<secret>[^"]*)"` leaves
+the line structured.
 """
 
 from __future__ import annotations
+
+import re
 
 from otellogdriver.lines.json_line import Double, Value
 from otellogdriver.patterns import Matcher
@@ -19,10 +22,17 @@ class Redaction:
 
     def __init__(self, pattern: str) -> None:
         self._matcher = Matcher(pattern)
+        # An escaped character is itself, and the sign for "none of these" is no begin of a text.
+        shortened = re.sub(r"\\[^bBAzQ]", "", pattern, flags=re.DOTALL).replace("[^", "[")
+        self._asserts = re.search(r"[\^$]|\\", shortened) is not None
 
     def line(self, line: bytes) -> bytes:
         """The line without what the pattern finds."""
         return self._matcher.masked(line, MASK, GROUP)
+
+    def looks_at_values(self, line: bytes) -> bool:
+        """Whether there may be something in the line's values that `line` does not find."""
+        return self._asserts or b"\\" in line
 
     def text(self, text: str) -> str:
         data = text.encode()

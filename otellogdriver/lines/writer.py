@@ -70,13 +70,15 @@ class PythonWriter:
     def fields(self, line: bytes) -> Fields:
         """What the line says."""
         rules = self._rules
+        values = False
         if rules.redaction is not None:
+            values = rules.redaction.looks_at_values(line)
             line = rules.redaction.line(line)
         members = self._parsed(line)
         if members is None:
             found = Fields(_body(line))
         else:
-            if rules.redaction is not None:
+            if rules.redaction is not None and values:
                 members = rules.redaction.members(members)
             found = mapped(members, line.decode(), rules.parse_time)
         if rules.severity and not found.severity_number:
