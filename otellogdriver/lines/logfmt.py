@@ -20,7 +20,7 @@ _PAIR = re.compile(
     r"""(?P<key>[A-Za-z_@][\w./@:-]*)=(?:"(?P<quoted>(?:[^"\\\x00-\x1f]|\\.)*+)"|(?P<word>[^\s"\x00-\x1f][^\s\x00-\x1f]*+)?)""",
     re.ASCII,
 )
-_SPACE = re.compile(r"[ \t]+|\r?\Z")
+_SPACE = re.compile(r"[ \t]+|\Z")
 _HEX = re.compile(r"((?<!\\)(?:\\\\)*)\\x([0-7][0-9a-fA-F])")
 
 
@@ -29,12 +29,12 @@ def parsed(line: bytes, least: int = 1) -> dict[str, Value] | None:
     if len(line) > MAX_PARSED or b"=" not in line:
         return None
     try:
-        text = line.decode()
+        text = line.decode().rstrip(" \t\r")
     except ValueError:
         return None
     found: dict[str, Value] = {}
-    at, end = 0, len(text.rstrip(" \t\r"))
-    while at < end:
+    at = 0
+    while at < len(text):
         pair = _PAIR.match(text, at)
         if pair is None:
             return None

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""JSON lines to LogRecords in C: what `writer.PythonWriter` does, at a small fraction of its cost.
+"""Structured lines to LogRecords in C: what `writer.PythonWriter` does, at a small fraction of its cost.
 
 A line is read once into tokens, each with the size that it will have in the record, and then written in one go. No
 Python object is made for it, and the GIL is not held. What is rare is left to the Python writer, line by line, and
-never decided here: keys with escapes, objects with very many members, text without a level where one is looked for,
-values that must be redacted on their own, everything but JSON. Nothing recurses deeper than MAX_DEPTH.
+never decided here: keys with escapes, logfmt with escapes, very many members, text without a level where one is looked
+for, values that must be redacted on their own. Nothing recurses deeper than MAX_DEPTH.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -20,6 +20,7 @@ from otellogdriver.codec.wire cimport (
     varint_size
 )
 from otellogdriver.lines import fields, json_line, severity, times
+from otellogdriver.lines.writer import LOGFMT_LEAST
 
 cdef int MAX_DEPTH = json_line.MAX_DEPTH
 cdef size_t MAX_PARSED = json_line.MAX_PARSED
@@ -30,7 +31,7 @@ cdef enum:
 
 cdef enum Found:
     RECORD
-    PLAIN  # not a JSON line
+    PLAIN  # not such a line
     OTHER  # the Python writer must say
     NO_ROOM  # not within the limit
 
@@ -350,27 +351,34 @@ cdef inline bint scan_word(Parser *p, const char *word, size_t size) noexcept no
     return True
 
 
-cdef Found parse_value(Parser *p, const uint8_t *key, size_t key_size, int depth) noexcept nogil:
-    """One value, at its first character, and all in it. `depth` is that of an object or array here."""
-    cdef size_t index = p.count
-    cdef size_t room
-    cdef Token *t
+cdef Token *new_token(Parser *p, const uint8_t *key, size_t key_size) noexcept nogil:
+    """NULL without memory."""
     cdef void *more
-    cdef Found found = RECORD
-    if p.at >= p.end:
-        return PLAIN
-    if index == p.room:
-        room = 2 * p.room
-        more = PyMem_RawRealloc(p.tokens, room * sizeof(Token))
+    cdef Token *t
+    if p.count == p.room:
+        more = PyMem_RawRealloc(p.tokens, 2 * p.room * sizeof(Token))
         if more == NULL:
-            return OTHER
+            return NULL
         p.tokens = <Token *>more
-        p.room = room
+        p.room *= 2
+    t = &p.tokens[p.count]
     p.count += 1
-    t = &p.tokens[index]
     t.key = key
     t.key_size = key_size
     t.dropped = t.taken = False
+    return t
+
+
+cdef Found parse_value(Parser *p, const uint8_t *key, size_t key_size, int depth) noexcept nogil:
+    """One value, at its first character, and all in it. `depth` is that of an object or array here."""
+    cdef size_t index = p.count
+    cdef Token *t
+    cdef Found found = RECORD
+    if p.at >= p.end:
+        return PLAIN
+    t = new_token(p, key, key_size)
+    if t == NULL:
+        return OTHER
     if p.at[0] == b'"':
         t.kind = STRING
         found = scan_string(p, t)
@@ -445,8 +453,7 @@ cdef Found parse_members(Parser *p, size_t index, int depth) noexcept nogil:
             return found
         if named:
             inner += field_size(pair_size(key.size, p.tokens[child].encoded))
-            # Few keys have the same bit: only then they are compared.
-            bit = <uint64_t>1 << ((key.size * 7 + (key.data[0] * 5 + key.data[key.size - 1] if key.size else 0)) & 63)
+            bit = key_bit(key.data, key.size)
             if seen & bit:
                 inner -= drop_equal(p, index + 1, child)
             seen |= bit
@@ -463,6 +470,11 @@ cdef Found parse_members(Parser *p, size_t index, int depth) noexcept nogil:
             return PLAIN
         p.at += 1
         skip_space(p)
+
+
+cdef inline uint64_t key_bit(const uint8_t *key, size_t size) noexcept nogil:
+    """Few keys have the same bit: only then they are compared."""
+    return <uint64_t>1 << ((size * 7 + (key[0] * 5 + key[size - 1] if size else 0)) & 63)
 
 
 cdef size_t drop_equal(Parser *p, size_t first, size_t last) noexcept nogil:
@@ -685,7 +697,7 @@ cdef struct Job:
     Output out
     size_t limit
     bint json
-    bint others  # what is not JSON is for the Python writer
+    int pairs  # least number of them that makes a line logfmt, 0 if it is not looked for
     bint with_time
     bint with_severity
     bint with_uid
@@ -887,6 +899,75 @@ cdef Found parse_line(Parser *p, const uint8_t *data, size_t size) noexcept nogi
     return found
 
 
+cdef inline bint is_key_letter(uint8_t c) noexcept nogil:
+    return b"a" <= (c | 0x20) <= b"z" or b"-" <= c <= b":" or c == b"_" or c == b"@"
+
+
+cdef Found parse_pairs(Parser *p, const uint8_t *data, size_t size, int least) noexcept nogil:
+    """As `logfmt.parsed`. The first token stands for the line."""
+    cdef const uint8_t *q = data
+    cdef const uint8_t *end = data + size
+    cdef const uint8_t *key
+    cdef const uint8_t *value
+    cdef size_t members = 0, value_size
+    cdef int dropped = 0
+    cdef uint64_t seen = 0, bit
+    cdef Token *t
+    p.count = 0
+    while end > q and (end[-1] == b" " or end[-1] == b"\t" or end[-1] == b"\r"):
+        end -= 1
+    if size > MAX_PARSED or q == end or new_token(p, NULL, 0) == NULL:
+        return PLAIN
+    while q < end:
+        key = q
+        if not is_key_letter(q[0]) or b"-" <= q[0] <= b":":
+            return PLAIN
+        while q < end and is_key_letter(q[0]):
+            q += 1
+        if q == end or q[0] != b"=":
+            return PLAIN
+        t = new_token(p, key, q - key)
+        if t == NULL:
+            return OTHER
+        q += 1
+        value = q
+        if q < end and q[0] == b'"':
+            value += 1
+            q += 1
+            while q < end and q[0] != b'"' and q[0] != b"\\" and q[0] >= 0x20:
+                q += 1
+            if q == end or q[0] < 0x20:
+                return PLAIN
+            if q[0] == b"\\":
+                return OTHER
+            value_size = q - value
+            q += 1
+        else:
+            while q < end and q[0] > 0x20:
+                q += 1
+            value_size = q - value
+        if q < end and q[0] != b" " and q[0] != b"\t":
+            return PLAIN
+        while q < end and (q[0] == b" " or q[0] == b"\t"):
+            q += 1
+        t.kind = STRING
+        t.escaped = False
+        t.data = value
+        t.size = t.length = value_size
+        t.encoded = field_size(value_size)
+        t.next = p.count
+        members += 1
+        if members > MAX_MEMBERS:
+            return OTHER
+        bit = key_bit(t.key, t.key_size)
+        if seen & bit and drop_equal(p, 1, p.count - 1):
+            dropped += 1
+        seen |= bit
+    if <int>members - dropped < least or not is_utf8(data, size):
+        return PLAIN
+    return RECORD
+
+
 cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept nogil:
     """Which token is what. RECORD or OTHER."""
     cdef Token *chosen[OWN + 1]
@@ -960,10 +1041,12 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
     head.body_size = line.size
     if job.json:
         found = parse_line(p, line.data, line.size)
-        if found == RECORD:
-            head.text = True
-            found = understand(job, p, &head, renamed)
-    if found == PLAIN and not job.others:
+    if found == PLAIN and job.pairs:
+        found = parse_pairs(p, line.data, line.size, job.pairs)
+    if found == RECORD:
+        head.text = True
+        found = understand(job, p, &head, renamed)
+    elif found == PLAIN and not job.with_severity:
         p.count = 0
         head.text = is_utf8(line.data, line.size)
         found = RECORD
@@ -989,7 +1072,7 @@ cdef class NativeWriter:
 
     cdef object python
     cdef bint json
-    cdef bint others
+    cdef int pairs
     cdef bint with_time
     cdef bint with_severity
     cdef object redaction
@@ -997,7 +1080,7 @@ cdef class NativeWriter:
     def __init__(self, rules, python):
         self.python = python
         self.json = rules.parse in ("json", "auto")
-        self.others = rules.parse in ("logfmt", "auto") or rules.severity
+        self.pairs = {"logfmt": 1, "auto": LOGFMT_LEAST}.get(rules.parse, 0)
         self.with_time = rules.parse_time
         self.with_severity = rules.severity
         self.redaction = rules.redaction
@@ -1037,7 +1120,7 @@ cdef class NativeWriter:
                 size += lines[index].size + len(out_tail) + 64
             job.limit = max(0, min(limit, INT64_MAX))
             job.json = self.json
-            job.others = self.others
+            job.pairs = self.pairs
             job.with_time = self.with_time
             job.with_severity = self.with_severity
             job.with_uid = options.uid is not None
@@ -1048,15 +1131,20 @@ cdef class NativeWriter:
             open_output(&job.out, min(job.limit, size) + 1024)
             index = 0
             while index < count:
-                with nogil:
-                    while index < count:
-                        found = write_line(&job, &lines[index], &parser)
-                        if found != RECORD:
-                            break
-                        index += 1
-                if index < count:
-                    if found == NO_ROOM:
-                        break
+                # With the GIL at first: where line after line is for the Python writer, giving it away each time would
+                # cost a wait for the other threads each time.
+                found = write_line(&job, &lines[index], &parser)
+                if found == RECORD:
+                    index += 1
+                    with nogil:
+                        while index < count:
+                            found = write_line(&job, &lines[index], &parser)
+                            if found != RECORD:
+                                break
+                            index += 1
+                if found == NO_ROOM:
+                    break
+                if found == OTHER:
                     record = records[index]
                     tail = both[lines[index].stream]
                     if job.with_uid:
