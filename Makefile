@@ -46,8 +46,9 @@ e2e: tools plugin ## tests with a real engine and a real collector
 bench: tools plugin ## one table of ratios against baselines
 	$(RUN) bench
 
-soak: tools plugin ## hours of load with faults
-	$(RUN) bench.soak
+soak: tools plugin ## 500 kills of the driver, then MINUTES (10) of random faults
+	$(RUN) pytest tests/faults -m soak
+	$(RUN) tests.soak --minutes $(or $(MINUTES),10)
 
 plugin: python ## build/plugin, ready for: docker plugin create otellogdriver build/plugin
 	$(PYTHON) -m plugin.build

@@ -61,9 +61,9 @@ class FaultTable:
         lines.insert(1, "-" * max(len(line) for line in lines))
         return "\n".join([*lines, *self.notes]) + "\n"
 
-    def write(self, folder: Path) -> None:
-        """`faults.txt` and `faults.json`."""
+    def write(self, folder: Path, name: str = "faults") -> None:
+        """The table as `faults.txt` and `faults.json`."""
         folder.mkdir(exist_ok=True)
-        (folder / "faults.txt").write_text(self.text())
+        (folder / f"{name}.txt").write_text(self.text())
         rows = [{**asdict(row), "lost": row.lost} for row in self.rows]
-        (folder / "faults.json").write_text(json.dumps({"rows": rows, "notes": self.notes}, indent=1) + "\n")
+        (folder / f"{name}.json").write_text(json.dumps({"rows": rows, "notes": self.notes}, indent=1) + "\n")

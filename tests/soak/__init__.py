@@ -1,0 +1,1 @@
+"""Minutes of random faults on a real engine: `python -m tests.soak`."""
