@@ -899,6 +899,10 @@ cdef Found parse_line(Parser *p, const uint8_t *data, size_t size) noexcept nogi
     return found
 
 
+cdef inline bint is_space(uint8_t c) noexcept nogil:
+    return c == b" " or c == b"\t" or c == b"\r"
+
+
 cdef inline bint is_key_letter(uint8_t c) noexcept nogil:
     return b"a" <= (c | 0x20) <= b"z" or b"-" <= c <= b":" or c == b"_" or c == b"@"
 
@@ -914,7 +918,7 @@ cdef Found parse_pairs(Parser *p, const uint8_t *data, size_t size, int least) n
     cdef uint64_t seen = 0, bit
     cdef Token *t
     p.count = 0
-    while end > q and (end[-1] == b" " or end[-1] == b"\t" or end[-1] == b"\r"):
+    while end > q and (is_space((end - 1)[0])):
         end -= 1
     if size > MAX_PARSED or q == end or new_token(p, NULL, 0) == NULL:
         return PLAIN

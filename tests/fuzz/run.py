@@ -133,7 +133,7 @@ def exactly(data: bytes) -> Iterator[memoryview]:
 def line_differences(native: Any, chance: random.Random, data: bytes) -> str:
     """As `differences`, for the writer of lines."""
     redaction = Redaction(chance.choice(["[0-9]{3}", "^a", "é+"])) if chance.random() < 0.2 else None
-    parse: Any = chance.choice(["json", "json", "auto", "none"])
+    parse: Any = chance.choice(["json", "json", "auto", "logfmt", "none"])
     rules = Rules(parse, chance.random() < 0.5, chance.random() < 0.2, redaction)
     options = EncodeOptions(chance.choice([None, b"12345678"]))
     records = [(5, OBSERVED, 0, data), (70, 0, 1, data[chance.randrange(len(data) + 1) :])]
