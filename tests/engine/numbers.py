@@ -102,7 +102,7 @@ def at_collector(collector: Collector) -> Callable[[], Iterator[Arrival]]:
 
 @dataclass
 class Ledger:
-    """What has arrived at one collector, by container; `look` gives what is new. `ordered`: lines arrive in order, which
+    """What has arrived at one collector, by container; `look` gives what is new. `ordered`: lines arrive in order. That
     holds within a FIFO; after a restart of its engine a container has a new one."""
 
     look: Callable[[], Iterator[Arrival]]
