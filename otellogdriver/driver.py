@@ -22,12 +22,12 @@ from typing import Any
 from otellogdriver import __version__
 from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
 from otellogdriver.container import EXCLUDE, Container
+from otellogdriver.crowd import Crowd
 from otellogdriver.errors import DriverError, JournalError, OptionError, ProtocolError
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.failover import spread
 from otellogdriver.feed import Feed
-from otellogdriver.fifo import Crowd
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE

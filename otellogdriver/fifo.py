@@ -7,7 +7,8 @@ codec's) for frame boundaries, so that what is dropped are whole lines, counted.
 How it waits: `poll` on the FIFO and an eventfd, without a time-out, so an idle container costs nothing. On a busy FIFO
 it pauses a little after each read, so that the next read is big: fewer system calls here, and fewer wake-ups of this
 thread by the engine's writes. The pause follows the fill level: pipes are grown up to PIPE_SIZE when busy (best effort)
-and shrunk again when quiet, for the kernel limits what all pipes of a user may hold.
+and shrunk again when quiet, for the kernel limits what all pipes of a user may hold. Where many FIFOs are busy, their
+threads wait while one reads them all (see crowd.py).
 
 When it drops (`reason`): the undelivered limit with policy `drop-newest` (`journal_full`), a disk that takes no more
 (`disk_full`, `disk_error`). It then reads into memory, gives each new whole frame a chance to be written, and goes back
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from otellogdriver.codec.contract import MAX_FRAME
+from otellogdriver.crowd import Crowd
 from otellogdriver.journal.stream import Reader, Stream
 
 log = logging.getLogger(__name__)
@@ -36,10 +38,10 @@ PIPE_SIZE = 1 << 20
 _PIPE_DEFAULT = 64 << 10
 _BUSY = 0.02
 """Seconds between two reads below which a FIFO counts as busy."""
-_PAUSE_MIN, _PAUSE_MAX, _PAUSE_CROWDED = 0.0005, 0.005, 0.2
-"""Bounds of the pause in seconds: the upper one is what coalescing may add to a line's latency, and the last one what
-it may add where hundreds of FIFOs are busy at once and waking for each line would cost more than the lines."""
-_PAUSE_EACH = 0.0005
+_PAUSE_MIN = 0.0005
+"""Least pause in seconds; the longest one is the crowd's."""
+_LENT = 5.0
+"""Seconds after which a FIFO's own thread looks after it again, should the crowd's hang with another's disk."""
 _QUIET = 10.0
 """Seconds of silence after which a grown pipe is shrunk."""
 _CHUNK = 256 << 10
@@ -72,23 +74,6 @@ class Limit:
     size: int
     policy: str
     full: Callable[[], bool] = lambda: False
-
-
-class Crowd:
-    """How many FIFOs had something to read in the last second; shared by all. Races cost nothing but a count."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._now: set[Fifo] = set()
-        self._before = 0
-
-    def note(self, fifo: Fifo, now: float) -> int:
-        second = int(now)
-        if second != self._second:
-            self._before = len(self._now) if second == self._second + 1 else 0
-            self._second, self._now = second, set()
-        self._now.add(fifo)
-        return max(self._before, len(self._now))
 
 
 class Fifo:
@@ -125,6 +110,9 @@ class Fifo:
         self._torn = b""
         self._boundary = 0
         self._wake_lock = threading.Lock()
+        self._fd = -1
+        self._reading = threading.Lock()
+        """Held by the thread that reads: the FIFO's own, or the crowd's."""
         self._thread = threading.Thread(target=self._run, name=f"fifo-{os.path.basename(path)[:12]}", daemon=True)
 
     def start(self) -> None:
@@ -162,6 +150,7 @@ class Fifo:
     # The thread.
 
     def _run(self) -> None:
+        self._reading.acquire()
         try:
             while not self._read_all():
                 self._pause(_AGAIN)
@@ -234,26 +223,63 @@ class Fifo:
                 had_writer = any(source == fd for source, _ in self._wait(poll, None))
                 continue
             had_writer = True
-            self.bytes_read += moved
-            try:
-                self.stream.flush()
-            except OSError as error:
-                log.error("%s: the disk does not confirm what was written: %s", self.stream.directory, error)
-            self._notify()
-            self._note_boundary()
+            self._took(moved)
             if moved > self._pipe_size // 2 and self._pipe_size < PIPE_SIZE:
                 self._resize(fd, min(PIPE_SIZE, self._pipe_size * 4))
             now = time.monotonic()
-            longest = min(_PAUSE_CROWDED, max(_PAUSE_MAX, self._crowd.note(self, now) * _PAUSE_EACH))
+            longest = self._crowd.pause
             if now - last < max(_BUSY, 2 * longest) and not self._stopping:
                 if moved > self._pipe_size // 2:
                     pause = pause / 2 if pause > _PAUSE_MIN else 0.0
                 else:
                     pause = min(longest, max(_PAUSE_MIN, longest / 8, pause * 1.5))
-                if pause:
+                if pause and not (pause > longest / 4 and self._crowd.is_one and self._lend(fd, bell)):
                     self._wait(bell, pause)
-                    now = time.monotonic()
+                now = time.monotonic()
             last = now
+
+    def _took(self, moved: int) -> None:
+        self.bytes_read += moved
+        try:
+            self.stream.flush()
+        except OSError as error:
+            log.error("%s: the disk does not confirm what was written: %s", self.stream.directory, error)
+        self._crowd.note(self)
+        self._notify()
+        self._note_boundary()
+
+    def _lend(self, fd: int, bell: select.poll) -> bool:
+        """Wait while the crowd's thread reads this FIFO, until it gives it back or somebody rings; False: it cannot."""
+        self._fd = fd
+        self._reading.release()
+        try:
+            lent = self._crowd.lend(self)
+            if lent:
+                self._wait(bell, _LENT)
+                self._crowd.take_back(self)
+        finally:
+            self._reading.acquire()
+            self._fd = -1
+        return lent
+
+    def read(self) -> bool:
+        """Read once for the FIFO's own thread, which waits; whether it may go on waiting. What is not plain (nothing
+        there, the end, a fault, a limit, a full pipe) is left to that thread, which meets it again."""
+        if not self._reading.acquire(blocking=False):
+            return False
+        try:
+            if self._fd < 0 or self._stopping or self._torn or not self._spliceable:
+                return False
+            if self._limit.policy != "drop-oldest" and self._over_limit():
+                return False
+            moved = self.stream.splice(self._fd, PIPE_SIZE)
+            if moved:
+                self._took(moved)
+            return 0 < moved <= self._pipe_size // 2
+        except OSError:
+            return False
+        finally:
+            self._reading.release()
 
     def _wait(self, poll: select.poll, timeout: float | None) -> list[tuple[int, int]]:
         events = poll.poll(None if timeout is None else timeout * 1000)

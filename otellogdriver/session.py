@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable
 
 from otellogdriver.container import Container
+from otellogdriver.crowd import Crowd
 from otellogdriver.errors import ProtocolError
 from otellogdriver.feed import Feed
-from otellogdriver.fifo import Count, Crowd, Fifo, Limit
+from otellogdriver.fifo import Count, Fifo, Limit
 from otellogdriver.journal.store import Entry
 from otellogdriver.options import Settings
 from otellogdriver.pump import Pump

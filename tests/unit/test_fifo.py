@@ -17,7 +17,8 @@ import pytest
 from otellogdriver import fifo as fifo_module
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
-from otellogdriver.fifo import PIPE_SIZE, Crowd, Fifo, Limit
+from otellogdriver.crowd import Crowd
+from otellogdriver.fifo import PIPE_SIZE, Fifo, Limit
 from otellogdriver.journal.stream import Stream
 from tests.fakes.engine import pieces
 from tests.scene import bodies, content, line, lines, number, until

@@ -17,10 +17,10 @@ import pytest
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import EncodeOptions
 from otellogdriver.container import Container
+from otellogdriver.crowd import Crowd
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Delivered, Outcome
 from otellogdriver.feed import Feed
-from otellogdriver.fifo import Crowd
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Store
 from otellogdriver.options import resolve
