@@ -7,8 +7,8 @@ committed. One pump per destination; lives on the event loop, encodes and compre
   keep several requests in flight (`otlp-concurrency`).
 - Order: a batch is sent only when every earlier batch with records of the same container is done, so a container's
   lines arrive in the order they were printed, also across retries. A feed has at most two batches outstanding.
-- Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached; when more waits, requests grow
-  up to MAX_REQUEST.
+- Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached (up to twice that if it is made
+  of many small parts); when more waits, requests grow up to MAX_REQUEST.
 - Memory: at most one body per lane, one alone until the destination has taken something, and no new one while the gate
   is closed. An outage costs disk only.
 - A batch that the collector refuses is halved, and what is refused of it again, to find the culprits; they are given up
@@ -45,6 +45,8 @@ _FAIR = 64 << 10
 _TRIES = 64
 """Requests, at most, that are made to find what is bad in one that was refused: about three bad records in ten
 thousand."""
+_WORTH = 16 << 10
+"""Bytes whose encoding and compression cost about as much as a part does by itself."""
 _DISK_PAUSE = 1.0
 """Seconds between two tries to read a journal that cannot be read."""
 _SLOW_CLOSE = 2.0
@@ -148,8 +150,13 @@ class Pump:
             self._oldest = self._loop.time()
         self._ready.append(feed)
         self._queued_bytes += feed.pending
-        if len(self._ready) == 1 or self._queued_bytes >= self._size:
+        if len(self._ready) == 1 or self._is_full():
             self._wake.set()
+
+    def _is_full(self) -> bool:
+        """Enough waits for a request to go at once. Many small parts are not worth it before the delay is over."""
+        worth = min(len(self._ready) * _WORTH, 2 * self._size)
+        return self._queued_bytes >= max(self._size, worth)
 
     async def skip(self, feed: Feed, to: int) -> None:
         """Have the feed give up what is before offset `to`, unless it is just being read."""
@@ -222,7 +229,7 @@ class Pump:
         while True:
             if self._ready and ((self.gate.is_open and self._proved) or not self._holding):
                 left = self._oldest + self._delay - self._loop.time()
-                if left <= 0 or self._queued_bytes >= self._size:
+                if left <= 0 or self._is_full():
                     break
             else:
                 left = -1.0
