@@ -164,7 +164,7 @@ def test_refused(kind: Kind[Any], text: str, reason: str) -> None:
 
 
 def test_a_matcher_takes_text_and_other_bytes() -> None:
-    matcher = patterns.Matcher("p=.é?")
+    matcher = patterns.Matcher("p=.")
     assert matcher.finds("xp=é".encode()) and matcher.finds(b"xp=\xff") and not matcher.finds(b"x=\xff")
     assert matcher.masked(b"a p=\xff b p=c", b"*", "") == b"a * b *"
     assert patterns.Matcher("p=(?P<secret>.)").masked(b"p=a p=b", b"*", "secret") == b"p=* p=*"
