@@ -123,7 +123,6 @@ def test_an_unfinished_line_before_a_flood_of_the_other_stream(engine: Engine, c
 # Containers
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("count", [2000, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 def test_containers_that_come_and_go_leave_nothing(engine: Engine, collector: ServerThread, count: int) -> None:
     """Half of them print a line, and their lines are kept for `docker logs`: that is what files may grow by."""

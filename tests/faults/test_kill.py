@@ -42,12 +42,11 @@ class Seen:
     uids: dict[int, str] = field(default_factory=dict)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("kills", "spliced"),
     [
-        (50, True),
-        (12, False),
+        pytest.param(50, True, marks=pytest.mark.timeout(300)),
+        pytest.param(12, False, marks=pytest.mark.timeout(300)),
         pytest.param(500, True, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
         pytest.param(200, False, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
     ],
