@@ -87,7 +87,8 @@ def real(rig: Rig, plan: Plan, parts: list[str], results: Results) -> None:
     if "calls" in parts:
         for repeat in results.wanting(life_cycle.CALLS, OURS, plan.repeats):
             say(f"StartLogging under load, {repeat} of {plan.repeats}")
-            life_cycle.start_logging(rig, results, ours, plan.lines * 2)
+            for variant in (discard, ours):
+                life_cycle.start_logging(rig, results, variant, plan.lines * 2)
     if "starts" in parts:
         say("start and stop")
         images.ensure(rig.engine, "busybox:latest")

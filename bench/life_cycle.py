@@ -47,7 +47,8 @@ def start_stop(rig: Rig, results: Results, variants: Sequence[Variant], rounds: 
 def start_logging(rig: Rig, results: Results, variant: Variant, lines: int) -> None:
     """StartLogging and StopLogging, called as the engine does it, while a container prints `lines` at full speed."""
     loaded = rig.group(variant, 1)
-    socket = Path("/run/docker/plugins") / rig.plugin.id / "otellogdriver.sock"
+    plugin, socket = rig.plugin_of(variant)
+    folder = plugin.state
     rig.sink.reset()
     times: list[float] = []
     info: dict[str, object] = {
@@ -60,7 +61,7 @@ def start_logging(rig: Rig, results: Results, variant: Variant, lines: int) -> N
         command(loaded, lines, LENGTH)
         while not select.select([printer.control for printer in loaded], [], [], BETWEEN)[0]:
             name, container = secrets.token_hex(32), secrets.token_hex(32)
-            fifo = rig.plugin.state / name
+            fifo = folder / name
             os.mkfifo(fifo, 0o700)
             held = os.open(fifo, os.O_RDWR)
             try:
@@ -73,8 +74,10 @@ def start_logging(rig: Rig, results: Results, variant: Variant, lines: int) -> N
                 os.close(held)
                 fifo.unlink()
         printed(loaded)
-        rig.sink.await_quiet()
-    rig.sink.received(lines)
+        if variant.delivers:
+            rig.sink.await_quiet()
+    if variant.delivers:
+        rig.sink.received(lines)
     times.sort()
     values = {"p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99), "max_ms": times[-1]}
     results.row(CALLS, variant.name).add(values | {"calls": float(len(times))}, used.foreign + used.stolen)

@@ -20,7 +20,7 @@ class Plan:
     small_containers: int = 100
     idle_containers: int = 500
     spread: tuple[int, ...] = (1, 10, 100, 1000)
-    spread_rate: int = 50_000
+    spread_rate: int = 100_000
 
     def lines_of(self, length: int) -> int:
         """As many lines of `length` as are worth the same time, about: longer lines cost less a byte."""

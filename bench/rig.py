@@ -50,6 +50,11 @@ class Discard(Plugin):
         shutil.copy(program("discard"), made / "rootfs" / "discard")
         engine.docker("plugin", "create", self.name, made)
 
+    @property
+    def state(self) -> Path:
+        """The folder of the host where its FIFOs are: it keeps none beyond its own life."""
+        return self.engine.data / "plugins" / self.id / "rootfs" / "run/docker/logging"
+
 
 class Rig:
     """Use as a context manager."""
@@ -112,6 +117,11 @@ class Rig:
     def dismiss(self, name: str) -> None:
         """Remove the containers of the variant with this name."""
         self.printers.remove(self.groups.pop(name, []))
+
+    def plugin_of(self, variant: Variant) -> tuple[Plugin, Path]:
+        """The plugin and the socket on which it is called."""
+        plugin, name = (self.plugin, "otellogdriver") if variant.delivers else (self.discard, "discard")
+        return plugin, Path("/run/docker/plugins") / plugin.id / f"{name}.sock"
 
     def usage(self, variant: Variant) -> contextlib.AbstractContextManager[Usage]:
         """Measure dockerd, the sink and the plugin that the variant uses (`driver`)."""

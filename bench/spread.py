@@ -17,6 +17,8 @@ from tests.fakes.engine import Container, Engine, frame
 
 TICK = 0.001
 """Seconds between two rounds of writing."""
+WARM_UP = 2.0
+"""Seconds of writing before the measurement, until everybody has a stream, a feed and a pace."""
 LENGTH = 150
 VARIANT = "otellogdriver"
 
@@ -48,14 +50,12 @@ def spread(folder: Path, sink: Sink, results: Results, number: int, rate: int, s
         containers = started(engine, number)
         pid = engine.process.pid
         sink.reset()
-        write(containers, number, rate)  # everybody has a stream, a feed and a connection
-        sink.await_quiet()
-        sink.reset()
-        lines = int(rate * seconds)
+        before, lines = int(rate * WARM_UP), int(rate * seconds)
+        write(containers, before, rate)
         with usage({"driver": pid}, folder) as used:
             took = write(containers, lines, rate)
             sink.await_quiet()
-        sink.received(lines)
+        sink.received(before + lines)
         values = {
             "driver_us": used.cpu["driver"] / lines * 1e6,
             "rate": lines / took,
