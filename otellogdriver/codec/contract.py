@@ -10,8 +10,9 @@ A frame is where all of this holds; the rule is the same in step and after damag
 changes what comes out:
 - The length is within bounds, and the entry begins with 0x0a 0x06 and `stdout` or `stderr`: the engine has no other
   source and writes fields in order.
-- The entry is protobuf to its last byte: tags below 2^32 with a field number above 0, varints of at most 10 bytes and
-  64 bits, wire types 0, 1, 2 and 5 (no groups), nothing longer than what it is in. Known fields have their wire type.
+- The entry is protobuf to its last byte: tags below 2^32 with a field number above 0, tags and lengths of at most 5
+  bytes, other varints of at most 10 bytes and 64 bits, wire types 0, 1, 2 and 5 (no groups), nothing longer than what
+  it is in. Known fields have their wire type.
   As everywhere in protobuf the last value of a field counts and messages are merged; a second source obeys the first
   rule, too. `id` is only compared, so its UTF-8 is not checked.
 

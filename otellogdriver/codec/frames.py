@@ -25,6 +25,8 @@ USUAL = Struct(">I8sB9sBB")
 """The begin of a whole line as the engine writes it: a header, 0x10, a time since 1972, 0x1a, a length's first byte."""
 
 VARINT, I64, LEN, I32 = 0, 1, 2, 5
+SHORT, LONG = 35, 70
+"""Bits of the longest varint: of tags and lengths, of values."""
 ENTRY = {1: LEN, 2: VARINT, 3: LEN, 4: VARINT, 5: LEN}
 METADATA = {1: VARINT, 2: LEN, 3: VARINT}
 """The wire types of the known fields of a LogEntry and of its partial metadata."""
@@ -137,15 +139,15 @@ def _usual_frame(data: bytes, at: int) -> Frame | None:
 def _field(data: bytes, at: int, end: int, known: dict[int, int]) -> tuple[int, int, int]:
     """One field of a message that ends at `end`: its number, its value (of a LEN field: where the value begins) and the
     place behind it. Raises _Damage or _Cut; what is cut by the end of `data` may be skipped, but is not read."""
-    tag, at = _read_varint(data, at, end)
+    tag, at = _read_varint(data, at, end, SHORT)
     number, wire = tag >> 3, tag & 7
     if not number or tag >> 32 or known.get(number, wire) != wire:
         raise _Damage
     value = at
     if wire == VARINT:
-        value, at = _read_varint(data, at, end)
+        value, at = _read_varint(data, at, end, LONG)
     elif wire == LEN:
-        size, value = _read_varint(data, at, end)
+        size, value = _read_varint(data, at, end, SHORT)
         at = value + size
     elif wire == I64:
         at += 8
@@ -158,9 +160,9 @@ def _field(data: bytes, at: int, end: int, known: dict[int, int]) -> tuple[int, 
     return number, value, at
 
 
-def _read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+def _read_varint(data: bytes, at: int, end: int, bits: int) -> tuple[int, int]:
     value = shift = 0
-    while at < end and shift < 70:
+    while at < end and shift < bits:
         if at >= len(data):
             raise _Cut
         byte = data[at]

@@ -42,6 +42,8 @@ cdef enum Look:
     DAMAGE  # no frame begins here
 
 cdef enum:
+    SHORT = 35  # bits of the longest varint: of tags and lengths,
+    LONG = 70  # of values
     HEADER = 12  # a length and a head: what must be seen before a frame is worth parsing
 
 cdef struct Message:
@@ -70,11 +72,11 @@ cdef struct Walk:
     bint final
 
 
-cdef inline Look read_varint(Message *m, uint64_t *value) noexcept nogil:
+cdef inline Look read_varint(Message *m, uint64_t *value, unsigned int bits) noexcept nogil:
     cdef unsigned int shift = 0
     cdef uint8_t byte
     value[0] = 0
-    while m.at < m.end and shift < 70:
+    while m.at < m.end and shift < bits:
         if m.at >= m.seen:
             return CUT
         byte = m.data[m.at]
@@ -89,7 +91,7 @@ cdef inline Look read_varint(Message *m, uint64_t *value) noexcept nogil:
 cdef inline Look read_len(Message *m, const uint8_t **data, size_t *size) noexcept nogil:
     """The value of a LEN field. It lies in its message, but perhaps behind what is seen."""
     cdef uint64_t length
-    cdef Look status = read_varint(m, &length)
+    cdef Look status = read_varint(m, &length, SHORT)
     if status != FRAME:
         return status
     if length > m.end - m.at:
@@ -108,7 +110,7 @@ cdef Look skip_field(Message *m, uint64_t tag, uint64_t last_known) noexcept nog
     if tag >> 3 <= last_known or tag >> 32:
         return DAMAGE
     if tag & 7 == 0:
-        return read_varint(m, &value)
+        return read_varint(m, &value, LONG)
     if tag & 7 == 2:
         return read_len(m, &data, &size)
     if tag & 7 != 1 and tag & 7 != 5:
@@ -124,16 +126,16 @@ cdef Look read_metadata(Message *m, Frame *f, bint *last) noexcept nogil:
     cdef uint64_t tag, value
     cdef Look status = FRAME
     while m.at < m.end and status == FRAME:
-        status = read_varint(m, &tag)
+        status = read_varint(m, &tag, SHORT)
         if status != FRAME:
             break
         if tag == 0x08:
-            status = read_varint(m, &value)
+            status = read_varint(m, &value, LONG)
             last[0] = value != 0
         elif tag == 0x12:
             status = read_len(m, &f.id, &f.id_size)
         elif tag == 0x18:
-            status = read_varint(m, &value)
+            status = read_varint(m, &value, LONG)
         else:
             status = skip_field(m, tag, 3)
     return status
@@ -180,16 +182,16 @@ cdef Look look(const uint8_t *data, size_t seen, Frame *f) noexcept nogil:
     f.line = f.id = data
     f.line_size = f.id_size = 0
     while m.at < m.end:
-        status = read_varint(&m, &tag)
+        status = read_varint(&m, &tag, SHORT)
         if status != FRAME:
             return status
         if tag == 0x10:
-            status = read_varint(&m, &value)
+            status = read_varint(&m, &value, LONG)
             f.time = <int64_t>value
         elif tag == 0x1A:
             status = read_len(&m, &f.line, &f.line_size)
         elif tag == 0x20:
-            status = read_varint(&m, &value)
+            status = read_varint(&m, &value, LONG)
             partial = value != 0
         elif tag == 0x2A:
             status = read_len(&m, &source, &size)
