@@ -10,7 +10,6 @@ import termios
 from pathlib import Path
 from typing import Any
 
-from tests.engine.loopback import wait_for
 from tests.fakes.behaviour import hang, ok
 from tests.fakes.engine import Container, Engine, pieces
 from tests.fakes.server_thread import ServerThread
@@ -61,7 +60,7 @@ def test_two_fifos_of_one_container_at_once(engine: Engine, collector: ServerThr
     collector.reach(records=200)
     assert first.stop() == {"Err": ""}
     second.write(lines(200, 300))
-    wait_for(lambda: len(second.logs()) == 300, "both in `docker logs`, one after the other")
+    until(lambda: len(second.logs()) == 300, what="both in `docker logs`, one after the other")
     second.stop()
     all_arrive(collector, first.id, 300)
     assert engine.metric("otellogdriver_open_streams") == 0
