@@ -12,6 +12,7 @@ import random
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from tests.fakes.received import read_records
 from tests.fakes.server_thread import ServerThread
 from tests.faults.conftest import MakeEngine
 from tests.faults.writer import text
-from tests.scene import until
+from tests.scene import lines, number, until
 
 READ = 256 << 10
 """Bytes that the driver reads at once where it must copy."""
@@ -141,3 +142,39 @@ def check_order(collector: ServerThread, container: Container, kills: int) -> di
         before.append(held)
     assert resent <= 2 * kills
     return seen
+
+
+def test_kill_while_many_print(make_engine: MakeEngine, collector: ServerThread) -> None:
+    """Many busy FIFOs are read by one thread in turn; one that is just changing hands must lose nothing either."""
+    rng = random.Random(7)
+    engine = make_engine(collector=collector)
+    containers = [engine.container(f"c{index}") for index in range(12)]
+    for container in containers:
+        container.start()
+    ended = threading.Event()
+    printed = [0]
+
+    def print_all() -> None:
+        while not ended.wait(0.004):
+            for container in containers:
+                container.write(lines(printed[0], printed[0] + 1, size=100))
+            printed[0] += 1
+
+    printer = threading.Thread(target=print_all)
+    printer.start()
+    try:
+        for _ in range(6):
+            time.sleep(rng.uniform(0.2, 0.8))
+            engine.kill()
+            engine.start()
+    finally:
+        ended.set()
+        printer.join(20)
+    for container in containers:
+        container.stop()
+    whole = set(range(printed[0]))
+    until(lambda: engine.metric("otellogdriver_driver_undelivered_bytes") == 0)
+    found: dict[str, set[int]] = {container.id: set() for container in containers}
+    for record in collector.server.records():
+        found[record.container].add(number(record.body))
+    assert all(numbers == whole for numbers in found.values())
