@@ -84,7 +84,7 @@ lock: $(VENV)/ready ## write the lock files anew after a change of pyproject.tom
 upgrade: ## the same, with the newest versions
 	$(MAKE) lock UPGRADE=--upgrade
 
-NATIVE := otellogdriver/codec/native.pyx otellogdriver/codec/wire.pxd otellogdriver/lines/native.pyx
+NATIVE := $(wildcard otellogdriver/*/*.pyx otellogdriver/*/*.pxd)
 $(VENV)/ready: requirements-dev.lock pyproject.toml setup.py $(NATIVE) | python
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo '$(PYTHON) has no venv: install it (Debian: apt-get install python3-venv)'; exit 1; }

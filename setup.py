@@ -15,7 +15,7 @@ from setuptools.command.build_ext import build_ext
 NATIVE = os.environ.get("OTELLOGDRIVER_NATIVE") or "try"
 MODULES = ("otellogdriver.codec.native", "otellogdriver.lines.native")
 SOURCES = {module: module.replace(".", "/") + ".pyx" for module in MODULES}
-WIRE = "otellogdriver/codec/wire.pxd"
+SHARED = [str(path) for path in sorted(Path("otellogdriver").glob("*/*.pxd"))]
 
 
 class BuildNative(build_ext):
@@ -37,7 +37,7 @@ missing = [source for source in SOURCES.values() if not Path(source).exists()]
 if NATIVE == "require" and missing:
     sys.exit(f"OTELLOGDRIVER_NATIVE=require, but there is no {missing[0]}")
 extensions = [
-    Extension(module, [source], depends=[WIRE], extra_compile_args=["-O3"])
+    Extension(module, [source], depends=SHARED, extra_compile_args=["-O3"])
     for module, source in SOURCES.items()
     if NATIVE != "skip"
 ]

@@ -59,22 +59,23 @@ def _re2() -> Any:
 
 
 class Matcher:
-    """A pattern for bytes. What is no UTF-8 is looked at byte by byte as well: a stray one shall not hide a match."""
+    """A pattern for bytes. What is no UTF-8 is looked at byte by byte as well: a stray one shall not hide a match.
+    `group`: name of a group of which alone `masked` speaks, if the pattern has one."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, group: str = "") -> None:
         self._patterns = compiled(pattern), compiled(pattern, True)
+        self._group = self._patterns[0].groupindex.get(group, 0)
 
     def finds(self, data: bytes) -> bool:
         text, bytewise = self._patterns
         return text.search(data) is not None or (not _is_utf8(data) and bytewise.search(data) is not None)
 
-    def masked(self, data: bytes, mask: bytes, group: str) -> bytes:
-        """`data` with the mask in place of each match or, if the pattern has a group of that name, of the group."""
+    def masked(self, data: bytes, mask: bytes) -> bytes:
+        """`data` with the mask in place of each match, or of its group."""
         text, bytewise = self._patterns
-        index = text.groupindex.get(group, 0)
         if not _is_utf8(data):
-            data = _masked(bytewise, data, mask, index)
-        return _masked(text, data, mask, index)
+            data = _masked(bytewise, data, mask, self._group)
+        return _masked(text, data, mask, self._group)
 
 
 def _masked(pattern: Any, data: bytes, mask: bytes, group: int) -> bytes:

@@ -21,14 +21,14 @@ class Redaction:
     """One pattern."""
 
     def __init__(self, pattern: str) -> None:
-        self._matcher = Matcher(pattern)
+        self._matcher = Matcher(pattern, GROUP)
         # An escaped character is itself, and the sign for "none of these" is no begin of a text.
         shortened = re.sub(r"\\[^bBAzQ]", "", pattern, flags=re.DOTALL).replace("[^", "[")
         self._asserts = re.search(r"[\^$]|\\", shortened) is not None
 
     def line(self, line: bytes) -> bytes:
         """The line without what the pattern finds."""
-        return self._matcher.masked(line, MASK, GROUP)
+        return self._matcher.masked(line, MASK)
 
     def looks_at_values(self, line: bytes) -> bool:
         """Whether there may be something in the line's values that `line` does not find."""

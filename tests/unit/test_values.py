@@ -166,9 +166,9 @@ def test_refused(kind: Kind[Any], text: str, reason: str) -> None:
 def test_a_matcher_takes_text_and_other_bytes() -> None:
     matcher = patterns.Matcher("p=.")
     assert matcher.finds("xp=é".encode()) and matcher.finds(b"xp=\xff") and not matcher.finds(b"x=\xff")
-    assert matcher.masked(b"a p=\xff b p=c", b"*", "") == b"a * b *"
-    assert patterns.Matcher("p=(?P<secret>.)").masked(b"p=a p=b", b"*", "secret") == b"p=* p=*"
-    assert patterns.Matcher("x*").masked(b"axa", b"*", "") == b"a*a"
+    assert matcher.masked(b"a p=\xff b p=c", b"*") == b"a * b *"
+    assert patterns.Matcher("p=(?P<secret>.)", "secret").masked(b"p=a p=b", b"*") == b"p=* p=*"
+    assert patterns.Matcher("x*").masked(b"axa", b"*") == b"a*a"
 
 
 def test_a_pattern_does_not_backtrack() -> None:

@@ -1,0 +1,123 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The time in a line, in C: as `times.nanoseconds` has it."""
+
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+
+
+cdef inline int64_t digits(const uint8_t *p, size_t size) noexcept nogil:
+    """A number of that many digits, or -1."""
+    cdef int64_t value = 0
+    cdef size_t i
+    for i in range(size):
+        if not b"0" <= p[i] <= b"9":
+            return -1
+        value = value * 10 + (p[i] - 48)
+    return value
+
+
+cdef inline int64_t fraction(const uint8_t **p, const uint8_t *end) noexcept nogil:
+    """Digits behind a point, as nine of them, and move behind them; -1 if there is none."""
+    cdef int64_t value = 0
+    cdef int count = 0
+    while p[0] < end and b"0" <= p[0][0] <= b"9":
+        if count < 9:
+            value = value * 10 + (p[0][0] - 48)
+        count += 1
+        p[0] += 1
+    if count == 0:
+        return -1
+    while count < 9:
+        value *= 10
+        count += 1
+    return value
+
+
+cdef inline int64_t time_of(const uint8_t *p, size_t size) noexcept nogil:
+    """As `times.nanoseconds`."""
+    cdef const uint8_t *end = p + size
+    cdef const uint8_t *begin = p
+    cdef int64_t year, month, day, hour, minute, second, nanos = 0, zone_hour = 0, zone_minute = 0, days, seconds
+    cdef int sign
+    while p < end and p - begin < 20 and b"0" <= p[0] <= b"9":
+        p += 1
+    if p - begin >= 9:
+        return time_of_number(begin, p, end)
+    p = begin
+    if size < 20 or p[4] != b"-" or p[7] != b"-" or p[13] != b":" or p[16] != b":":
+        return 0
+    if p[10] != b"T" and p[10] != b"t" and p[10] != b" ":
+        return 0
+    year, month, day = digits(p, 4), digits(p + 5, 2), digits(p + 8, 2)
+    hour, minute, second = digits(p + 11, 2), digits(p + 14, 2), digits(p + 17, 2)
+    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= 31 or not 0 <= hour < 24 or not 0 <= minute < 60:
+        return 0
+    if not 0 <= second <= 60 or day > days_of_month(year, month):
+        return 0
+    p += 19
+    if p[0] == b"." or p[0] == b",":
+        p += 1
+        nanos = fraction(&p, end)
+        if nanos < 0:
+            return 0
+    if p >= end:
+        return 0
+    if p[0] == b"Z" or p[0] == b"z":
+        sign = 0
+        p += 1
+    else:
+        if p[0] != b"+" and p[0] != b"-":
+            return 0
+        sign = 1 if p[0] == b"+" else -1
+        if end - p == 6 and p[3] == b":":
+            zone_minute = digits(p + 4, 2)
+        elif end - p == 5:
+            zone_minute = digits(p + 3, 2)
+        else:
+            return 0
+        zone_hour = digits(p + 1, 2)
+        if not 0 <= zone_hour < 24 or not 0 <= zone_minute < 60:
+            return 0
+        p = end
+    if p != end or year > 2262:
+        return 0
+    # Days since 1970 of a date in a year that begins in March.
+    days = year - (month < 3)
+    days = days * 365 + days // 4 - days // 100 + days // 400 + (153 * ((month + 9) % 12) + 2) // 5 + day - 1 - 719468
+    seconds = days * 86400 + hour * 3600 + minute * 60 + second - sign * (zone_hour * 3600 + zone_minute * 60)
+    if seconds < 0 or seconds > INT64_MAX // 1000000000 - 1:
+        return 0
+    return seconds * 1000000000 + nanos
+
+
+cdef inline int64_t days_of_month(int64_t year, int64_t month) noexcept nogil:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+
+
+cdef inline int64_t time_of_number(const uint8_t *begin, const uint8_t *p, const uint8_t *end) noexcept nogil:
+    """Since the epoch: digits from `begin` to `p`, and perhaps a fraction behind them."""
+    cdef int64_t nanos = 0, unit = 1, scale = 1000000000
+    cdef int64_t least = 946684800, most = 100000000000  # seconds, as there
+    cdef uint64_t number = 0
+    cdef size_t i
+    if p - begin > 19:
+        return 0
+    for i in range(p - begin):
+        number = number * 10 + (begin[i] - 48)
+    if p < end:
+        if p[0] != b".":
+            return 0
+        p += 1
+        nanos = fraction(&p, end)
+        if nanos < 0 or p != end:
+            return 0
+    while scale:
+        if <uint64_t>(least * unit) <= number and (unit == 1000000000 or number < <uint64_t>(most * unit)):
+            if number > <uint64_t>INT64_MAX // scale:
+                return 0
+            number = number * scale + nanos // unit
+            return <int64_t>number if number <= <uint64_t>INT64_MAX else 0
+        unit *= 1000
+        scale //= 1000
+    return 0
