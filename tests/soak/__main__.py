@@ -24,6 +24,7 @@ from pathlib import Path
 
 from plugin import images
 from plugin.build import ROOT, build
+from plugin.engine import EngineError
 from plugin.private_engine import PrivateEngine
 from tests.engine.fault_table import Row
 from tests.engine.loopback import wait_for
@@ -99,9 +100,17 @@ class Storm:
         wait_for(lambda: not plugin.enabled or (plugin.running() not in (None, new) and plugin.ready()), "outcome", 60)
         given_up = not plugin.enabled
         if given_up:
-            plugin.enable()
+            wait_for(self.enabled, "plugin that can be enabled", 60, 0.5)  # the engine is not yet done with its end
         wait_for(plugin.ready, "driver", 30)
         return f"driver killed twice at once{', given up by the engine, enabled again' if given_up else ''}"
+
+    def enabled(self) -> bool:
+        """Try to enable the plugin; whether that worked."""
+        try:
+            self.scenery.plugin.enable()
+        except EngineError:
+            return False
+        return True
 
     def plugin_disabled(self) -> str:
         self.scenery.plugin.disable()
