@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from plugin.build import build
 from plugin.engine import EngineError
 from tests.e2e.test_main_job import Runner, runner
 from tests.engine.loopback import wait_for
@@ -20,6 +21,10 @@ STACK = ["java.lang.IllegalStateException: boom", "\tat com.example.A.f(A.java:5
 def printed(*lines: str, stream: str = "") -> str:
     """A script that prints the lines."""
     return "".join(f"printf '%s\\n' {shlex.quote(line)}{stream};" for line in lines)
+
+
+def test_the_plugin_has_the_native_writer(runner: Runner) -> None:
+    assert list(build().glob("rootfs/usr/**/otellogdriver/lines/native.*.so"))
 
 
 def test_json_becomes_severity_trace_and_attributes(runner: Runner) -> None:
