@@ -44,8 +44,8 @@ def run(environ: Mapping[str, str]) -> int:
     logging.basicConfig(
         level=plugin.log_level.upper(), format="level=%(levelname)s %(message)s", stream=sys.stderr, force=True
     )
-    # The engine may end what it has just started. As process 1 of a plugin we would not even hear of it: the kernel's own
-    # reaction to a signal is not for such. `_serve` has a better one later.
+    # The engine may end what it has just started. As process 1 of a plugin we would not even hear of it: the kernel's
+    # own reaction to a signal is not for such. `_serve` has a better one later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _raise_file_limit()
     try:

@@ -145,7 +145,7 @@ def test_the_files_of_a_release(
     plugin = Installed(own_engine, registry, collector)
     try:
         plugin.follow("Install without a registry", made, amd64=arch)
-        seconds = []
+        seconds: list[float] = []
         while len(seconds) < 5 and min(seconds, default=READY) >= READY:
             plugin.disable()
             seconds.append(enable(plugin))
