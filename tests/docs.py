@@ -59,10 +59,11 @@ def block(page: str, heading: str, language: str = "sh", number: int = 0) -> Blo
 
 
 def run(script: str, environment: Mapping[str, str], cwd: Path = ROOT, timeout: float = 300) -> str:
-    """Run a block as somebody would who pastes it, but end at its first failure; what it prints."""
+    """Run a block as somebody would who pastes it, but end at its first failure; what it prints. A `make` around
+    the tests is not told of: it would make another one speak of folders."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        env=dict(environment),
+        env={name: value for name, value in environment.items() if not name.startswith(("MAKE", "MFLAGS"))},
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,

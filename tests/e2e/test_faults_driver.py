@@ -34,7 +34,7 @@ def test_killed_at_full_speed(scene: Scene, server: ServerThread) -> None:
     row = scene.row(f"driver killed {kills} times, 2 containers at full speed", sent)
     largest = max(request.records for request in server.server.requests)
     assert row.duplicated <= kills * len(sent) * largest
-    assert scene.plugin.metric("otellogdriver_damaged_bytes_total") == 0
+    assert all(scene.metric("damaged_bytes_total", container) == 0 for container in sent)
 
 
 def test_killed_within_stop_logging(scene: Scene) -> None:
