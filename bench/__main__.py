@@ -1,7 +1,8 @@
 """`make bench`: what the driver costs, beside baselines in the same run.
 
-    python -m bench [--quick | --full] [--only WORD ...]      measures; a table, build/bench.json
-    python -m bench --render                                  picture and README from build/bench.json
+    python -m bench [--quick | --full] [--only WORD ...]
+                                  measures; a table, build/bench.json
+    python -m bench --render      picture, README and docs/BENCHMARK.md from build/bench.json
 
 `--only` takes the words throughput, sizes, many, latency, outage, calls, starts, small, grpc, spread, idle and codec.
 The exit code says whether it ran, not whether the goals were met.
@@ -14,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import catch_up, codec_cost, idle, latency, life_cycle, spread
+from bench import catch_up, codec_cost, idle, latency, life_cycle, page, spread
 from bench.goals import ONE, OURS, goals
 from bench.plan import DEFAULT, FULL, QUICK, Plan
 from bench.result import Results, machine
@@ -122,12 +123,14 @@ def main(args: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="a few minutes")
     parser.add_argument("--full", action="store_true", help="more repeats, a backlog of 2 GiB")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=" ".join(PARTS))
-    parser.add_argument("--render", action="store_true", help="picture and README from the last results")
+    parser.add_argument("--render", action="store_true", help="picture and pages from the last results")
     given = parser.parse_args(args)
     if given.render:
-        from bench.picture import render  # matplotlib takes its time
+        from bench.picture import draw  # matplotlib takes its time
 
-        render(Results.read(OUTPUT))
+        results = Results.read(OUTPUT)
+        draw(results)
+        page.write(results)
         return 0
     try:
         results = measure(QUICK if given.quick else FULL if given.full else DEFAULT, given.only)

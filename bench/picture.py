@@ -1,7 +1,4 @@
-"""The results as a picture and as a section of the README.
-
-In: results. Out: `docs/images/benchmark.svg`, and README.md between its markers.
-"""
+"""The results as a picture for the README: one container at full speed, beside other drivers."""
 
 from __future__ import annotations
 
@@ -17,14 +14,10 @@ from matplotlib.axes import Axes
 
 from bench.goals import ONE, OURS
 from bench.result import Results
-from bench.table import markdown, number, where
+from bench.table import number, where
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "images" / "benchmark.svg"
-README = ROOT / "README.md"
-BEGIN = "<!-- benchmark: begin, made by `python -m bench --render` -->"
-END = "<!-- benchmark: end -->"
-
 VARIANTS = ("json-file", "local", "discard plugin", OURS)
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -44,27 +37,7 @@ STYLE: dict[Any, Any] = {
 GREY, LIGHT, OWN, OWN_LIGHT = "#8c959f", "#d0d7de", "#0969da", "#80b3ff"
 
 
-def render(results: Results) -> None:
-    draw(results, PICTURE)
-    readme = README.read_text(encoding="utf-8")
-    if BEGIN in readme:
-        before, _, rest = readme.partition(BEGIN)
-        README.write_text(before + section(results) + rest.partition(END)[2], encoding="utf-8")
-
-
-def section(results: Results) -> str:
-    noisy = any(row.noisy() for row in results.rows if row.workload == ONE)
-    doubt = " Other programs used the machine meanwhile: the figures are rough." if noisy else ""
-    return (
-        f"{BEGIN}\n\n![One container at full speed, beside the engine's own drivers](docs/images/benchmark.svg)\n\n"
-        f"One container printing 150-byte lines at full speed; ours through journal, gzip and HTTP to the last record\n"
-        f"acknowledged, beside the engine's own drivers and a plugin in Go that only throws lines away.\n"
-        f"Medians of one run on {where(results)}.{doubt}\n"
-        f"`make bench` measures it on yours.\n\n{markdown(results)}\n{END}"
-    )
-
-
-def draw(results: Results, path: Path) -> None:
+def draw(results: Results, path: Path = PICTURE) -> None:
     names = [name for name in VARIANTS if results.find(ONE, name)]
     with pyplot.rc_context(STYLE):
         figure, (speed, cost) = pyplot.subplots(1, 2, figsize=(10, 2.6), layout="constrained", sharey=True)

@@ -1,10 +1,9 @@
-"""The results as text: tables for the terminal, a short one for the README."""
+"""The results as tables for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.goals import ONE
 from bench.result import FOREIGN_LIMIT, SPREAD_LIMIT, Goal, Results, Row
 
 NOISY = "!"
@@ -81,13 +80,13 @@ def _others(results: Results) -> list[str]:
     lines = []
     for row in results.rows:
         if "dockerd_us" not in row.samples:
-            values = ", ".join(f"{_label(name)} {number(row.median(name))}" for name in row.samples)
+            values = ", ".join(f"{label(name)} {number(row.median(name))}" for name in row.samples)
             mark = f" {NOISY}" if row.noisy(_main(row)) else ""
             lines.append(f"{f'{row.workload}, {row.variant}':44} {values}{mark}")
     return lines
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     return " ".join(UNITS.get(word, word) for word in name.replace("_per_second", "_lines/s").split("_"))
 
 
@@ -107,23 +106,3 @@ def number(value: float | None) -> str:
     if abs(value) >= 100:
         return f"{round(value, -3 if abs(value) >= 100_000 else 0):,.0f}"
     return f"{value:.3g}"
-
-
-def markdown(results: Results) -> str:
-    """For the README: one container at full speed."""
-    lines = [
-        "| driver | lines/s printed | lines/s acknowledged | CPU of the driver | CPU of dockerd |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for row in results.rows:
-        if row.workload == ONE and row.variant != "none":
-            driver, dockerd = row.median("driver_us"), row.median("dockerd_us")
-            cells = (
-                row.variant,
-                number(row.median("printed_per_second")),
-                number(row.median("acknowledged_per_second")),
-                "" if driver is None else f"{driver:.2f} µs/line",
-                "" if dockerd is None else f"{dockerd:.2f} µs/line",
-            )
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
