@@ -1,7 +1,7 @@
 """The driver: starts threads and joins the stages; the only module that knows them all.
 
 In: the plugin protocol's calls (`start_logging`, `stop_logging`) and the state directory. It keeps one `Session` per
-FIFO, one `Pump` per destination, and the journal within its limits. Lives on one event loop.
+FIFO. Lives on one event loop.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from otellogdriver import __version__
 from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
 from otellogdriver.container import EXCLUDE, Container
 from otellogdriver.crowd import Crowd
 from otellogdriver.errors import DriverError, JournalError, OptionError, ProtocolError
-from otellogdriver.export.client import client_for
-from otellogdriver.export.destination import Destination
-from otellogdriver.export.failover import spread
 from otellogdriver.feed import Feed
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.options import PluginSettings, Settings, resolve
 from otellogdriver.pump import Pump
+from otellogdriver.pumps import Pumps, destinations
 from otellogdriver.resource import Host, encode_resource, resource_of
+from otellogdriver.room import Room
 from otellogdriver.session import Session
 from otellogdriver.turns import Turns
 
@@ -47,20 +45,7 @@ _STOP_PATIENCE = 5.0
 """Seconds StopLogging waits for the FIFO to be drained; it is a matter of milliseconds unless the disk hangs."""
 _LINGER, _LINGER_MOST = 300.0, 200
 """Seconds, and number of sessions, that ended sessions stay visible in the metrics."""
-_CHECK_EVERY = 0.5
-"""Least seconds between two looks at the disk; none is made while nothing arrives."""
 _EXPIRE_EVERY = 60.0
-_PUMP_IDLE = 60.0
-
-_SCOPE = (
-    b"\x0a"
-    + bytes([len("otellogdriver")])
-    + b"otellogdriver"
-    + b"\x12"
-    + bytes([len(__version__)])
-    + __version__.encode()
-)
-"""InstrumentationScope{1 name, 2 version}."""
 
 
 @dataclass(slots=True)
@@ -89,10 +74,6 @@ class Driver:
         """By FIFO path: those whose FIFO is open."""
         self.active: dict[Entry, Session] = {}
         """All that have something to do, and those that ended lately."""
-        self.pumps: dict[tuple[Any, ...], Pump] = {}
-        self.full = False
-        self._over = 0
-        """Bytes still to be given up for the driver's limits, found by the last look at the disk."""
         self.ready = False
         self.started = time.time()
         self._environ = environ
@@ -104,11 +85,10 @@ class Driver:
         self.turns = Turns()
         self._past = Totals()
         self._crowd = Crowd()
-        self._checked = 0.0
-        self._check_due = False
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._pump_users: dict[tuple[Any, ...], int] = {}
+        self.pumps = Pumps(host, self._workers, self._committed, self._later)
+        self.room = Room(plugin, self.store, self.active, self._later)
 
     # Start and end.
 
@@ -161,7 +141,7 @@ class Driver:
         settings = self._settings(entry.info.get("Config") or {})[0]
         stream = entry.stream
         entry.keep = self._keep(settings)
-        for role, _ in self.destinations(settings):
+        for role, _ in destinations(settings):
             cursor = Cursor(stream.directory / role)
             stream.delivered = cursor.position.needed
             if cursor.position.needed < stream.end:
@@ -182,7 +162,7 @@ class Driver:
         stream.segment_size, stream.sync = self._segment_size(settings), settings.journal_sync
         # The FIFO is read before there is a feed, and its thread must know what is delivered. A power cut may have lost
         # the stream's last bytes and kept the cursor: what comes now must not stand before it.
-        positions = [Cursor(stream.directory / role).position for role, _ in self.destinations(settings)]
+        positions = [Cursor(stream.directory / role).position for role, _ in destinations(settings)]
         furthest = max(position.offset for position in positions)
         if stream.ended_at is None and furthest > stream.end:
             stream.resume_at(furthest)
@@ -240,7 +220,7 @@ class Driver:
             session.leave()
         fifos = [session.fifo for session in self.sessions.values() if session.fifo]
         await self._loop.run_in_executor(None, lambda: [fifo.join(1.0) for fifo in fifos])
-        await asyncio.gather(*(pump.close() for pump in self.pumps.values()), return_exceptions=True)
+        await self.pumps.close()
         for session in self.active.values():
             session.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
@@ -328,7 +308,7 @@ class Driver:
             entry,
             self._attach,
             self._changed,
-            lambda: self.full,
+            lambda: self.room.full,
             self.codec.count,
             self._crowd,
         )
@@ -337,34 +317,6 @@ class Driver:
 
     def _keep(self, settings: Settings) -> int:
         return settings.max_size * settings.max_file if self.plugin.read_logs else 0
-
-    @staticmethod
-    def destinations(settings: Settings) -> list[tuple[str, Destination]]:
-        """(name of the cursor file, destination) for each place the lines go to."""
-        places = [("cursor", settings.otlp_endpoint)]
-        if settings.otlp_mirror:
-            places.append(("cursor-mirror", settings.otlp_mirror))
-        return [
-            (
-                role,
-                Destination(
-                    endpoints=endpoints,
-                    protocol=settings.otlp_protocol,
-                    headers=settings.otlp_headers,
-                    headers_file=settings.otlp_headers_file,
-                    compression=settings.otlp_compression,
-                    compression_level=settings.otlp_compression_level,
-                    timeout=settings.otlp_timeout,
-                    certificate=settings.otlp_certificate,
-                    client_certificate=settings.otlp_client_certificate,
-                    client_key=settings.otlp_client_key,
-                    server_name=settings.otlp_server_name,
-                    insecure=settings.otlp_insecure,
-                    skip_verify=settings.otlp_insecure_skip_verify,
-                ),
-            )
-            for role, endpoints in places
-        ]
 
     def _attach(self, session: Session) -> list[tuple[Pump, Feed]]:
         """The feeds of a session that has data."""
@@ -382,12 +334,12 @@ class Driver:
             streams={"stdout": 1, "stderr": 2}.get(settings.streams, 3),
         )
         feeds = []
-        for role, destination in self.destinations(settings):
+        for role, destination in destinations(settings):
             cursor = Cursor(entry.stream.directory / role)
             if cursor.damaged:
                 log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
             feed = Feed(entry, cursor, self.codec, options, encoded, self._encoder(settings, options))
-            feeds.append((self._pump(destination, settings), feed))
+            feeds.append((self.pumps.take(destination, settings), feed))
         return feeds
 
     def _encoder(self, settings: Settings, options: EncodeOptions) -> Encoder:
@@ -397,35 +349,6 @@ class Driver:
 
         return line_encoder(settings, self.codec, options)
 
-    def _pump(self, destination: Destination, settings: Settings) -> Pump:
-        if settings.otlp_endpoint_order == "spread":
-            endpoints = spread(destination.endpoints, self._host.id or self._host.name)
-            destination = replace(destination, endpoints=endpoints)
-        hold = settings.otlp_refused == "hold"
-        key = (
-            destination,
-            settings.otlp_concurrency,
-            settings.batch_delay,
-            settings.batch_size,
-            hold,
-            settings.journal_sync,
-        )
-        self._pump_users[key] = self._pump_users.get(key, 0) + 1
-        if key not in self.pumps:
-            self.pumps[key] = Pump(
-                destination,
-                client_for(destination),
-                self._workers,
-                _SCOPE,
-                self._committed,
-                lanes=settings.otlp_concurrency,
-                delay=settings.batch_delay,
-                size=settings.batch_size,
-                hold=hold,
-                sync=settings.journal_sync,
-            )
-        return self.pumps[key]
-
     def _committed(self, feed: Feed) -> None:
         session = self.active.get(feed.entry)
         if session:
@@ -434,16 +357,13 @@ class Driver:
 
     def _changed(self, session: Session) -> None:
         """Something happened to a session: keep the limits, notice its end."""
-        self._check_disk()
+        self.room.check()
         stream = session.stream
         if session.settings.journal_full == "drop-oldest" and stream.undelivered:
             excess = session.excess
             if excess > 0:
                 excess += session.settings.journal_max_size // 16  # not again with the next line
-            if self._over > 0:
-                share = min(self._over, stream.undelivered)
-                self._over -= share  # whoever comes next need not give up the same again
-                excess = max(excess, share)
+            excess = max(excess, self.room.claim(stream.undelivered))
             if excess > 0:
                 to = min(stream.end, stream.delivered + excess)
                 for pump, feed in session.feeds:
@@ -464,10 +384,7 @@ class Driver:
         session.update_delivered()
         session.close()
         for pump, _ in session.feeds:
-            key = next(key for key, value in self.pumps.items() if value is pump)
-            self._pump_users[key] -= 1
-            if not self._pump_users[key]:
-                self._later(_PUMP_IDLE, self._close_idle_pump, key)
+            self.pumps.release(pump)
         self.store.settle(session.entry)
         if not session.stream.size and not session.feeds and not (session.fifo and session.fifo.bytes_read):
             del self.active[session.entry]
@@ -492,67 +409,6 @@ class Driver:
         for session in self.active.values():
             totals.add(session)
         return totals
-
-    def disk_free(self) -> int:
-        """Free bytes where the journal is; 0 if it cannot be asked."""
-        try:
-            disk = os.statvfs(self.store.root)
-        except OSError:
-            return 0
-        return disk.f_bavail * disk.f_frsize
-
-    def _close_idle_pump(self, key: tuple[Any, ...]) -> None:
-        if not self._pump_users.get(key) and key in self.pumps:
-            del self._pump_users[key]
-            self._task(self.pumps.pop(key).close())
-
-    # The disk.
-
-    def _check_disk(self) -> None:
-        now = time.monotonic()
-        if now - self._checked < _CHECK_EVERY:
-            self._check_again()
-            return
-        self._checked = now
-        missing = self._missing_disk()
-        if missing:
-            for entry in self.store.entries():
-                self.store.drop_segments(entry, entry.stream.delivered)
-            for session in self.active.values():
-                for _, feed in session.feeds:
-                    feed.let_go()  # a deleted file takes its space as long as it is open
-            missing = self._missing_disk()
-        limit = self.plugin.journal_total_max_size
-        over = sum(session.stream.undelivered for session in self.active.values()) - limit
-        # A little more is given up than must be, so that it is not needed again with the next line.
-        self._over = max(missing + SEGMENT_SIZE if missing else 0, over + limit // 16 if over > 0 else 0)
-        was, self.full = self.full, self._over > 0
-        if self.full:
-            self._check_again()  # where everybody is blocked nothing else may ever happen
-        if self.full and not was:
-            log.error("the journal has reached its total limit or the free-disk floor: `journal-full` policies apply")
-        if was and not self.full:
-            for session in self.sessions.values():
-                if session.fifo and session.fifo.blocked:
-                    session.fifo.wake()
-
-    def _check_again(self) -> None:
-        def check() -> None:
-            self._check_due = False
-            self._check_disk()
-
-        if not self._check_due:
-            self._check_due = True
-            self._later(_CHECK_EVERY, check)
-
-    def _missing_disk(self) -> int:
-        """Bytes that lack to the free-disk floor."""
-        try:
-            disk = os.statvfs(self.store.root)
-        except OSError:
-            return 0
-        floor = min(self.plugin.journal_min_free, disk.f_blocks * disk.f_frsize // 20)
-        return max(0, floor - disk.f_bavail * disk.f_frsize)
 
     def _expire(self) -> None:
         self._loop.run_in_executor(

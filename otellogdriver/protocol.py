@@ -75,7 +75,7 @@ def application(driver: Driver) -> web.Application:
             if config.follow and abs(time.monotonic() - began - _ENGINE_TIMEOUT) < 0.5:
                 log.warning(
                     "a `docker logs -f` was cut at %.0f s, the engine's default: `docker plugin disable -f`, "
-                    "then `docker plugin enable --timeout 0` mends it",
+                    "then `docker plugin enable --timeout 0` mends it for containers started from then on",
                     _ENGINE_TIMEOUT,
                 )
         return response

@@ -45,7 +45,7 @@ def report(driver: Driver, accounts: list[Account], events: Events, problems: li
             "journal": driver.store.bytes(),
             "limit": driver.plugin.journal_total_max_size,
             "room": journal_room(driver, accounts),
-            "full": driver.full,
+            "full": driver.room.full,
             "cpu": time.process_time(),
             "memory": resident(),
         },

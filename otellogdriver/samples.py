@@ -51,7 +51,7 @@ def durations(driver: Driver) -> Iterator[Durations]:
 def destinations(driver: Driver) -> dict[str, list[Pump]]:
     """Destinations that differ in headers or batching alone share a label, and so their series."""
     found: dict[str, list[Pump]] = {}
-    for pump in driver.pumps.values():
+    for pump in driver.pumps:
         found.setdefault(pump.destination.label, []).append(pump)
     return found
 
@@ -116,7 +116,7 @@ def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterat
     yield "otellogdriver_driver_journal_bytes", (), driver.store.bytes()
     yield "otellogdriver_driver_journal_limit_bytes", (), driver.plugin.journal_total_max_size
     yield "otellogdriver_driver_journal_room_bytes", (), journal_room(driver, accounts)
-    yield "otellogdriver_driver_disk_free_bytes", (), driver.disk_free()
+    yield "otellogdriver_driver_disk_free_bytes", (), driver.room.free()
     yield "otellogdriver_open_streams", (), len(driver.sessions)
     blocked = sum(bool(session.fifo and session.fifo.blocked) for session in driver.sessions.values())
     yield "otellogdriver_blocked_streams", (), blocked

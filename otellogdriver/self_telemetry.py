@@ -52,6 +52,7 @@ from otellogdriver.export.destination import GRPC, PATH, Destination, parse_endp
 from otellogdriver.metrics import METRICS
 from otellogdriver.options import resolve
 from otellogdriver.pump import LATENCY_BOUNDS
+from otellogdriver.pumps import destinations
 from otellogdriver.resource import Host
 from otellogdriver.samples import durations, samples
 
@@ -90,7 +91,7 @@ class SelfTelemetry:
         self._every = _every(environ)
         for name in ("opentelemetry.exporter", "opentelemetry.sdk"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of it is said here, once
-        (_, destination), *_ = driver.destinations(settings)
+        (_, destination), *_ = destinations(settings)
         log_exporter, self._exporter = self._exporters(destination)
         self._provider = LoggerProvider(self._resource, shutdown_on_exit=False)
         self._provider.add_log_record_processor(BatchLogRecordProcessor(log_exporter))

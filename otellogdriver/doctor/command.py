@@ -19,11 +19,11 @@ from pathlib import Path
 from otellogdriver import __version__, destination_flags
 from otellogdriver.doctor import collector, driver, engine, host, time_out
 from otellogdriver.doctor.check import Check, failed, skipped
-from otellogdriver.driver import Driver
 from otellogdriver.engine_api import EngineApi
 from otellogdriver.errors import OptionError
 from otellogdriver.installation import NAME, Installation
 from otellogdriver.options import PluginSettings, Settings, plugin_settings, problems, resolve
+from otellogdriver.pumps import destinations
 from otellogdriver.resource import this_host
 
 FOLLOW = 32.0
@@ -125,7 +125,7 @@ async def _checks(arguments: argparse.Namespace, flags: Mapping[str, str]) -> As
     settings, checks = _on_host(settings, installed if api.local else None)
     for check in checks:
         yield check
-    for _, destination in Driver.destinations(settings):
+    for _, destination in destinations(settings):
         for endpoint in destination.endpoints:
             async for check in collector.look(destination, endpoint, this_host(environ).name, not arguments.no_record):
                 yield check

@@ -27,7 +27,6 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from otellogdriver import destination_flags
 from otellogdriver.amounts import counted, size
 from otellogdriver.codec.contract import Codec
-from otellogdriver.driver import Driver
 from otellogdriver.errors import DriverError, OptionError
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
@@ -39,6 +38,7 @@ from otellogdriver.journal_command.running import pid_at
 from otellogdriver.options import Settings, resolve
 from otellogdriver.progress import Progress
 from otellogdriver.pump import Pump
+from otellogdriver.pumps import destinations
 from otellogdriver.record_lines import json_lines
 
 HELP = """\
@@ -189,7 +189,7 @@ def _send(
     groups: dict[Destination, tuple[Settings, list[Feed]]] = {}
     for feed in feeds:
         settings = _settings(journal, feed.entry, flags)
-        places = dict(Driver.destinations(settings))
+        places = dict(destinations(settings))
         place = places.get("cursor" if "otlp-endpoint" in flags else role)
         if place is None:
             raise DriverError("there is no otlp-mirror to send to: say where with --otlp-endpoint")

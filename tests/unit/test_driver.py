@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from otellogdriver import driver as driver_module
+from otellogdriver import pumps as pumps_module
 from otellogdriver.codec import python
 from otellogdriver.driver import Driver
 from otellogdriver.errors import DriverError, OptionError, ProtocolError
@@ -122,7 +123,7 @@ async def test_no_more_than_a_bound_of_ended_sessions_linger(scene: Scene, monke
 async def test_a_pump_goes_when_nobody_needs_it_and_equal_settings_share_one(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver_module, "_PUMP_IDLE", 0.05)
+    monkeypatch.setattr(pumps_module, "_IDLE", 0.05)
     driver = scene.start()
     open_files = [await scene.container() for _ in range(3)]
     open_files.append(await scene.container(otlp_headers="a=b"))
