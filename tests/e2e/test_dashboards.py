@@ -88,21 +88,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def live(engine: Engine, collector: Collector, stack: Stack) -> None:
-    """Containers print, one of them to a collector that is not there, one excluded; until both databases have some of
-    it."""
+    """Containers print, one of them to a collector that is not there, one whose lines an option
+    leaves out; until both databases have some of it."""
     shop = started(engine, "shop-web-1", service_name="shop")
     cart = started(engine, "shop-cart-1", service_name="cart")
     lost = started(
         engine, "lost", 300, otlp_endpoint="http://127.0.0.1:9", journal_max_size="4k", journal_full="drop-newest"
     )
-    ours = started(engine, "ours", info={"ContainerLabels": {"otellogdriver.exclude": "true"}})
+    picky = started(engine, "picky", exclude_pattern="too much")
     traced(collector)
 
     def more() -> bool:
         shop.write(b"".join(frame(line) for line in LINES))
         cart.write(frame(b"late", b"stderr"))
         lost.write(frame(b"one too many"))
-        ours.write(frame(b"kept here"))
+        picky.write(frame(b"this is too much"))
         dropped = stack.prometheus.query("otellogdriver_dropped_bytes_total > 0")
         return bool(dropped) and len(stack.loki.lines('{service_name=~"shop|cart"}')) > 50
 

@@ -18,7 +18,7 @@ import pytest
 
 from plugin.private_engine import PrivateEngine
 from tests.engine.collector import Collector
-from tests.engine.loopback import free_port, wait_for
+from tests.engine.loopback import NOBODY, wait_for
 from tests.engine.plugin import Plugin
 
 PROGRAMS = {
@@ -84,7 +84,7 @@ class Side:
 @pytest.fixture
 def ours(engine: PrivateEngine, plugin: Plugin) -> Iterator[Side]:
     """Our driver with a collector that is not there: `docker logs` needs none."""
-    side = Side(engine, [f"--log-driver={plugin.name}", f"--log-opt=otlp-endpoint=http://127.0.0.1:{free_port()}"])
+    side = Side(engine, [f"--log-driver={plugin.name}", f"--log-opt=otlp-endpoint={NOBODY}"])
     yield side
     if side.names:
         engine.docker("rm", "--force", *side.names)

@@ -14,7 +14,7 @@ from otellogdriver.metrics import METRICS
 from plugin.engine import EngineError
 from plugin.private_engine import PrivateEngine
 from tests.engine.collector import Collector
-from tests.engine.loopback import free_port
+from tests.engine.loopback import NOBODY
 from tests.engine.plugin import Plugin
 from tests.engine.records import Record
 
@@ -54,6 +54,7 @@ def runner(engine: PrivateEngine, plugin: Plugin, collector: Collector) -> Itera
     yield made
     if made.names:
         engine.docker("rm", "--force", *made.names)
+    collector.forget()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -155,7 +156,7 @@ def test_with_the_collector_down_containers_run_as_always(runner: Runner, protoc
 def test_an_endpoint_that_never_was_there(runner: Runner) -> None:
     name = f"nowhere-{secrets.token_hex(4)}"
     runner.names.append(name)
-    driver = [f"--log-driver={runner.plugin.name}", f"--log-opt=otlp-endpoint=http://127.0.0.1:{free_port()}"]
+    driver = [f"--log-driver={runner.plugin.name}", f"--log-opt=otlp-endpoint={NOBODY}"]
     runner.engine.docker("run", f"--name={name}", *driver, "busybox", "echo", "kept")
     assert runner.engine.docker("logs", name) == "kept\n"
 

@@ -123,7 +123,7 @@ def test_compose_labels_and_our_own(runner: Runner) -> None:
 
 
 def test_swarm_labels(runner: Runner) -> None:
-    """Of a real swarm: `test_docker_logs_tools.py`."""
+    """Of a real swarm: `test_swarm.py`."""
     labels = {
         "com.docker.stack.namespace": "shop",
         "com.docker.swarm.service.name": "shop_web",

@@ -66,11 +66,18 @@ def in_loki(stack: Stack, service: str) -> dict[int, str]:
     start = str(time.time_ns() - 3600 * 10**9)
     query = f'{{service_name="{service}"}}'
     found = get(stack, "LOKI", "/loki/api/v1/query_range", query=query, start=start, limit="5000")["result"]
-    return numbered(line for stream in found for _, line, *_ in stream["values"])
+    return {
+        int(stream["stream"].get("n") or number(line)): line for stream in found for _, line, *_ in stream["values"]
+    }
 
 
-def numbered(lines: Iterator[str]) -> dict[int, str]:
-    return {int(re.findall(r'\bn"?[=:](\d+)', line)[0]): line for line in lines if line}
+def number(line: str) -> int:
+    return int(re.findall(r'\bn"?[=:](\d+)', line)[0])
+
+
+def message(line: str) -> str:
+    """What becomes of a line: of JSON its message, the rest are attributes."""
+    return str(json.loads(line)["msg"]) if line.startswith("{") else line
 
 
 def test_what_the_demo_prints_is_in_loki_and_counted_in_prometheus(stack: Stack) -> None:
@@ -95,7 +102,7 @@ def test_the_collector_is_killed_and_comes_back(stack: Stack) -> None:
     for service in SERVICES:
         name = stack.compose("ps", "--all", "--format", "{{.Name}}", service).strip()
         done = stack.engine.run("logs", name)
-        printed = numbered(iter((done.stdout + done.stderr).splitlines()))
+        printed = {number(line): message(line) for line in (done.stdout + done.stderr).splitlines()}
         assert sorted(printed) == list(range(1, len(printed) + 1))
         wait_for(lambda: len(in_loki(stack, service)) >= len(printed), f"all lines of {service}", 30, 0.5)  # noqa: B023
         assert in_loki(stack, service) == printed

@@ -20,6 +20,7 @@ from plugin.debian import HostError
 from plugin.private_engine import PrivateEngine
 from tests.conftest import missing_means_skip
 from tests.docs import block, run
+from tests.engine.collector import Collector
 from tests.engine.loopback import free_port, wait_for
 from tests.engine.plugin import Plugin
 from tests.engine.records import Record, read
@@ -32,7 +33,7 @@ def link() -> bool:
     return GATEWAY in bridge.ip("-brief", "link")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def swarm() -> Iterator[PrivateEngine]:
     """An engine that is a swarm of one node."""
     with locked("swarm"), missing_means_skip():
@@ -49,6 +50,13 @@ def swarm() -> Iterator[PrivateEngine]:
                 engine.run("swarm", "leave", "--force", timeout=60)
         if link():
             bridge.ip("link", "delete", GATEWAY)
+
+
+@pytest.fixture(scope="module")
+def plugin(swarm: PrivateEngine) -> Plugin:
+    made = Plugin(swarm, build())
+    made.enable()
+    return made
 
 
 def stack(folder: Path, port: int) -> None:
@@ -75,11 +83,9 @@ def stack(folder: Path, port: int) -> None:
     (folder / "collector.yaml").write_text(json.dumps(settings))
 
 
-def test_a_stack_with_a_collector_on_each_node(swarm: PrivateEngine, tmp_path: Path) -> None:
+def test_a_stack_with_a_collector_on_each_node(swarm: PrivateEngine, plugin: Plugin, tmp_path: Path) -> None:
     port = free_port()
-    plugin = Plugin(swarm, build())
     plugin.set(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
-    plugin.enable()
     stack(tmp_path, port)
     deploy, logs = block("SCALING.md", "A collector on each host: Swarm").text.splitlines()
     run(deploy, swarm.environment(), tmp_path)
@@ -105,3 +111,21 @@ def test_a_stack_with_a_collector_on_each_node(swarm: PrivateEngine, tmp_path: P
     finally:
         swarm.docker("stack", "rm", "shop")
         wait_for(lambda: not swarm.docker("ps", "--quiet"), "end of all tasks", 30, 0.1)
+
+
+def test_service_logs(swarm: PrivateEngine, plugin: Plugin, collector: Collector) -> None:
+    lines = [str(number) for number in range(1, 101)]
+    log = (f"--log-driver={plugin.name}", f"--log-opt=otlp-endpoint={collector.http}")
+    script, raw = "trap exit TERM; seq 1 100; while sleep 0.1; do :; done", ("service", "logs", "--raw")
+    swarm.docker("service", "create", "--detach", "--name=shop", *log, "busybox", "sh", "-c", script)
+    try:
+        records = collector.wait(100, limit=60)
+        assert {record.resource["service.name"] for record in records} == {"shop"}
+        assert [record.body for record in records] == lines
+        wait_for(lambda: swarm.docker(*raw, "shop").split() == lines, "all lines in service logs", 20)
+        assert swarm.docker(*raw, "--tail=3", "shop") == "98\n99\n100\n"
+        task = swarm.docker("service", "ps", "--quiet", "shop").split()[0]
+        assert swarm.docker(*raw, task).split() == lines
+    finally:
+        swarm.docker("service", "rm", "shop")
+        wait_for(lambda: not swarm.docker("ps", "--quiet"), "end of the task", 30)

@@ -9,6 +9,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+NOBODY = "http://127.0.0.1:9"
+"""An endpoint where nobody listens, and nobody will: a free port may be another test's server by the time that a driver
+tries it again."""
+
 
 def free_port() -> int:
     """A port that nothing listens on now, and that the kernel will not soon hand out again."""
