@@ -46,7 +46,8 @@ e2e: tools plugin ## tests with a real engine and a real collector
 bench: tools plugin ## one table of ratios against baselines
 	$(RUN) bench
 
-soak: tools plugin ## 500 kills of the driver, then MINUTES (10) of random faults
+soak: tools plugin ## fuzzing, 500 kills of the driver, then MINUTES (10) of random faults
+	for native in codec lines; do $(RUN) tests.fuzz.run $$native --seconds 60 || exit 1; done
 	$(RUN) pytest tests/faults -m soak
 	$(RUN) tests.soak --minutes $(or $(MINUTES),10)
 

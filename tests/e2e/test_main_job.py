@@ -54,7 +54,6 @@ def runner(engine: PrivateEngine, plugin: Plugin, collector: Collector) -> Itera
     yield made
     if made.names:
         engine.docker("rm", "--force", *made.names)
-    collector.forget()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

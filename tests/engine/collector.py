@@ -131,11 +131,6 @@ class Collector:
         self.received += found
         return [one for one in self.received if container is None or one.resource.get("container.name") == container]
 
-    def forget(self) -> None:
-        """Whoever looks for records from now on need not go through those that there are."""
-        self.received.clear()
-        self.read_to = self.output.stat().st_size
-
     def wait(self, count: int, container: str | None = None, limit: float = 20.0) -> list[Record]:
         """The records, as soon as there are at least `count`."""
 
