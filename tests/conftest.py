@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +20,8 @@ from tests.engine.collector import Collector
 from tests.engine.plugin import Plugin
 from tests.tools.collector import collector as executable
 from tests.tools.golang import ToolError
+
+E = TypeVar("E", bound=PrivateEngine)
 
 CHECKED_FOR_LEAKS = ("unit", "property")
 
@@ -65,10 +68,9 @@ def missing_means_skip() -> Iterator[None]:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
-def engine() -> Iterator[PrivateEngine]:
-    """A Docker engine of the tests' own, with the image `busybox`."""
-    private = PrivateEngine()
+@contextlib.contextmanager
+def started(private: E) -> Iterator[E]:
+    """Start an engine, with the image `busybox`; stop it at the end."""
     with missing_means_skip():
         private.start()
     try:
@@ -76,6 +78,13 @@ def engine() -> Iterator[PrivateEngine]:
         yield private
     finally:
         private.stop()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[PrivateEngine]:
+    """A Docker engine of the tests' own, with the image `busybox`."""
+    with started(PrivateEngine()) as private:
+        yield private
 
 
 @pytest.fixture(scope="session")

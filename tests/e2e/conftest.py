@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from plugin import images
 from plugin.build import ROOT, build
 from plugin.private_engine import PrivateEngine
-from tests.conftest import missing_means_skip
+from tests.conftest import started
 from tests.engine.collector import Collector
 from tests.engine.fault_scene import Scene
 from tests.engine.fault_table import FaultTable
@@ -38,14 +37,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="module")
 def own_engine() -> Iterator[PrivateEngine]:
     """An engine of the module's own, which its tests may restart and kill."""
-    private = PrivateEngine()
-    with missing_means_skip():
-        private.start()
-    try:
-        images.ensure(private, "busybox:latest")
+    with started(PrivateEngine()) as private:
         yield private
-    finally:
-        private.stop()
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from compose import standin
-from plugin import images
 from plugin.build import build
 from plugin.engine import EngineError
 from plugin.private_engine import PrivateEngine
-from tests.conftest import missing_means_skip
+from tests.conftest import missing_means_skip, started
 from tests.docs import block, run
 from tests.engine.collector import Collector
 from tests.engine.loopback import free_port, listening, wait_for
@@ -49,14 +48,8 @@ class DefaultingEngine(PrivateEngine):
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[DefaultingEngine]:
-    private = DefaultingEngine()
-    with missing_means_skip():
-        private.start()
-    try:
-        images.ensure(private, "busybox:latest")
+    with started(DefaultingEngine()) as private:
         yield private
-    finally:
-        private.stop()
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,9 @@ from typing import Any
 
 import pytest
 
-from plugin import images
 from plugin.build import build
 from plugin.private_engine import PrivateEngine
-from tests.conftest import missing_means_skip
+from tests.conftest import missing_means_skip, started
 from tests.engine.collector import Collector
 from tests.engine.loopback import free_port, wait_for
 from tests.engine.plugin import Plugin
@@ -36,14 +35,8 @@ TOKEN = "a-token-that-nobody-must-see"
 @pytest.fixture(scope="module")
 def engine() -> Iterator[PrivateEngine]:
     """An engine of this module's own: it is restarted, and its plugin's disk filled."""
-    private = PrivateEngine()
-    with missing_means_skip():
-        private.start()
-    try:
-        images.ensure(private, "busybox:latest")
+    with started(PrivateEngine()) as private:
         yield private
-    finally:
-        private.stop()
 
 
 @pytest.fixture(scope="module")

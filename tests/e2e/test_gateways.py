@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from otellogdriver.export.failover import RETURN, spread
-from plugin import images
 from plugin.build import build
 from plugin.private_engine import PrivateEngine
-from tests.conftest import missing_means_skip
+from tests.conftest import missing_means_skip, started
 from tests.engine.collector import Collector
 from tests.engine.loopback import wait_for
 from tests.engine.numbers import printed, until_stopped
@@ -62,11 +61,7 @@ def hosts(gateways: tuple[Collector, Collector], tmp_path: Path) -> Iterator[lis
             taken = [host.name for host in made]
             names = (f"host-{number}" for number in count(1))
             name = next(name for name in names if name not in taken and spread(endpoints, name)[0] == gateway.http)
-            engine = PrivateEngine()
-            with missing_means_skip():
-                engine.start()
-            stack.callback(engine.stop)
-            images.ensure(engine, "busybox:latest")
+            engine = stack.enter_context(started(PrivateEngine()))
             plugin = Plugin(engine, build())
             plugin.set(
                 OTEL_EXPORTER_OTLP_ENDPOINT=",".join(endpoints),
