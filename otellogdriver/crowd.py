@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 _FEW = 4
 """FIFOs that are no crowd."""
-_PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.005, 0.2, 0.0005
+_PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.005, 0.4, 0.0005
 """Seconds between two reads of a busy FIFO: at least, at most, and for each busy FIFO. It is what coalescing may add to
 a line's latency."""
 

@@ -243,8 +243,7 @@ class Feed:
             self._lose(offset)
         last = offset + got >= end
         cut = ended and last
-        far = sum(1 << stream for stream, begin in enumerate(self._begins()) if 0 <= begin < offset - MAX_SPAN)
-        flush = BOTH if cut else far
+        flush = BOTH if cut else self._far(offset)
         chunk = buffer[:got]
         encoded = self._encoder.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
         if encoded.end == offset and encoded.carry == self._carry and not encoded.payload:
@@ -256,6 +255,12 @@ class Feed:
             if flush or cut:
                 encoded = self._encoder.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
         return encoded
+
+    def _far(self, offset: int) -> int:
+        """The mask of the streams whose unfinished record began MAX_SPAN or more before `offset`."""
+        if self._carry == NOTHING:
+            return 0
+        return sum(1 << stream for stream, begin in enumerate(self._begins()) if 0 <= begin < offset - MAX_SPAN)
 
     def _read(self, buffer: memoryview) -> tuple[int, int]:
         """Like `Reader.read` at the feed's offset; a segment that cannot be read for MAX_AGE is given up."""
@@ -295,8 +300,8 @@ class Feed:
         counters.damaged_bytes += encoded.skipped
 
     def _begins(self) -> tuple[int, int]:
-        out, err = (-1 if group is None else group.begin for group in self._carry)
-        return out, err
+        out, err = self._carry
+        return -1 if out is None else out.begin, -1 if err is None else err.begin
 
     def _note_age(self, torn_at: int) -> None:
         """Since when have the unfinished records and the torn frame been the same?"""

@@ -40,7 +40,7 @@ _BUSY = 0.02
 """Seconds between two reads below which a FIFO counts as busy."""
 _PAUSE_MIN = 0.0005
 """Least pause in seconds; the longest one is the crowd's."""
-_LENT = 5.0
+_LENT = 15.0
 """Seconds after which a FIFO's own thread looks after it again, should the crowd's hang with another's disk."""
 _QUIET = 10.0
 """Seconds of silence after which a grown pipe is shrunk."""

@@ -93,7 +93,11 @@ class Settings(LineSettings):
     otlp_concurrency: int = option(number(1, 32), "4", "Requests in flight.")
 
     batch_delay: float = option(
-        duration(most=60), "200ms", "The longest a line waits for others to share its request.", section="Batches"
+        duration(most=60),
+        "200ms",
+        "The longest a line waits for others to share its request; up to three times that while hundreds of containers "
+        "print at once.",
+        section="Batches",
     )
     batch_size: int = option(
         size(least=1024, most=3500 * 1024), "1m", "Size of a request before compression; collectors take up to 4 MiB."

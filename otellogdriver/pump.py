@@ -7,8 +7,8 @@ committed. One pump per destination; lives on the event loop, encodes and compre
   keep several requests in flight (`otlp-concurrency`).
 - Order: a batch is sent only when every earlier batch with records of the same container is done, so a container's
   lines arrive in the order they were printed, also across retries. A feed has at most two batches outstanding.
-- Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached (up to twice that if it is made
-  of many small parts); when more waits, requests grow up to MAX_REQUEST.
+- Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached; when more waits, requests grow
+  up to MAX_REQUEST. Many small parts wait longer, for each costs as much as a hundred lines.
 - Memory: at most one body per lane, one alone until the destination has taken something, and no new one while the gate
   is closed. An outage costs disk only.
 - A batch that the collector refuses is halved, and what is refused of it again, to find the culprits; they are given up
@@ -47,6 +47,9 @@ _TRIES = 64
 thousand."""
 _WORTH = 16 << 10
 """Bytes whose encoding and compression cost about as much as a part does by itself."""
+_EACH, _LONGEST = 0.0006, 3
+"""Seconds that each of many feeds lets the others wait, so that parts by themselves take less than a tenth of a core;
+at most so many times the batch delay."""
 _DISK_PAUSE = 1.0
 """Seconds between two tries to read a journal that cannot be read."""
 _SLOW_CLOSE = 2.0
@@ -155,8 +158,12 @@ class Pump:
 
     def _is_full(self) -> bool:
         """Enough waits for a request to go at once. Many small parts are not worth it before the delay is over."""
-        worth = min(len(self._ready) * _WORTH, 2 * self._size)
-        return self._queued_bytes >= max(self._size, worth)
+        return self._queued_bytes >= max(self._size, len(self._ready) * _WORTH)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that the first feed waits for others."""
+        return max(self._delay, min(len(self._ready) * _EACH, _LONGEST * self._delay))
 
     async def skip(self, feed: Feed, to: int) -> None:
         """Have the feed give up what is before offset `to`, unless it is just being read."""
@@ -228,7 +235,7 @@ class Pump:
         """Wait until something is worth sending, and take the feeds that go into one batch."""
         while True:
             if self._ready and ((self.gate.is_open and self._proved) or not self._holding):
-                left = self._oldest + self._delay - self._loop.time()
+                left = self._oldest + self._patience - self._loop.time()
                 if left <= 0 or self._is_full():
                     break
             else:
@@ -266,9 +273,12 @@ class Pump:
                 self._tails[part.feed] = done
             batch = _Batch(parts, body, sum(part.records for part in parts), before, done)
         for feed in dict.fromkeys(left + feeds):  # who had no room comes first next time; `skip` pokes the busy ones
-            self._watch(feed, _DISK_PAUSE if feed in failed else None)
-            if feed not in failed:
-                self.poke(feed)
+            if feed in failed:
+                self._watch(feed, _DISK_PAUSE)
+                continue
+            self.poke(feed)
+            if not feed.queued:
+                self._watch(feed)
         if left:
             self._oldest = 0.0
         return batch

@@ -27,8 +27,8 @@ from otellogdriver.pump import Pump
 log = logging.getLogger(__name__)
 
 
-_TELL_BYTES, _TELL_SECONDS = 1 << 20, 0.5
-"""How much and how long a FIFO may grow without a word to the loop, which watches the limits."""
+_TELL_BYTES, _TELL_SECONDS = 1 << 20, 1.0
+"""How much and how long a FIFO may grow without the loop, which watches the limits, looking at the session."""
 
 
 class Session:
@@ -165,6 +165,7 @@ class Session:
 
     def update_delivered(self) -> None:
         self.stream.delivered = max(self.stream.delivered, min((feed.needed for _, feed in self.feeds), default=0))
+        self._told = self.stream.end, time.monotonic()
         if self.fifo and self.fifo.blocked:
             self.fifo.wake()
 

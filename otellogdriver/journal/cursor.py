@@ -33,6 +33,8 @@ class Position:
     @property
     def needed(self) -> int:
         """The first byte of the stream that may still be read by who continues here."""
+        if self.opens == (-1, -1):
+            return self.offset
         return min([self.offset, *(begin for begin in self.opens if begin >= 0)])
 
 

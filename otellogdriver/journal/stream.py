@@ -148,9 +148,10 @@ class Stream:
 
     def _room(self) -> int:
         """Make sure that a segment with room is open; the number of bytes that it still takes. Raises OSError."""
-        self._fresh = self._fresh or not self.segments or self.segments[-1].packed
-        if self._fd < 0 and not self._fresh:
-            self._fd = os.open(self.segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
+        if self._fd < 0:
+            self._fresh = self._fresh or not self.segments or self.segments[-1].packed
+            if not self._fresh:
+                self._fd = os.open(self.segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
         if self._fresh or self.end - self._open_start >= self.segment_size:
             path = self.directory / f"{self.end:020d}{_SUFFIX}"
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -259,7 +260,7 @@ class Reader:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self._fd = -1
-        self._path: Path | None = None
+        self._segment: Segment | None = None
         self._unpacked: memoryview | None = None
 
     def read(self, offset: int, buffer: memoryview) -> tuple[int, int]:
@@ -297,7 +298,7 @@ class Reader:
 
     def _copy(self, segment: Segment, at: int, buffer: memoryview) -> int:
         """Fill `buffer` from a segment; 0 where the segment has nothing there (any more)."""
-        if self._path != segment.path:
+        if self._segment is not segment:
             self.close()
             try:
                 self._open(segment.path)
@@ -308,7 +309,7 @@ class Reader:
                     self._open(other)
                 except FileNotFoundError:
                     return 0
-            self._path = segment.path
+            self._segment = segment
         if self._unpacked is None:
             return os.preadv(self._fd, [buffer], at)
         part = self._unpacked[at : at + len(buffer)]
@@ -328,4 +329,4 @@ class Reader:
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-        self._fd, self._path, self._unpacked = -1, None, None
+        self._fd, self._segment, self._unpacked = -1, None, None

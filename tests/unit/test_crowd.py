@@ -177,4 +177,4 @@ def test_the_pause_grows_with_the_crowd() -> None:
     assert crowd.is_one and crowd.pause == pytest.approx(0.05)
     for _ in range(1000):
         crowd.note(Member([]))
-    assert crowd.pause == 0.2
+    assert crowd.pause == 0.4

@@ -165,6 +165,22 @@ async def test_lines_wait_no_longer_than_the_delay_and_share_a_request(scene: Sc
     assert 0.09 < asyncio.get_running_loop().time() - began < 5
 
 
+async def test_a_crowd_of_containers_waits_up_to_three_times_as_long(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otellogdriver.pump._EACH", 0.02)
+    client = scene.start(delay=0.1)
+    for count, least in ((1, 0.09), (8, 0.15), (20, 0.29)):
+        for index in range(count):
+            scene.feed(f"{count:02x}{index:02x}")
+        began, before = asyncio.get_running_loop().time(), len(client.bodies)
+        for index in range(count):
+            scene.write(f"{count:02x}{index:02x}", lines(0, 1))
+        await scene.settled()
+        assert len(client.bodies) == before + 1
+        assert least < asyncio.get_running_loop().time() - began < 5
+
+
 async def test_what_fills_a_request_does_not_wait(scene: Scene) -> None:
     client = scene.start(delay=60.0, size=100_000)
     scene.feed("a")
