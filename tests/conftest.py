@@ -1,29 +1,84 @@
-"""What every test may ask for: real parts as fixtures, and a check that unit tests leave nothing running."""
+"""What every test may ask for: real parts as fixtures, a turn on the machine, a check that nothing is left running.
+
+`pytest -n 3` runs the files beside each other, each in one process, which has an engine of its own.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from plugin import images
-from plugin.build import build
+from plugin.build import ROOT, build
 from plugin.debian import HostError
 from plugin.private_engine import PrivateEngine
 from tests.engine.collector import Collector
+from tests.engine.fault_table import FaultTable
 from tests.engine.plugin import Plugin
 from tests.tools.collector import collector as executable
 from tests.tools.golang import ToolError
+from tests.turns import turn
 
 E = TypeVar("E", bound=PrivateEngine)
 
 CHECKED_FOR_LEAKS = ("unit", "property")
+FAULTS = pytest.StashKey[FaultTable]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "measures: has the machine to itself, and comes after the tests that do not")
+    config.stash[FAULTS] = FaultTable()
+
+
+def measures(item: pytest.Item) -> bool:
+    return item.get_closest_marker("measures") is not None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` a file's tests go to one process: they share an engine."""
+    items.sort(key=measures)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}{' measures' if measures(item) else ''}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with turn(alone=measures(item)):
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def fault_table(request: pytest.FixtureRequest) -> FaultTable:
+    """Rows added here are shown at the end of the run, and written to build/faults.txt and build/faults.json."""
+    return request.config.stash[FAULTS]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = pickle.dumps(session.config.stash[FAULTS])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of several processes has ended: take its rows over."""
+    if "faults" in getattr(node, "workeroutput", {}):
+        node.config.stash[FAULTS].extend(pickle.loads(node.workeroutput["faults"]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    table = config.stash[FAULTS]
+    if table.rows:
+        table.write(ROOT / "build")
+        terminalreporter.section("faults")
+        terminalreporter.write(table.text())
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What the fault tests share: the table that they end with, and an engine that they may restart."""
+"""What the fault tests share: scenes, and an engine that they may restart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin.build import ROOT, build
+from plugin.build import build
 from plugin.private_engine import PrivateEngine
 from tests.conftest import started
 from tests.engine.collector import Collector
@@ -16,22 +16,6 @@ from tests.engine.fault_table import FaultTable
 from tests.engine.numbers import Ledger, at_collector, at_server
 from tests.engine.plugin import Plugin
 from tests.fakes.server_thread import ServerThread
-
-TABLE = pytest.StashKey[FaultTable]()
-
-
-@pytest.fixture(scope="session")
-def fault_table(request: pytest.FixtureRequest) -> FaultTable:
-    """Rows added here are shown at the end of the run, and written to build/faults.txt and build/faults.json."""
-    return request.config.stash.setdefault(TABLE, FaultTable())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    table = config.stash.get(TABLE, None)
-    if table and table.rows:
-        table.write(ROOT / "build")
-        terminalreporter.section("faults")
-        terminalreporter.write(table.text())
 
 
 @pytest.fixture(scope="module")

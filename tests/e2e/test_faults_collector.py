@@ -198,6 +198,7 @@ def lives(watch: Stopwatch, under: str, logging: list[str], out: Path, short: in
     return sent
 
 
+@pytest.mark.measures
 @pytest.mark.timeout(400)
 def test_every_fault_of_a_collector(
     engine: PrivateEngine, plugin: Plugin, fault_table: FaultTable, tmp_path: Path, out: Path
@@ -266,6 +267,7 @@ def nothing_waits(plugin: Plugin, fault: Fault) -> bool:
     return counted(plugin, "otellogdriver_undelivered_bytes", fault) == 0
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("protocol", (HTTP, GRPC))
 def test_delivery_is_back_a_second_after_the_collector(
     engine: PrivateEngine, plugin: Plugin, collector: Collector, fault_table: FaultTable, protocol: str, out: Path
@@ -311,6 +313,7 @@ def more_than(look: Callable[[], int], count: int) -> bool:
     return look() > count
 
 
+@pytest.mark.measures
 def test_dead_destinations_do_not_delay_another(
     engine: PrivateEngine, plugin: Plugin, fault_table: FaultTable, out: Path
 ) -> None:

@@ -48,6 +48,11 @@ class FaultTable:
         self.rows.append(row)
         assert row.lost == 0, f"{row.fault}: {row.lost} of {row.sent} lines lost"
 
+    def extend(self, other: FaultTable) -> None:
+        """Take over what another process has found."""
+        self.rows += other.rows
+        self.notes += other.notes
+
     def text(self) -> str:
         table = [HEAD, *(row.cells() for row in self.rows)]
         widths = [max(len(cells[column]) for cells in table) for column in range(len(HEAD))]

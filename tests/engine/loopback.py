@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -14,12 +16,17 @@ NOBODY = "http://127.0.0.1:9"
 tries it again."""
 
 
+PORTS = range(20_000, 32_000)
+"""Below those that the kernel hands out to others, now or while a server is down."""
+
+
 def free_port() -> int:
-    """A port that nothing listens on now, and that the kernel will not soon hand out again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on, and that another test is not likely to take."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def listening(port: int) -> bool:

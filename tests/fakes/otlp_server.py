@@ -31,6 +31,7 @@ from typing import Any, Self
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
+from tests.engine.loopback import free_port
 from tests.fakes.behaviour import Behaviour, ok, status
 from tests.fakes.received import Record, Request, count_records, read_records
 
@@ -48,10 +49,10 @@ class ServerTls:
 
 @dataclass
 class OtlpServer:
-    """One listener for one protocol. `port` 0 picks one, which then stays the same over down() and up()."""
+    """One listener for one protocol, on a port that stays the same over down() and up()."""
 
     protocol: str = "http/protobuf"
-    port: int = 0
+    port: int = field(default_factory=free_port)
     tls: ServerTls | None = None
     host: str = "127.0.0.1"
     keep: bool = True
@@ -185,7 +186,6 @@ class OtlpServer:
                 context.load_verify_locations(self.tls.client_ca)
                 context.verify_mode = ssl.CERT_REQUIRED
         self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=context, limit=1 << 20)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -252,9 +252,9 @@ class OtlpServer:
             pair = (self.tls.key.read_bytes(), self.tls.certificate.read_bytes())
             client_ca = self.tls.client_ca.read_bytes() if self.tls.client_ca else None
             credentials = grpc.ssl_server_credentials([pair], client_ca, client_ca is not None)
-            self.port = server.add_secure_port(address, credentials)
+            server.add_secure_port(address, credentials)
         else:
-            self.port = server.add_insecure_port(address)
+            server.add_insecure_port(address)
         await server.start()
         self._server = server
 

@@ -265,6 +265,7 @@ def test_a_certificate_that_is_not_trusted_holds_the_lines(engine: Engine, tmp_p
 # One of several
 
 
+@pytest.mark.measures
 def test_a_dead_destination_does_not_delay_another_containers_lines(engine: Engine, print_to: Print) -> None:
     with ServerThread(HTTP) as dead, ServerThread(HTTP) as hanging, ServerThread(HTTP) as alive:
         dead.down()

@@ -7,6 +7,8 @@ import socket
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.engine.loopback import wait_for
 from tests.fakes.engine import Container, Engine, frame
 from tests.fakes.server_thread import ServerThread
@@ -39,6 +41,7 @@ def resident(engine: Engine) -> int:
     return int(Path(f"/proc/{engine.process.pid}/statm").read_text().split()[1]) * 4096
 
 
+@pytest.mark.measures
 def test_a_thousand_followers(tmp_path: Path) -> None:
     with ServerThread() as server, Engine(tmp_path, {"OTEL_EXPORTER_OTLP_ENDPOINT": server.server.endpoint}) as engine:
         containers = [engine.container(f"c{number}") for number in range(CONTAINERS)]

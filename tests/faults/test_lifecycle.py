@@ -10,6 +10,8 @@ import termios
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.fakes.behaviour import hang, ok
 from tests.fakes.engine import Container, Engine, pieces
 from tests.fakes.server_thread import ServerThread
@@ -208,6 +210,7 @@ def _service_names(body: bytes) -> set[str]:
     }
 
 
+@pytest.mark.measures
 def test_ready_soon_after_a_crash_with_a_hundred_open_streams(engine: Engine, collector: ServerThread) -> None:
     engine.kill()
     alone = engine.start()
