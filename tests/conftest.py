@@ -1,6 +1,6 @@
 """What every test may ask for: real parts as fixtures, a turn on the machine, a check that nothing is left running.
 
-`pytest -n 3` runs the files beside each other, each in one process, which has an engine of its own.
+`pytest -n 3 --dist loadfile` runs three files at a time, each in one process, which has an engine of its own.
 """
 
 from __future__ import annotations
@@ -43,10 +43,8 @@ def measures(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` a file's tests go to one process: they share an engine."""
+    """Those that measure come last: then nobody's long test has to be waited for."""
     items.sort(key=measures)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}{' measures' if measures(item) else ''}"))
 
 
 @pytest.hookimpl(wrapper=True)
