@@ -300,7 +300,7 @@ def test_damage_costs_only_what_is_damaged(ours: Side, plugin: Plugin) -> None:
 
 @pytest.mark.measures
 def test_reading_is_as_fast_as_with_json_file(ours: Side, theirs: Side) -> None:
-    script = "yes 'a line as long as lines tend to be, with a word or two more' | head -n 1000000"
+    script = "yes 'a line as long as lines tend to be, with a word or two more' | head -n 500000"
     mine, reference = ours.run(script), theirs.run(script)
 
     def seconds(side: Side, name: str) -> float:
