@@ -21,7 +21,7 @@ help: ## list these commands
 test: lint drift ## the whole check, as CI runs it
 	$(RUN) tests.tools || test '$(CI)' != true
 	$(RUN) plugin.build || test '$(CI)' != true
-	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/ready ## style and types
 	$(RUN) ruff check . || { echo 'mend what can be mended with: make format'; exit 1; }

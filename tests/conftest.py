@@ -1,6 +1,6 @@
 """What every test may ask for: real parts as fixtures, a turn on the machine, a check that nothing is left running.
 
-`pytest -n 4 --dist loadfile` runs four files at a time, each in one process, which has an engine of its own.
+`pytest -n 3 --dist loadfile` runs three files at a time, each in one process, which has an engine of its own.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.engine.fault_scene import Scene
 from tests.engine.loopback import wait_for
 from tests.engine.numbers import at_once, with_last_words
@@ -37,6 +39,7 @@ def test_killed_at_full_speed(scene: Scene, server: ServerThread) -> None:
     assert all(scene.metric("damaged_bytes_total", container) == 0 for container in sent)
 
 
+@pytest.mark.measures
 def test_killed_within_stop_logging(scene: Scene) -> None:
     """The engine repeats the call with an empty body; by then it is another driver that answers."""
     watch, name = Stopwatch(scene.engine), "stops"

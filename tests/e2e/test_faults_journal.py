@@ -37,6 +37,7 @@ def test_lines_beyond_the_limit_are_given_up_and_counted(scene: Scene, server: S
         assert arrived >= set(range(LINES - 10_000, LINES + 1))
 
 
+@pytest.mark.measures
 def test_block_stops_the_container_and_nothing_else(scene: Scene, server: ServerThread) -> None:
     """The engine has a buffer of 1 MB for each container, so it takes some lines until it stands still. Who asks for it
     meanwhile is answered; only its end would have to wait."""
