@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
 CHECKED := otellogdriver plugin tests $(wildcard bench dashboards compose)
 
 # In CI the native codec must be there; elsewhere the lack of a compiler is told and lived with.
@@ -21,7 +22,7 @@ help: ## list these commands
 test: lint drift ## the whole check, as CI runs it
 	$(RUN) tests.tools || test '$(CI)' != true
 	$(RUN) plugin.build || test '$(CI)' != true
-	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 lint: $(VENV)/ready ## style and types
 	$(RUN) ruff check . || { echo 'mend what can be mended with: make format'; exit 1; }
@@ -38,10 +39,10 @@ format: $(VENV)/ready ## apply the style
 	$(RUN) ruff format .
 
 unit: $(VENV)/ready ## tests without an engine
-	$(RUN) pytest tests --ignore tests/e2e --ignore tests/engine
+	$(PYTEST) tests --ignore tests/e2e --ignore tests/engine
 
 e2e: tools plugin ## tests with a real engine and a real collector
-	$(RUN) pytest tests/e2e tests/engine
+	$(PYTEST) tests/e2e tests/engine
 
 bench: tools plugin ## one table of ratios against baselines
 	$(RUN) bench

@@ -38,6 +38,9 @@ _RETRY = frozenset({"CANCELLED", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS", "UNAVAI
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "NOT_FOUND"})
 _DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
 
+_LATE = 0.05
+"""Seconds after a failed call within which grpcio notes that the connection has ended."""
+
 
 @dataclass(slots=True)
 class _Line:
@@ -84,8 +87,8 @@ class GrpcClient:
             response = await line.call(body, timeout=self._destination.timeout or None, metadata=self._metadata)
             return answer.delivered(response, secrets=self._secrets)
         except aio.AioRpcError as error:
-            ready = line.channel.get_state() is import_module("grpc").ChannelConnectivity.READY
-            return self._classify(error, ready)
+            stands = error.code().name == "UNAVAILABLE" and await self._stands(line.channel)
+            return self._classify(error, stands)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -93,6 +96,19 @@ class GrpcClient:
             return Retry("unreachable", f"{self._label}: the channel was closed")  # by close(), not for our caller
         except (aio.UsageError, aio.InternalError, ValueError, RuntimeError) as error:  # the text might hold a header
             return Retry("unreachable", f"{self._label}: {type(error).__name__} while sending")
+
+    @staticmethod
+    async def _stands(channel: Any) -> bool:
+        """Whether the connection stands. grpcio ends its calls before it says so."""
+        ready = import_module("grpc").ChannelConnectivity.READY
+        if channel.get_state() is not ready:
+            return False
+        try:
+            async with asyncio.timeout(_LATE):
+                await channel.wait_for_state_change(ready)
+        except TimeoutError:
+            return True
+        return False
 
     async def close(self) -> None:
         """Close the channel; a later send opens a new one."""
@@ -144,9 +160,9 @@ class GrpcClient:
         self._line = _Line(channel, channel.unary_unary(METHOD))
         return self._line
 
-    def _classify(self, error: Any, ready: bool) -> Outcome:
+    def _classify(self, error: Any, stands: bool) -> Outcome:
         """Sort a failed call. grpcio does not say who made a status: an UNAVAILABLE came from the collector if the
-        connection still stands (`ready`)."""
+        connection still stands."""
         code: str = error.code().name
         details = answer.one_line(error.details() or "", self._secrets)
         reason = f"{self._label}: {code}" + (f": {details}" if details else "")
@@ -161,5 +177,5 @@ class GrpcClient:
         if after is not None and (code in _RETRY or code == "RESOURCE_EXHAUSTED"):
             return Retry("throttled", reason, after)
         if code in _RETRY:
-            return Retry("unavailable" if ready or code != "UNAVAILABLE" else "unreachable", reason)
+            return Retry("unavailable" if stands or code != "UNAVAILABLE" else "unreachable", reason)
         return Denied(reason) if code in _DENIED else Refused(reason)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.engine.loopback import free_port
 from tests.fakes.behaviour import behaviour_from
 from tests.fakes.otlp_server import OtlpServer, ServerTls
 
@@ -88,7 +87,7 @@ async def _main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--protocol", default="http/protobuf", choices=("http/protobuf", "grpc"))
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=free_port())
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--control", type=int, default=0, help="port of the control channel on 127.0.0.1")
     parser.add_argument("--discard", action="store_true", help="count, but keep no bodies")
     parser.add_argument("--certificate", type=Path)

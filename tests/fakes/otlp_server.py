@@ -49,10 +49,10 @@ class ServerTls:
 
 @dataclass
 class OtlpServer:
-    """One listener for one protocol, on a port that stays the same over down() and up()."""
+    """One listener for one protocol. `port` 0 picks one, which then stays the same over down() and up()."""
 
     protocol: str = "http/protobuf"
-    port: int = field(default_factory=free_port)
+    port: int = 0
     tls: ServerTls | None = None
     host: str = "127.0.0.1"
     keep: bool = True
@@ -62,6 +62,7 @@ class OtlpServer:
     connections: int = 0
 
     def __post_init__(self) -> None:
+        self.port = self.port or free_port()
         self._taken = 0
         self._news = asyncio.Event()
         self._server: Any = None
