@@ -21,11 +21,10 @@ import asyncio
 import logging
 import threading
 import time
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from otellogdriver.export.client import Client, prepare, restore
@@ -34,6 +33,7 @@ from otellogdriver.export.gate import Gate
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
 from otellogdriver.export.request import halves, records_by_container, resource_logs
 from otellogdriver.feed import BUFFER, Feed, Part
+from otellogdriver.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -54,29 +54,6 @@ _DISK_PAUSE = 1.0
 """Seconds between two tries to read a journal that cannot be read."""
 _SLOW_CLOSE = 2.0
 """Seconds that requests in flight get to end when the driver goes away."""
-
-
-LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds in seconds of the request durations counted."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of a destination's requests. `durations[i]` counts those up to LATENCY_BOUNDS[i], the last others."""
-
-    outcomes: dict[str, int] = field(default_factory=dict)
-    durations: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
-    seconds: float = 0.0
-    sent_bytes: int = 0
-    in_flight: int = 0
-
-    def count(self, outcome: str) -> None:
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
-
-    def observe(self, seconds: float) -> None:
-        self.durations[bisect_left(LATENCY_BOUNDS, seconds)] += 1
-        self.seconds += seconds
-
 
 _workspace = threading.local()
 

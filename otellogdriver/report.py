@@ -14,8 +14,9 @@ from otellogdriver.account import Account
 from otellogdriver.driver import Driver
 from otellogdriver.events import Event, Events
 from otellogdriver.metrics import OUTCOMES
-from otellogdriver.pump import LATENCY_BOUNDS, Pump
+from otellogdriver.pump import Pump
 from otellogdriver.samples import destinations, journal_room, outcomes, resident
+from otellogdriver.tally import LATENCY_BOUNDS
 
 _RECENT = 900.0
 """Seconds that an event counts as a container's last error."""

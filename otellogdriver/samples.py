@@ -24,7 +24,7 @@ Sample = tuple[str, tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """The request durations of one destination; `counts` are those of `pump.Tally`."""
+    """The request durations of one destination; `counts` are those of `Tally`."""
 
     destination: str
     counts: tuple[int, ...]

@@ -51,10 +51,10 @@ from otellogdriver.export import tls
 from otellogdriver.export.destination import GRPC, PATH, Destination, parse_endpoint
 from otellogdriver.metrics import METRICS
 from otellogdriver.options import resolve
-from otellogdriver.pump import LATENCY_BOUNDS
 from otellogdriver.pumps import destinations
 from otellogdriver.resource import Host
 from otellogdriver.samples import durations, samples
+from otellogdriver.tally import LATENCY_BOUNDS
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from otellogdriver.driver import Driver
 from otellogdriver.events import Events
 from otellogdriver.metrics import METRICS
 from otellogdriver.page import PAGE, POLICY
-from otellogdriver.pump import LATENCY_BOUNDS
 from otellogdriver.report import report
 from otellogdriver.samples import durations, samples
+from otellogdriver.tally import LATENCY_BOUNDS
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 

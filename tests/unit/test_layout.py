@@ -54,6 +54,7 @@ LEAVES = (
     "resource",
     "tables",
     "tag",
+    "tally",
     "turns",
     "values",
 )
