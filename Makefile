@@ -13,16 +13,19 @@ export OTELLOGDRIVER_NATIVE ?= require
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help test lint drift format unit e2e bench soak plugin plugin-push release demo stack unstack tools lock upgrade clean
+.PHONY: help test parts lint drift format unit e2e bench soak plugin plugin-push release demo stack unstack tools lock upgrade clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
+test: $(VENV)/ready ## the whole check, as CI runs it
+	$(MAKE) --no-print-directory --jobs 3 --output-sync lint drift parts
+	$(PYTEST)
+
 # Where no engine or tool can be had, the tests that need it are skipped, but not in CI.
-test: lint drift ## the whole check, as CI runs it
+parts: $(VENV)/ready
 	$(RUN) tests.tools || test '$(CI)' != true
 	$(RUN) plugin.build || test '$(CI)' != true
-	$(PYTEST)
 
 lint: $(VENV)/ready ## style and types
 	$(RUN) ruff check . || { echo 'mend what can be mended with: make format'; exit 1; }
