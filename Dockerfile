@@ -31,7 +31,7 @@ RUN LDFLAGS=-Wl,--strip-all PYTHONPATH=/opt/build OTELLOGDRIVER_NATIVE=${OTELLOG
  && python3 -m compileall -q --invalidation-mode unchecked-hash \
         -s /rootfs /rootfs/usr/local/lib/python3*/dist-packages/otellogdriver \
  && chroot /rootfs /usr/bin/python3 -c "import grpc.aio, isal.isal_zlib, re2, \
-        otellogdriver.cli, otellogdriver.driver, otellogdriver.protocol, otellogdriver.sink, otellogdriver.status"
+        otellogdriver.cli, otellogdriver.driver.driver, otellogdriver.engine.protocol, otellogdriver.commands.sink, otellogdriver.telemetry.status"
 
 FROM scratch
 COPY --from=builder /rootfs /

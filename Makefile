@@ -33,8 +33,8 @@ lint: $(VENV)/ready ## style and types
 	$(RUN) mypy $(CHECKED)
 
 drift: $(VENV)/ready ## rendered files agree with what they are rendered from
-	$(RUN) otellogdriver.options --check
-	$(RUN) otellogdriver.metrics --check
+	$(RUN) otellogdriver.settings.tables --check
+	$(RUN) otellogdriver.telemetry.metrics --check
 	$(RUN) dashboards --check
 
 format: $(VENV)/ready ## apply the style

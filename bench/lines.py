@@ -15,7 +15,7 @@ from bench.codec import HUGE, NOW, fastest, filled, frame
 from otellogdriver.codec import load
 from otellogdriver.codec.contract import NOTHING, EncodeOptions, Encoder
 from otellogdriver.lines import line_encoder
-from otellogdriver.options import resolve
+from otellogdriver.settings.options import resolve
 
 OPTIONS = EncodeOptions()
 

@@ -17,8 +17,8 @@ from otellogdriver.codec import load
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
 from otellogdriver.container import Container
 from otellogdriver.export.request import resource_logs
-from otellogdriver.options import resolve
 from otellogdriver.resource import Host, encode_resource, resource_of
+from otellogdriver.settings.options import resolve
 
 _NOW = 1_795_500_000_000_000_000
 _EVERYTHING = 1 << 40

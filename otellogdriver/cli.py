@@ -16,11 +16,14 @@ from otellogdriver import __version__
 
 COMMANDS = {
     "serve": ("", "be the plugin: serve the engine's calls on the plugin socket"),
-    "sink": ("otellogdriver.sink", "receive OTLP over HTTP and gRPC and print the records"),
-    "doctor": ("otellogdriver.doctor.command", "find out what is wrong with an installation, and what to do about it"),
-    "journal": ("otellogdriver.journal_command.command", "look into what waits on disk; print it or send it by hand"),
-    "options": ("otellogdriver.reference", "list the options"),
-    "metrics": ("otellogdriver.reference", "list the metrics"),
+    "sink": ("otellogdriver.commands.sink", "receive OTLP over HTTP and gRPC and print the records"),
+    "doctor": (
+        "otellogdriver.commands.doctor.command",
+        "find out what is wrong with an installation, and what to do about it",
+    ),
+    "journal": ("otellogdriver.commands.journal.command", "look into what waits on disk; print it or send it by hand"),
+    "options": ("otellogdriver.commands.reference", "list the options"),
+    "metrics": ("otellogdriver.commands.reference", "list the metrics"),
 }
 
 _HELP = """\

@@ -33,10 +33,10 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMes
 from opentelemetry.sdk.resources import Resource
 
 from otellogdriver.container import Container
-from otellogdriver.endpoints import ATTRIBUTES
-from otellogdriver.options import Settings, plugin_settings
-from otellogdriver.patterns import compiled
-from otellogdriver.tag import render
+from otellogdriver.settings.endpoints import ATTRIBUTES
+from otellogdriver.settings.options import Settings, plugin_settings
+from otellogdriver.settings.patterns import compiled
+from otellogdriver.settings.tag import render
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from otellogdriver.driver import Driver
-    from otellogdriver.self_telemetry import SelfTelemetry
+    from otellogdriver.driver.driver import Driver
+    from otellogdriver.telemetry.self_telemetry import SelfTelemetry
 
 log = logging.getLogger("otellogdriver")
 
@@ -38,7 +38,7 @@ _LISTEN_AGAIN = 2.0
 
 def run(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
-    from otellogdriver.options import plugin_settings
+    from otellogdriver.settings.options import plugin_settings
 
     plugin, _ = plugin_settings(environ)
     logging.basicConfig(
@@ -84,11 +84,14 @@ def _listen(path: str) -> socket.socket:
 async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     from aiohttp import web
 
-    from otellogdriver import __version__, codec, protocol, status
-    from otellogdriver.driver import Driver
-    from otellogdriver.events import Events
-    from otellogdriver.options import plugin_settings, problems
+    from otellogdriver import __version__, codec
+    from otellogdriver.driver.driver import Driver
+    from otellogdriver.engine import protocol
+    from otellogdriver.engine.readlogs import LogReader
     from otellogdriver.resource import this_host
+    from otellogdriver.settings.options import plugin_settings, problems
+    from otellogdriver.telemetry import status
+    from otellogdriver.telemetry.events import Events
 
     plugin, _ = plugin_settings(environ)
     wrong = problems(environ)
@@ -98,7 +101,8 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     log.addHandler(events)
     driver = Driver(plugin, environ, codec.load(plugin.codec), this_host(environ))
     driver.recover()
-    api = web.AppRunner(protocol.application(driver), access_log=None, handler_cancellation=True)
+    logs = LogReader(driver)
+    api = web.AppRunner(protocol.application(driver, logs), access_log=None, handler_cancellation=True)
     await api.setup()
     await web.SockSite(api, listener, backlog=_BACKLOG).start()
     page = web.AppRunner(status.application(driver, events, wrong), access_log=None)
@@ -121,6 +125,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     await stop.wait()
     log.info("stopping: what is not delivered stays in the journal")
     opening.cancel()
+    logs.close()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.gather(driver.close(), *([own.close()] if own else [])), 4.5)
     for runner in (api, page):
@@ -143,8 +148,8 @@ async def _tell_of_itself(driver: Driver, environ: Mapping[str, str], problems: 
     from otellogdriver.errors import DriverError
     from otellogdriver.resource import this_host
 
-    await asyncio.to_thread(import_module, "otellogdriver.self_telemetry")
-    from otellogdriver.self_telemetry import SelfTelemetry
+    await asyncio.to_thread(import_module, "otellogdriver.telemetry.self_telemetry")
+    from otellogdriver.telemetry.self_telemetry import SelfTelemetry
 
     try:
         return SelfTelemetry(driver, environ, this_host(environ), problems)

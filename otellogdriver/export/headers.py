@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from otellogdriver.endpoints import HEADERS
 from otellogdriver.errors import OptionError
 from otellogdriver.export.destination import Destination, check_headers
+from otellogdriver.settings.endpoints import HEADERS
 
 _MOST = 1 << 20
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 import logging
 
 from otellogdriver.codec.contract import Codec, EncodeOptions
-from otellogdriver.line_options import LineSettings
 from otellogdriver.lines.encoder import LineEncoder
 from otellogdriver.lines.multiline import multiline
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.selection import Selection
 from otellogdriver.lines.writer import PythonWriter, Rules, Writer
+from otellogdriver.settings.line_options import LineSettings
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from otellogdriver.codec.contract import MAX_RECORD, Carry, Group, Line
-from otellogdriver.patterns import Matcher
+from otellogdriver.settings.patterns import Matcher
 
 MAX_LINES = 4096
 """Lines of one record: four times what a JVM prints of a stack overflow."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from otellogdriver.lines.json_line import Double, Value
-from otellogdriver.patterns import Matcher
+from otellogdriver.settings.patterns import Matcher
 
 MASK = b"****"
 GROUP = "secret"

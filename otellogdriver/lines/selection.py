@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from otellogdriver.codec.contract import BOTH, NONE, Line
 from otellogdriver.lines.multiline import Record
-from otellogdriver.patterns import Matcher
+from otellogdriver.settings.patterns import Matcher
 
 SECOND = 10**9
 

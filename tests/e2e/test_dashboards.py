@@ -26,9 +26,9 @@ from tests.engine.loki import Loki
 from tests.engine.loopback import wait_for
 from tests.engine.prometheus import Prometheus
 from tests.fakes.engine import Engine, frame
+from tests.process.metrics_port import port, started
 from tests.tools.collector import collector as build_collector
 from tests.tools.loki import loki as build_loki
-from tests.unit.metrics_port import port, started
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 TRACE = secrets.token_hex(16)

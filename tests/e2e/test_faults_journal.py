@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otellogdriver.fifo import PIPE_SIZE
+from otellogdriver.intake.fifo import PIPE_SIZE
 from tests.engine.fault_scene import Scene
 from tests.engine.loopback import wait_for
 from tests.engine.numbers import until_stopped

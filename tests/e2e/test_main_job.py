@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otellogdriver.metrics import METRICS
+from otellogdriver.telemetry.metrics import METRICS
 from plugin.engine import EngineError
 from plugin.private_engine import PrivateEngine
 from tests.engine.collector import Collector

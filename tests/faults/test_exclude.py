@@ -7,8 +7,8 @@ import pytest
 from tests.fakes.engine import Engine
 from tests.fakes.server_thread import ServerThread
 from tests.faults.conftest import MakeEngine
+from tests.process.metrics_port import row
 from tests.scene import files, lines, until
-from tests.unit.metrics_port import row
 
 EXCLUDED = {"ContainerLabels": {"otellogdriver.exclude": "true"}}
 

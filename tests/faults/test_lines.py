@@ -122,7 +122,8 @@ def test_a_bad_option_is_refused_with_its_place(engine: Engine) -> None:
 
 def test_nothing_of_this_is_loaded_for_lines_as_they_are() -> None:
     program = (
-        "import sys, otellogdriver.driver, otellogdriver.serve; from otellogdriver.options import resolve; "
+        "import sys, otellogdriver.driver.driver, otellogdriver.serve; "
+        "from otellogdriver.settings.options import resolve; "
         "assert resolve({}, {}).lines_as_printed; "
         "sys.exit([name for name in sys.modules if name.startswith(('otellogdriver.lines', 're2'))] or None)"
     )

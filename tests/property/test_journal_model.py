@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import EncodeOptions
-from otellogdriver.feed import BUFFER, Feed
+from otellogdriver.delivery.feed import BUFFER, Feed
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import Reader

@@ -15,7 +15,7 @@ from otellogdriver.lines.encoder import LineEncoder
 from otellogdriver.lines.multiline import MAX_LINES
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.writer import PythonWriter, Rules, Writer
-from otellogdriver.options import Settings
+from otellogdriver.settings.options import Settings
 from tests.data.frames.codecs import NAMES, codecs
 from tests.data.frames.log_entry import frame
 from tests.data.frames.streams import chunks, cuts, damaged, written

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tests.fakes.engine import Container, Engine, frame
 from tests.fakes.server_thread import ServerThread
+from tests.process.metrics_port import port
 from tests.tools.browser import Browser
-from tests.unit.metrics_port import port
 
 DOCS = Path(__file__).parents[2] / "docs/images/status-page.png"
 SECONDS = 130

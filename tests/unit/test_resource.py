@@ -16,8 +16,8 @@ from opentelemetry.semconv._incubating.attributes import container_attributes, h
 from opentelemetry.semconv.schemas import Schemas
 
 from otellogdriver.container import Container
-from otellogdriver.options import resolve
 from otellogdriver.resource import SCHEMA_URL, Host, encode_resource, resource_of, this_host
+from otellogdriver.settings.options import resolve
 
 CASES = json.loads((Path(__file__).parent.parent / "data" / "resources" / "cases.json").read_text())
 ID = "0123456789abcdef" * 4

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from otellogdriver import patterns
-from otellogdriver.endpoints import (
+from otellogdriver.settings import patterns
+from otellogdriver.settings.endpoints import (
     ADDRESS,
     ATTRIBUTES,
     ENDPOINTS,
@@ -17,7 +17,7 @@ from otellogdriver.endpoints import (
     endpoint_shown,
     has_path,
 )
-from otellogdriver.patterns import PATTERN
+from otellogdriver.settings.patterns import PATTERN
 from otellogdriver.values import (
     BOOLEAN,
     NAMES,

@@ -1,0 +1,127 @@
+"""The pumps in use: one for each destination and way of batching, shared by all containers that want the same.
+
+In: settings. Out: a running `Pump`. One that nobody uses any more is closed a while later. Lives on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from otellogdriver import __version__
+from otellogdriver.delivery.feed import Feed
+from otellogdriver.delivery.pump import Pump
+from otellogdriver.export.client import client_for
+from otellogdriver.export.destination import Destination
+from otellogdriver.export.failover import spread
+from otellogdriver.resource import Host
+from otellogdriver.settings.options import Settings
+
+log = logging.getLogger(__name__)
+
+_IDLE = 60.0
+"""Seconds that a pump without a user stays, with its connections: containers come back."""
+
+_NAME, _VERSION = b"otellogdriver", __version__.encode()
+_SCOPE = b"\x0a" + bytes([len(_NAME)]) + _NAME + b"\x12" + bytes([len(_VERSION)]) + _VERSION
+"""InstrumentationScope{1 name, 2 version}."""
+
+
+def destinations(settings: Settings) -> list[tuple[str, Destination]]:
+    """(name of the cursor file, destination) for each place the lines go to."""
+    places = [("cursor", settings.otlp_endpoint)]
+    if settings.otlp_mirror:
+        places.append(("cursor-mirror", settings.otlp_mirror))
+    return [
+        (
+            role,
+            Destination(
+                endpoints=endpoints,
+                protocol=settings.otlp_protocol,
+                headers=settings.otlp_headers,
+                headers_file=settings.otlp_headers_file,
+                compression=settings.otlp_compression,
+                compression_level=settings.otlp_compression_level,
+                timeout=settings.otlp_timeout,
+                certificate=settings.otlp_certificate,
+                client_certificate=settings.otlp_client_certificate,
+                client_key=settings.otlp_client_key,
+                server_name=settings.otlp_server_name,
+                insecure=settings.otlp_insecure,
+                skip_verify=settings.otlp_insecure_skip_verify,
+            ),
+        )
+        for role, endpoints in places
+    ]
+
+
+@dataclass(slots=True)
+class _InUse:
+    pump: Pump
+    users: int = 0
+
+
+class Pumps:
+    """See the module's text. `committed` is called by the pumps; `later` calls something after some seconds."""
+
+    def __init__(
+        self,
+        host: Host,
+        executor: Executor,
+        committed: Callable[[Feed], None],
+        later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self._host = host
+        self._executor = executor
+        self._committed = committed
+        self._later = later
+        self._in_use: dict[tuple[Any, ...], _InUse] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __iter__(self) -> Iterator[Pump]:
+        return iter([one.pump for one in self._in_use.values()])
+
+    def __len__(self) -> int:
+        return len(self._in_use)
+
+    def take(self, destination: Destination, settings: Settings) -> Pump:
+        """The pump for this destination; each `take` wants a `release`."""
+        if settings.otlp_endpoint_order == "spread":
+            endpoints = spread(destination.endpoints, self._host.id or self._host.name)
+            destination = replace(destination, endpoints=endpoints)
+        wants: dict[str, Any] = {
+            "lanes": settings.otlp_concurrency,
+            "delay": settings.batch_delay,
+            "size": settings.batch_size,
+            "hold": settings.otlp_refused == "hold",
+            "sync": settings.journal_sync,
+        }
+        key = (destination, *wants.values())
+        found = self._in_use.get(key)
+        if not found:
+            client = client_for(destination)
+            pump = Pump(destination, client, self._executor, _SCOPE, self._committed, **wants)
+            found = self._in_use[key] = _InUse(pump)
+        found.users += 1
+        return found.pump
+
+    def release(self, pump: Pump) -> None:
+        key, found = next((key, one) for key, one in self._in_use.items() if one.pump is pump)
+        found.users -= 1
+        if not found.users:
+            self._later(_IDLE, lambda: self._close_idle(key))
+
+    def _close_idle(self, key: tuple[Any, ...]) -> None:
+        found = self._in_use.get(key)
+        if found and not found.users:
+            del self._in_use[key]
+            task = asyncio.get_running_loop().create_task(found.pump.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(pump.close() for pump in self), return_exceptions=True)

@@ -1,0 +1,202 @@
+"""One FIFO's life: from StartLogging (or the recovery of a stream) until everything in it is delivered.
+
+A session joins the stages for one stream: `Fifo` (intake) and one `Feed` per destination. It lives on the event loop;
+the FIFO thread reaches it only through `call_soon_threadsafe`. A session that never gets a byte (as `docker logs` on a
+stopped container makes) has no feed, no connection and leaves nothing on disk. That of an excluded container has no
+feed either: its lines go into the journal, for `docker logs`, and count as delivered there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from otellogdriver.container import Container
+from otellogdriver.delivery.feed import Feed
+from otellogdriver.delivery.pump import Pump
+from otellogdriver.errors import ProtocolError
+from otellogdriver.intake.crowd import Crowd
+from otellogdriver.intake.fifo import Count, Fifo, Limit
+from otellogdriver.journal.store import Entry
+from otellogdriver.settings.options import Settings
+
+log = logging.getLogger(__name__)
+
+
+_TELL_BYTES, _TELL_SECONDS = 1 << 20, 1.0
+"""How much and how long a FIFO may grow without the loop, which watches the limits, looking at the session."""
+
+
+class Session:
+    """See the module's text. `attach` makes the feeds when there is something to send: [(pump, feed)]."""
+
+    def __init__(
+        self,
+        container: Container,
+        settings: Settings,
+        entry: Entry,
+        attach: Callable[[Session], list[tuple[Pump, Feed]]],
+        changed: Callable[[Session], None],
+        full: Callable[[], bool],
+        count: Count,
+        crowd: Crowd,
+    ) -> None:
+        self.container = container
+        self.settings = settings
+        self.entry = entry
+        self.stream = entry.stream
+        self.feeds: list[tuple[Pump, Feed]] = []
+        self.fifo: Fifo | None = None
+        self.service_name = ""
+        self.started = time.time()
+        self.ended: float | None = None
+        """Monotonic time when nothing was left to do."""
+        self.stopped = asyncio.get_running_loop().create_future()
+        """Done when the FIFO is finished."""
+        self.followers: set[asyncio.Event] = set()
+        self.linger: asyncio.TimerHandle | None = None
+        self.trimmed_to = 0
+        self._attach = attach
+        self._changed = changed
+        self._count = count
+        self._crowd = crowd
+        self._loop = asyncio.get_running_loop()
+        self._poked = False
+        self._told = (0, 0.0)
+        self._stop_asked = False
+        try:
+            self.excluded = container.excluded
+        except ProtocolError:  # refused at StartLogging; of a container that already runs, the lines are sent
+            self.excluded = False
+        self.limit = Limit(settings.journal_max_size, settings.journal_full, full)
+        if self.excluded:
+            self.limit = Limit(sys.maxsize, "drop-oldest", full)  # nothing ever waits
+
+    # Intake.
+
+    def open(self, resumed: bool) -> None:
+        """Start reading the FIFO. Raises RuntimeError where no thread can be had."""
+        self.fifo = Fifo(
+            self.entry.file, self.stream, self.limit, self._count, self._notify, self._fifo_ended, self._crowd, resumed
+        )
+        self.fifo.start()
+
+    def _notify(self) -> None:
+        """FIFO thread: bytes were added. One message is on its way to the loop at a time, and none goes while the loop
+        will look at the feeds anyway: it does when a feed's batch is built or done, after it has said so (`queued`,
+        `outstanding`), and the bytes are there before this is asked, so one of the two sees the other."""
+        if self._poked:
+            return
+        end, now = self.stream.end, time.monotonic()
+        if (
+            self.feeds
+            and not self.followers
+            and end - self._told[0] < _TELL_BYTES
+            and now - self._told[1] < _TELL_SECONDS
+            and self.stream.undelivered < self.limit.size
+            and all(feed.queued or feed.outstanding for _, feed in self.feeds)
+        ):
+            return
+        self._told = end, now
+        self._poked = True
+        self._tell(self._on_data)
+
+    def _fifo_ended(self) -> None:
+        self._tell(self._on_end)
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(what)
+        except RuntimeError:
+            pass  # the loop is closed: the next start reads the journal
+
+    def stop(self) -> None:
+        """StopLogging: drain the FIFO and finish. `stopped` tells when."""
+        self._stop_asked = True
+        if self.fifo:
+            self.fifo.stop()
+
+    def leave(self) -> None:
+        """The driver goes away; the FIFO and the journal wait for the next start."""
+        if self.fifo:
+            self.fifo.abandon()
+
+    # The loop's side.
+
+    def _on_data(self) -> None:
+        self._poked = False
+        self.poke()
+        self._changed(self)
+
+    def poke(self) -> None:
+        """Let the feeds look for work."""
+        if self.excluded:
+            self.stream.delivered = self.stream.end
+        elif not self.feeds and self.stream.size and self.entry.live:
+            self.feeds = self._attach(self)
+            self.update_delivered()
+        for follower in self.followers:
+            follower.set()
+        for pump, feed in self.feeds:
+            pump.poke(feed)
+
+    def finish(self) -> None:
+        """The FIFO is done for good: say so on disk."""
+        self.stream.finish(time.time())
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+        self.poke()
+        self._changed(self)
+
+    def _on_end(self) -> None:
+        if self.fifo and self.fifo.abandoned:
+            return
+        if not self._stop_asked:
+            # The engine went away without a word (live-restore, crash): nobody else removes the FIFO.
+            try:
+                os.unlink(self.entry.file)
+            except OSError:
+                pass
+        self.finish()
+
+    def update_delivered(self) -> None:
+        self.stream.delivered = max(self.stream.delivered, min((feed.needed for _, feed in self.feeds), default=0))
+        self._told = self.stream.end, time.monotonic()
+        if self.fifo and self.fifo.blocked:
+            self.fifo.wake()
+
+    @property
+    def excess(self) -> int:
+        """Bytes over what may wait for delivery."""
+        return self.stream.undelivered - self.settings.journal_max_size
+
+    @property
+    def exhausted(self) -> bool:
+        """The FIFO is finished and everything in it is delivered or given up."""
+        return (
+            self.stream.ended_at is not None
+            and all(feed.exhausted for _, feed in self.feeds)
+            and bool(self.feeds or self.excluded or not self.stream.size)
+        )
+
+    @property
+    def dropped(self) -> dict[str, tuple[int, int]]:
+        """Reason -> (lines, bytes) given up anywhere on this session's way."""
+        found: dict[str, tuple[int, int]] = {}
+        if self.fifo:
+            for reason, dropped in list(self.fifo.dropped.items()):
+                found[reason] = (sum(dropped.lines), dropped.bytes)
+        for _, feed in self.feeds:
+            for reason, lines in feed.counters.given_up.items():
+                before = found.get(reason, (0, 0))
+                found[reason] = (before[0] + lines, before[1])
+        return found
+
+    def close(self) -> None:
+        for pump, feed in self.feeds:
+            pump.forget(feed)
+            feed.close()

@@ -1,0 +1,314 @@
+"""Every option of the driver, declared once, and how their values are found.
+
+`Settings` is what holds for one container: a log-opt (the field's name with dashes) wins over the plugin's environment
+variable, which wins over the default. `PluginSettings` is what holds for the whole driver and comes from the
+environment alone. From the declarations come parsing, error texts, `--help`, the table in README.md and the env list
+of plugin/config.json; `python -m otellogdriver.settings.tables --check` tells whether those files agree with them.
+
+Sizes are in bytes, durations in seconds. An OptionError is one line for the user and never shows a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from otellogdriver.errors import OptionError
+from otellogdriver.settings.endpoints import (
+    ADDRESS,
+    ENDPOINTS,
+    ENDPOINTS_OR_NONE,
+    HEADERS,
+    OWN_ATTRIBUTES,
+    SERVER_NAME,
+    Pairs,
+    endpoint_shown,
+    has_path,
+)
+from otellogdriver.settings.line_options import LineSettings
+from otellogdriver.settings.line_options import contradictions as line_contradictions
+from otellogdriver.settings.option import Option, option, options_of, otel
+from otellogdriver.settings.patterns import PATTERN
+from otellogdriver.settings.tag import TAG
+from otellogdriver.values import (
+    BOOLEAN,
+    NAMES,
+    PATH,
+    PEM,
+    TEXT,
+    choice,
+    duration,
+    nearest,
+    number,
+    shown,
+    size,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(LineSettings):
+    """What holds for one container. The defaults here are those of http/protobuf; `resolve` knows those of grpc."""
+
+    otlp_endpoint: tuple[str, ...] = option(
+        ENDPOINTS,
+        "http://localhost:4318",
+        "The collector. Of several, a later one is used while those before it cannot be reached.",
+        section="Destination",
+        env=otel("ENDPOINT"),
+        grpc_default="http://localhost:4317",
+    )
+    otlp_endpoint_order: Literal["listed", "spread"] = option(
+        choice("listed", "spread"),
+        "listed",
+        "Which of several endpoints comes first: as listed, or on each host another, so that hosts spread over them.",
+    )
+    otlp_mirror: tuple[str, ...] = option(ENDPOINTS_OR_NONE, "", "A second collector that gets every record as well.")
+    otlp_protocol: Literal["http/protobuf", "grpc"] = option(
+        choice("http/protobuf", "grpc", aliases={"http": "http/protobuf", "http/proto": "http/protobuf"}),
+        "http/protobuf",
+        "How OTLP is carried.",
+        env=otel("PROTOCOL"),
+    )
+    otlp_headers: Pairs = option(
+        HEADERS, "", "Sent with each request, e.g. `Authorization=Bearer%20abc`.", env=otel("HEADERS"), secret=True
+    )
+    otlp_headers_file: str = option(
+        PATH, "", "A file with headers, one a line or separated by commas. It wins over `otlp-headers`."
+    )
+    otlp_compression: Literal["gzip", "none"] = option(
+        choice("gzip", "none"),
+        "gzip",
+        "Compression of requests. Over gRPC, gzip costs about ten times the CPU.",
+        env=otel("COMPRESSION"),
+        grpc_default="none",
+    )
+    otlp_compression_level: int = option(number(0, 3), "1", "From fast to small, over HTTP.")
+    otlp_timeout: float = option(
+        duration(plain="ms", most=86400), "10s", "Time for one request, 0 for no limit.", env=otel("TIMEOUT")
+    )
+    otlp_certificate: str = option(
+        PEM, "", "CA certificates to trust in place of the usual ones.", env=otel("CERTIFICATE")
+    )
+    otlp_client_certificate: str = option(PEM, "", "Our certificate, for mutual TLS.", env=otel("CLIENT_CERTIFICATE"))
+    otlp_client_key: str = option(PEM, "", "The key of that certificate.", env=otel("CLIENT_KEY"), secret=True)
+    otlp_server_name: str = option(SERVER_NAME, "", "The name to expect in the collector's certificate.")
+    otlp_insecure: bool = option(
+        BOOLEAN, "false", "No TLS to a grpc endpoint that is written without a scheme.", env=otel("INSECURE")
+    )
+    otlp_insecure_skip_verify: bool = option(BOOLEAN, "false", "TLS without a check of the collector's certificate.")
+    otlp_refused: Literal["hold", "drop"] = option(
+        choice("hold", "drop"),
+        "hold",
+        "What becomes of records while the collector turns us away for what we are, not for what we send (401, 404).",
+    )
+    otlp_concurrency: int = option(number(1, 32), "4", "Requests in flight.")
+
+    batch_delay: float = option(
+        duration(most=60),
+        "200ms",
+        "The longest a line waits for others to share its request; up to three times that while hundreds of containers "
+        "print at once.",
+        section="Batches",
+    )
+    batch_size: int = option(
+        size(least=1024, most=3500 * 1024), "1m", "Size of a request before compression; collectors take up to 4 MiB."
+    )
+
+    journal_max_size: int = option(
+        size(least=4096), "1g", "How much may wait on disk for delivery, per container.", section="Journal"
+    )
+    journal_full: Literal["drop-oldest", "drop-newest", "block"] = option(
+        choice("drop-oldest", "drop-newest", "block"),
+        "drop-oldest",
+        "What gives way beyond that; `block` makes the container wait.",
+    )
+    journal_sync: bool = option(BOOLEAN, "false", "Force lines to the disk, so that they survive a power cut.")
+
+    max_size: int = option(
+        size(least=1024), "20m", "Size of one file of lines kept for `docker logs`.", section="docker logs"
+    )
+    max_file: int = option(number(1, 1000), "5", "Number of such files.")
+    compress: bool = option(BOOLEAN, "false", "Compress all of them but the newest.")
+
+    service_name: str = option(
+        TEXT, "", "`service.name`; found from labels and environment if not given.", section="Records"
+    )
+    resource_attributes: Pairs = option(OWN_ATTRIBUTES, "", "Resource attributes of the container.", env=())
+    plugin_resource_attributes: Pairs = option(
+        OWN_ATTRIBUTES,
+        "",
+        "Resource attributes of every container; what a container says of itself wins over them.",
+        env=("OTEL_RESOURCE_ATTRIBUTES",),
+        log_opt=False,
+    )
+    labels: tuple[str, ...] = option(NAMES, "", "Labels to send as `container.label.<key>`.")
+    labels_regex: str = option(PATTERN, "", "The same, for all labels whose key matches.")
+    env: tuple[str, ...] = option(NAMES, "", "Environment variables to send as `container.env.<name>`.")
+    env_regex: str = option(PATTERN, "", "The same, for all variables whose name matches.")
+    tag: str = option(TAG, "", "Sent as `container.log.tag`.")
+    record_uid: bool = option(BOOLEAN, "false", "Send `log.record.uid`; records with equal ones are duplicates.")
+    streams: Literal["stdout", "stderr", "both"] = option(
+        choice("stdout", "stderr", "both"), "both", "Which streams to send."
+    )
+
+    mode: Literal["blocking", "non-blocking"] = option(
+        choice("blocking", "non-blocking"),
+        "blocking",
+        "Whether the engine drops lines instead of waiting for the driver.",
+        section="Handled by the engine",
+        env=(),
+    )
+    max_buffer_size: int = option(size(), "1m", "The engine's buffer in mode non-blocking.", env=())
+    cache_disabled: bool = option(BOOLEAN, "false", "The engine keeps no copy of its own.", env=())
+    cache_max_size: int = option(size(), "20m", "Size of one file of the engine's copy.", env=())
+    cache_max_file: int = option(number(1, 1000), "5", "Number of such files.", env=())
+    cache_compress: bool = option(BOOLEAN, "true", "Compress them.", env=())
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """What holds for the whole driver."""
+
+    metrics_address: tuple[str, int] | None = option(
+        ADDRESS, "127.0.0.1:9464", "Where metrics, health and status are served.", section="Whole driver", log_opt=False
+    )
+    read_logs: bool = option(
+        BOOLEAN, "true", "Answer `docker logs` from the journal; if not, the engine keeps a copy.", log_opt=False
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = option(
+        choice("debug", "info", "warning", "error", aliases={"warn": "warning"}), "info", "What to log.", log_opt=False
+    )
+    host_name: str = option(TEXT, "", "`host.name`; the machine's own name if not given.", log_opt=False)
+    host_id: str = option(TEXT, "", "`host.id`, by convention the text in /etc/machine-id.", log_opt=False)
+    journal_total_max_size: int = option(
+        size(least=4096), "10g", "How much may wait on disk for delivery, all containers together.", log_opt=False
+    )
+    journal_min_free: int = option(size(least=0), "256m", "Disk space that is left free.", log_opt=False)
+    stopped_max_age: float = option(
+        duration(), "7d", "How long lines of a stopped container are kept for `docker logs`.", log_opt=False
+    )
+    stopped_max_size: int = option(
+        size(least=0), "1g", "How much is kept of all stopped containers together.", log_opt=False
+    )
+    codec: Literal["auto", "require", "python"] = option(
+        choice("auto", "require", "python"),
+        "auto",
+        "Which codec: native if it is there, native or no start, or the slow one in Python.",
+        log_opt=False,
+    )
+    self_telemetry: Literal["none", "otlp"] = option(
+        choice("none", "otlp"), "none", "Send the driver's own logs and metrics over OTLP, too.", log_opt=False
+    )
+    # The next three are set by how the plugin is packaged.
+    state_directory: str = option(
+        PATH, "/run/docker/logging/.state", "Where the journal is.", log_opt=False, settable=False
+    )
+    fifo_directory: str = option(
+        PATH, "/run/docker/logging", "Where the engine makes its FIFOs.", log_opt=False, settable=False
+    )
+    socket: str = option(
+        PATH, "/run/docker/plugins/otellogdriver.sock", "Where the engine calls.", log_opt=False, settable=False
+    )
+
+
+def resolve(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    """The settings of a container. Raises OptionError for all that is wrong with them, in one line."""
+    settings, faults = _container_settings(log_opts, environ)
+    faults += _unknown_log_opts(log_opts)
+    if faults:
+        raise OptionError("; ".join(faults))
+    return settings
+
+
+def plugin_settings(environ: Mapping[str, str]) -> tuple[PluginSettings, list[str]]:
+    """The settings of the driver, and a line for each bad value, for which the default is used. Never raises."""
+    values, _, faults = _read(options_of(PluginSettings), {}, environ)
+    return PluginSettings(**values), [f"{fault}; the default is used" for fault in faults]
+
+
+def problems(environ: Mapping[str, str]) -> list[str]:
+    """A line for each thing that is wrong with the driver's environment, what concerns containers included."""
+    return plugin_settings(environ)[1] + _container_settings({}, environ)[1] + _unknown_variables(environ)
+
+
+def _read(
+    options: tuple[Option, ...], log_opts: Mapping[str, str], environ: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """(values, where they are given, faults), by field, of what is given."""
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    faults: list[str] = []
+    for item in options:
+        given = item.given(log_opts, environ)
+        if given is None:
+            continue
+        sources[item.name] = given[0]
+        try:
+            values[item.name] = item.parse(*given)
+        except OptionError as fault:
+            faults.append(str(fault))
+    return values, sources, faults
+
+
+def _container_settings(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    options = options_of(Settings)
+    values, sources, faults = _read(options, log_opts, environ)
+    if values.get("otlp_protocol") == "grpc":
+        for item in options:
+            if item.grpc_default is not None and item.name not in sources:
+                values[item.name] = item.kind.parse(item.grpc_default)
+    settings = Settings(**values)
+    return settings, faults or list(_contradictions(settings, sources))
+
+
+def _contradictions(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
+    """A line for each set of values that are good in themselves, but not together."""
+    for name, endpoints in (("otlp_endpoint", settings.otlp_endpoint), ("otlp_mirror", settings.otlp_mirror)):
+        for endpoint in endpoints:
+            start = f"{sources.get(name, name)}: {endpoint_shown(endpoint)} is not allowed with "
+            if settings.otlp_protocol != "grpc" and "://" not in endpoint:
+                yield start + "protocol http/protobuf: begin with http:// or https://, or use otlp-protocol=grpc"
+            elif settings.otlp_protocol == "grpc" and has_path(endpoint):
+                yield start + "protocol grpc: host and port only, or use otlp-protocol=http/protobuf"
+    for endpoint in sorted(set(settings.otlp_endpoint) & set(settings.otlp_mirror)):
+        yield f"{sources['otlp_mirror']}: {endpoint_shown(endpoint)} is not allowed: it is an otlp-endpoint already"
+    certificate, key = settings.otlp_client_certificate, settings.otlp_client_key
+    if bool(certificate) != bool(key):
+        there, missing = ("certificate", "key") if certificate else ("key", "certificate")
+        yield f"{sources[f'otlp_client_{there}']} is not allowed alone: give otlp-client-{missing}, too"
+    if settings.otlp_insecure_skip_verify and settings.otlp_certificate:
+        names = f"{sources['otlp_insecure_skip_verify']} and {sources['otlp_certificate']}"
+        yield f"{names} contradict each other: either the certificate is verified or not"
+    if settings.otlp_insecure_skip_verify and settings.otlp_protocol == "grpc":
+        name = sources["otlp_insecure_skip_verify"]
+        yield f"{name} is not allowed with protocol grpc: give the server's certificate as otlp-certificate"
+    if settings.compress and settings.max_file == 1:
+        yield f"{sources['compress']} is not allowed with max-file=1: only full files are compressed"
+    yield from line_contradictions(settings, sources)
+
+
+def _unknown_log_opts(log_opts: Mapping[str, str]) -> list[str]:
+    options = [item for item in options_of(Settings) if item.log_opt]
+    known = {item.log_opt: item.log_opt for item in options}
+    unknown = sorted(set(log_opts) - set(known))
+    if not unknown:
+        return []
+    # Somebody may well have written the name of the variable.
+    known |= {variable: item.log_opt for item in options for variable in item.env}
+    faults = [_unknown("log-opt", name, known) for name in unknown]
+    told = "; ".join(faults)
+    end = "" if told.endswith("?") else ";"
+    return [f"{told}{end} known options: " + ", ".join(sorted(item.log_opt for item in options))]
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    options = options_of(Settings) + options_of(PluginSettings)
+    known = {variable: variable for item in options for variable in item.env}
+    ours = sorted(name for name in environ if name.startswith("OTELLOGDRIVER_") and name not in known)
+    return [_unknown("environment variable", name, known) for name in ours]
+
+
+def _unknown(what: str, name: str, known: Mapping[str, str]) -> str:
+    meant = nearest(name, list(known))
+    return f"unknown {what} {shown(name)}" + (f": did you mean {shown(known[meant])}?" if meant else "")

@@ -1,0 +1,155 @@
+"""The driver's metrics, each declared once: name, type, labels, help.
+
+From METRICS come the samples' types and texts in every form (Prometheus, OpenMetrics, OTLP), the table in README.md and
+the check that dashboards and alerts use only what exists. `python -m otellogdriver.telemetry.metrics --check` tells
+whether README.md agrees. Where the values come from: `samples.py`.
+
+Cardinality is bounded: series per container, stream and reason, and those of a container go a few minutes after it has
+stopped. The counters of the whole driver (`otellogdriver_driver_*`) go on without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CONTAINER = ("container_id", "container_name", "service_name")
+STREAM = (*CONTAINER, "stream")
+REASON = (*CONTAINER, "reason")
+
+REASONS = ("journal_full", "disk_full", "disk_error", "refused", "denied", "rejected", "fault")
+"""Why lines are given up. The driver's counter has all of them from the start: a counter that appears with its first
+loss would hide that loss from `increase()`."""
+
+EXCLUDED = ("streams", "include", "exclude", "rate_limit")
+"""Why the options leave lines out."""
+
+OUTCOMES = ("delivered", "refused", "denied", "unreachable", "timeout", "throttled", "unavailable")
+"""What becomes of a request; all but the first three are tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One metric. A counter's name is written as it is exposed, with `_total`."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    help: str
+
+
+METRICS: tuple[Declared, ...] = (
+    Declared("otellogdriver_lines_total", "counter", STREAM, "Lines taken out of the journal and encoded."),
+    Declared("otellogdriver_line_bytes_total", "counter", STREAM, "Bytes of those lines, without newlines."),
+    Declared("otellogdriver_read_bytes_total", "counter", CONTAINER, "Bytes read from the FIFO, frames included."),
+    Declared(
+        "otellogdriver_delivered_records_total",
+        "counter",
+        CONTAINER,
+        "Records that the collector acknowledged; with a mirror, those of both destinations.",
+    ),
+    Declared(
+        "otellogdriver_dropped_lines_total", "counter", REASON, f"Lines given up, by reason: {', '.join(REASONS)}."
+    ),
+    Declared("otellogdriver_dropped_bytes_total", "counter", REASON, "Bytes given up before they reached the journal."),
+    Declared(
+        "otellogdriver_excluded_lines_total",
+        "counter",
+        REASON,
+        f"Lines left out because the options say so: {', '.join(EXCLUDED)}.",
+    ),
+    Declared("otellogdriver_damaged_bytes_total", "counter", CONTAINER, "Bytes that were no frames, skipped or lost."),
+    Declared("otellogdriver_undelivered_bytes", "gauge", CONTAINER, "Bytes in the journal that wait for delivery."),
+    Declared("otellogdriver_lag_seconds", "gauge", CONTAINER, "Age of the oldest line that waits for delivery."),
+    Declared("otellogdriver_journal_bytes", "gauge", CONTAINER, "Bytes in the journal, with those for docker logs."),
+    Declared("otellogdriver_journal_limit_bytes", "gauge", CONTAINER, "Limit of the bytes that may wait for delivery."),
+    Declared("otellogdriver_driver_delivered_records_total", "counter", (), "Records acknowledged, all containers."),
+    Declared("otellogdriver_driver_dropped_lines_total", "counter", ("reason",), "Lines given up, all containers."),
+    Declared("otellogdriver_driver_read_bytes_total", "counter", (), "Bytes read from FIFOs, all containers."),
+    Declared("otellogdriver_driver_undelivered_bytes", "gauge", (), "Bytes that wait for delivery, all containers."),
+    Declared("otellogdriver_driver_journal_bytes", "gauge", (), "Bytes in the journal, all containers."),
+    Declared("otellogdriver_driver_journal_limit_bytes", "gauge", (), "Limit of the whole journal."),
+    Declared(
+        "otellogdriver_driver_journal_room_bytes",
+        "gauge",
+        (),
+        "Bytes that may come until lines are given up: what the limit or, if that is less, the disk leaves.",
+    ),
+    Declared("otellogdriver_driver_disk_free_bytes", "gauge", (), "Free bytes on the disk that holds the journal."),
+    Declared("otellogdriver_open_streams", "gauge", (), "FIFOs being read."),
+    Declared("otellogdriver_blocked_streams", "gauge", (), "FIFOs not read for want of room: journal-full=block."),
+    Declared(
+        "otellogdriver_excluded_streams",
+        "gauge",
+        (),
+        "FIFOs whose lines are kept, not sent: containers with the label otellogdriver.exclude=true.",
+    ),
+    Declared(
+        "otellogdriver_requests_total",
+        "counter",
+        ("destination", "outcome"),
+        f"Requests, by what became of them: {', '.join(OUTCOMES)}. All but the first three are tried again.",
+    ),
+    Declared("otellogdriver_request_duration_seconds", "histogram", ("destination",), "Time from request to answer."),
+    Declared("otellogdriver_requests_in_flight", "gauge", ("destination",), "Requests that wait for their answer."),
+    Declared("otellogdriver_sent_bytes_total", "counter", ("destination",), "Bytes of request bodies, compressed."),
+    Declared("otellogdriver_destination_up", "gauge", ("destination",), "1 if the last request was taken."),
+    Declared("otellogdriver_destination_pause_seconds", "gauge", ("destination",), "Time until the next try."),
+    Declared("otellogdriver_build_info", "gauge", ("version", "codec"), "Always 1."),
+    Declared("otellogdriver_option_problems", "gauge", (), "Values in the plugin's environment that cannot be used."),
+    Declared("otellogdriver_start_time_seconds", "gauge", (), "When the driver started, since the epoch."),
+    Declared("otellogdriver_cpu_seconds_total", "counter", (), "CPU time of the driver."),
+    Declared("otellogdriver_resident_memory_bytes", "gauge", (), "Resident memory of the driver."),
+    Declared("otellogdriver_threads", "gauge", (), "Threads of the driver."),
+    Declared("otellogdriver_open_files", "gauge", (), "Open file descriptors of the driver."),
+    Declared("otellogdriver_open_files_limit", "gauge", (), "How many it may have."),
+)
+
+COMMAND = "python -m otellogdriver.telemetry.metrics --render"
+BEGIN = f"<!-- metrics: begin, made by `{COMMAND}` -->"
+END = "<!-- metrics: end -->"
+
+
+def table() -> str:
+    """The metrics as Markdown."""
+    rows = ["| metric | type | labels | |\n|---|---|---|---|\n"]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |\n")
+    return "".join(rows)
+
+
+def with_table(text: str) -> str:
+    """README.md as it should be. Raises ValueError if the markers are not there."""
+    before, begin, rest = text.partition("<!-- metrics: begin")
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md: the lines {BEGIN} and {END} are missing")
+    return f"{before}{BEGIN}\n\n{table()}\n{END}{after}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program `python -m otellogdriver.telemetry.metrics`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m otellogdriver.telemetry.metrics", description=__doc__.splitlines()[0]
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--check", action="store_true", help="exit 1 if the table in README.md is not as declared")
+    action.add_argument("--render", action="store_true", help="render the table in README.md anew")
+    chosen = parser.parse_args(arguments)
+    readme = Path(__file__).parents[2] / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    wanted = with_table(text)
+    if chosen.render:
+        readme.write_text(wanted, encoding="utf-8")
+    elif wanted != text:
+        print(f"README.md does not agree with the declared metrics; mend it with: {COMMAND}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""The values of the metrics, read from the driver at the moment they are asked for.
+
+In: the driver. Out: a `Sample` per series, and the request durations, which are histograms. Used on the event loop.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from otellogdriver import __version__
+from otellogdriver.delivery.pump import Pump
+from otellogdriver.driver.driver import Driver
+from otellogdriver.telemetry.account import Account
+from otellogdriver.telemetry.metrics import OUTCOMES, REASONS
+
+Sample = tuple[str, tuple[str, ...], float]
+"""Name, label values in the declared order, value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """The request durations of one destination; `counts` are those of `Tally`."""
+
+    destination: str
+    counts: tuple[int, ...]
+    seconds: float
+
+
+def samples(driver: Driver, accounts: list[Account], problems: int) -> Iterator[Sample]:
+    """All series but the histograms. `problems`: values of the plugin's environment that cannot be used."""
+    for account in accounts:
+        if account.has_printed:
+            yield from _of_container(account)
+    yield from _of_driver(driver, accounts, problems)
+    for label, pumps in destinations(driver).items():
+        yield from _of_destination(label, pumps)
+
+
+def durations(driver: Driver) -> Iterator[Durations]:
+    """The histogram of each destination."""
+    for label, pumps in destinations(driver).items():
+        counts = tuple(sum(values) for values in zip(*(pump.tally.durations for pump in pumps), strict=True))
+        yield Durations(label, counts, sum(pump.tally.seconds for pump in pumps))
+
+
+def destinations(driver: Driver) -> dict[str, list[Pump]]:
+    """Destinations that differ in headers or batching alone share a label, and so their series."""
+    found: dict[str, list[Pump]] = {}
+    for pump in driver.pumps:
+        found.setdefault(pump.destination.label, []).append(pump)
+    return found
+
+
+def journal_room(driver: Driver, accounts: list[Account]) -> int:
+    """Bytes that may come until the limits of the whole driver make lines be given up. What is delivered does not
+    count: it is deleted first."""
+    waiting = sum(account.undelivered for account in accounts)
+    room = driver.plugin.journal_total_max_size - waiting
+    try:
+        disk = os.statvfs(driver.store.root)
+    except OSError:
+        return max(0, room)
+    floor = min(driver.plugin.journal_min_free, disk.f_blocks * disk.f_frsize // 20)
+    return max(0, min(room, disk.f_bavail * disk.f_frsize - floor + driver.store.bytes() - waiting))
+
+
+def outcomes(pumps: list[Pump]) -> dict[str, int]:
+    """Requests by outcome, each outcome from the start."""
+    found = dict.fromkeys(OUTCOMES, 0)
+    for pump in pumps:
+        for outcome, count in pump.tally.outcomes.items():
+            found[outcome] = found.get(outcome, 0) + count
+    return found
+
+
+def resident() -> int:
+    """Resident memory of this process in bytes."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _of_container(account: Account) -> Iterator[Sample]:
+    who, counts = account.labels, account.counts
+    for index, stream in enumerate(("stdout", "stderr")):
+        yield "otellogdriver_lines_total", (*who, stream), counts.lines[index]
+        yield "otellogdriver_line_bytes_total", (*who, stream), counts.bytes[index]
+    yield "otellogdriver_read_bytes_total", who, counts.read
+    yield "otellogdriver_delivered_records_total", who, counts.delivered
+    for reason, (lines, size) in counts.dropped.items():
+        yield "otellogdriver_dropped_lines_total", (*who, reason), lines
+        yield "otellogdriver_dropped_bytes_total", (*who, reason), size
+    for reason, lines in counts.excluded.items():
+        yield "otellogdriver_excluded_lines_total", (*who, reason), lines
+    yield "otellogdriver_damaged_bytes_total", who, counts.damaged
+    yield "otellogdriver_undelivered_bytes", who, account.undelivered
+    yield "otellogdriver_lag_seconds", who, account.lag
+    yield "otellogdriver_journal_bytes", who, account.journal
+    yield "otellogdriver_journal_limit_bytes", who, account.limit
+
+
+def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterator[Sample]:
+    totals = driver.totals()
+    yield "otellogdriver_driver_delivered_records_total", (), totals.delivered
+    for reason, lines in (dict.fromkeys(REASONS, 0) | totals.dropped).items():
+        yield "otellogdriver_driver_dropped_lines_total", (reason,), lines
+    yield "otellogdriver_driver_read_bytes_total", (), totals.read
+    yield "otellogdriver_driver_undelivered_bytes", (), sum(account.undelivered for account in accounts)
+    yield "otellogdriver_driver_journal_bytes", (), driver.store.bytes()
+    yield "otellogdriver_driver_journal_limit_bytes", (), driver.plugin.journal_total_max_size
+    yield "otellogdriver_driver_journal_room_bytes", (), journal_room(driver, accounts)
+    yield "otellogdriver_driver_disk_free_bytes", (), driver.room.free()
+    yield "otellogdriver_open_streams", (), len(driver.sessions)
+    blocked = sum(bool(session.fifo and session.fifo.blocked) for session in driver.sessions.values())
+    yield "otellogdriver_blocked_streams", (), blocked
+    yield "otellogdriver_excluded_streams", (), sum(session.excluded for session in driver.sessions.values())
+    yield "otellogdriver_build_info", (__version__, driver.codec.name), 1
+    yield "otellogdriver_option_problems", (), problems
+    yield "otellogdriver_start_time_seconds", (), driver.started
+    yield "otellogdriver_cpu_seconds_total", (), time.process_time()
+    yield "otellogdriver_resident_memory_bytes", (), resident()
+    yield "otellogdriver_threads", (), threading.active_count()
+    yield "otellogdriver_open_files", (), len(os.listdir("/proc/self/fd"))
+    yield "otellogdriver_open_files_limit", (), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _of_destination(label: str, pumps: list[Pump]) -> Iterator[Sample]:
+    for outcome, count in outcomes(pumps).items():
+        yield "otellogdriver_requests_total", (label, outcome), count
+    yield "otellogdriver_requests_in_flight", (label,), sum(pump.tally.in_flight for pump in pumps)
+    yield "otellogdriver_sent_bytes_total", (label,), sum(pump.tally.sent_bytes for pump in pumps)
+    yield "otellogdriver_destination_up", (label,), int(all(pump.gate.is_open for pump in pumps))
+    yield "otellogdriver_destination_pause_seconds", (label,), max(pump.gate.pause_left for pump in pumps)

@@ -1,0 +1,459 @@
+"""Feeds -> requests -> one destination, with real streams and a client that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from otellogdriver.codec import python
+from otellogdriver.codec.contract import EncodeOptions
+from otellogdriver.container import Container
+from otellogdriver.delivery import pump as pump_module
+from otellogdriver.delivery.feed import Feed
+from otellogdriver.delivery.gate import LONGEST
+from otellogdriver.delivery.pump import Pump
+from otellogdriver.export.destination import Destination
+from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.store import Entry
+from otellogdriver.journal.stream import Stream
+from otellogdriver.resource import encode_resource, resource_of, this_host
+from otellogdriver.settings.options import resolve
+from tests.fakes.engine import frame
+from tests.fakes.received import count_records, read_records
+from tests.scene import line, lines, number
+
+DESTINATION = Destination(("http://127.0.0.1:1",), "http/protobuf", compression="none")
+Answer = Callable[[bytes], Awaitable[Outcome]]
+
+
+async def deliver(_: bytes) -> Outcome:
+    return Delivered()
+
+
+class Client:
+    """Sends to `answer`; keeps what was taken, in the order of the answers."""
+
+    def __init__(self, answer: Answer = deliver) -> None:
+        self.answer = answer
+        self.bodies: list[bytes] = []
+        self.taken: list[tuple[str, int]] = []
+        self.in_flight = self.most_in_flight = 0
+        self.closed = False
+
+    async def send(self, body: bytes) -> Outcome:
+        self.bodies.append(body)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            outcome = await self.answer(body)
+        finally:
+            self.in_flight -= 1
+        if isinstance(outcome, Delivered):
+            self.taken += [(record.container, number(record.body)) for record in read_records(body)]
+        return outcome
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def of(self, name: str) -> list[int]:
+        return [each for container, each in self.taken if container == name.ljust(64, "0")]
+
+
+class Scene:
+    """A pump and the feeds of containers named by a hexadecimal digit or two."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.executor = ThreadPoolExecutor(2)
+        self.client = Client()
+        self.feeds: dict[str, Feed] = {}
+        self.pump: Pump
+
+    def start(self, answer: Answer = deliver, **settings: float) -> Client:
+        self.client = Client(answer)
+        given = {"delay": 0.02, **settings}
+        self.pump = Pump(DESTINATION, self.client, self.executor, b"", lambda _: None, **given)  # type: ignore[arg-type]
+        return self.client
+
+    def feed(self, name: str, segment_size: int = 1 << 20) -> Feed:
+        identifier = name.ljust(64, "0")
+        directory = self.directory / name
+        directory.mkdir(exist_ok=True)
+        stream = Stream(directory, segment_size=segment_size)
+        container = Container(identifier, name)
+        resource = encode_resource(resource_of(container, resolve({}, {}), this_host({})))
+        entry = Entry(identifier, f"/{name}", {}, stream)
+        made = Feed(entry, Cursor(directory / "cursor"), python, EncodeOptions(), resource)
+        self.feeds[name] = made
+        return made
+
+    def write(self, name: str, data: bytes) -> None:
+        feed = self.feeds[name]
+        feed.stream.append(data)
+        self.pump.poke(feed)
+
+    async def settled(self) -> None:
+        """Wait until every feed has delivered or given up everything."""
+        async with asyncio.timeout(30):
+            while any(feed.delivered < feed.stream.end for feed in self.feeds.values()):
+                await asyncio.sleep(0.002)
+
+    async def close(self) -> None:
+        if hasattr(self, "pump"):
+            await self.pump.close()
+        for feed in self.feeds.values():
+            feed.close()
+            feed.stream.close()
+        self.executor.shutdown()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    await made.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+# Order and shares
+
+
+async def test_many_containers_share_requests_and_each_keeps_its_order(scene: Scene) -> None:
+    rng = random.Random(1)
+
+    async def answer(_: bytes) -> Outcome:
+        await asyncio.sleep(rng.uniform(0, 0.01))
+        return Retry("unavailable", "no") if rng.random() < 0.2 else Delivered()
+
+    client = scene.start(answer, delay=0.001)
+    names = [f"{index:02x}" for index in range(12)]
+    for name in names:
+        scene.feed(name)
+    for begin in range(0, 300, 10):
+        for name in rng.sample(names, 6):
+            end = scene.feeds[name].stream.end
+            scene.write(name, lines(end // len(lines(0, 1)), end // len(lines(0, 1)) + rng.randint(1, 10)))
+        await asyncio.sleep(0.001 if begin % 3 else 0)
+    await scene.settled()
+    for name in names:
+        found = client.of(name)
+        assert found == list(range(len(found))) and found
+    assert len(client.bodies) < 300
+
+
+async def test_lines_wait_no_longer_than_the_delay_and_share_a_request(scene: Scene) -> None:
+    client = scene.start(delay=0.1)
+    for index in range(20):
+        scene.feed(f"{index:02x}")
+    began = asyncio.get_running_loop().time()
+    for name in scene.feeds:
+        scene.write(name, lines(0, 1))
+    await scene.settled()
+    assert len(client.bodies) == 1
+    assert 0.09 < asyncio.get_running_loop().time() - began < 5
+
+
+async def test_a_crowd_of_containers_waits_up_to_three_times_as_long(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otellogdriver.delivery.pump._EACH", 0.02)
+    client = scene.start(delay=0.1)
+    for count, least in ((1, 0.09), (8, 0.15), (20, 0.29)):
+        for index in range(count):
+            scene.feed(f"{count:02x}{index:02x}")
+        began, before = asyncio.get_running_loop().time(), len(client.bodies)
+        for index in range(count):
+            scene.write(f"{count:02x}{index:02x}", lines(0, 1))
+        await scene.settled()
+        assert len(client.bodies) == before + 1
+        assert least < asyncio.get_running_loop().time() - began < 5
+
+
+async def test_what_fills_a_request_does_not_wait(scene: Scene) -> None:
+    client = scene.start(delay=60.0, size=100_000)
+    scene.feed("a")
+    scene.write("a", lines(0, 1))
+    await asyncio.sleep(0)
+    assert client.bodies == []
+    scene.write("a", lines(1, 1001, size=100))
+    scene.feed("b")
+    scene.write("b", lines(0, 1000, size=100))
+    await until(lambda: len(client.taken) >= 2000)
+
+
+async def test_no_request_is_longer_than_a_collector_takes(scene: Scene) -> None:
+    client = scene.start()
+    for name in ("a", "b", "c"):
+        scene.feed(name)
+        scene.write(name, lines(0, 20_000, size=300) + frame(b"00020000 " + b"x" * ((2 << 20) - 100)))
+    scene.feed("d")
+    scene.write("d", frame(b"00000000 " + b"y" * 1_900_000) * 4)
+    await scene.settled()
+    assert max(map(len, client.bodies)) <= 4 << 20
+    assert client.of("a") == [*range(20_001)] and client.of("d") == [0] * 4
+
+
+async def test_a_quiet_container_does_not_wait_for_a_noisy_one(scene: Scene) -> None:
+    async def answer(_: bytes) -> Outcome:
+        await asyncio.sleep(0.005)
+        return Delivered()
+
+    client = scene.start(answer)
+    scene.feed("a", segment_size=8 << 20)
+    scene.feed("b")
+    scene.write("a", lines(0, 60_000, size=200))  # half a dozen requests
+    await until(lambda: len(client.bodies) >= 2)
+    sent = len(client.bodies)
+    scene.write("b", lines(0, 1))
+    await until(lambda: client.of("b"))
+    first = next(index for index, body in enumerate(client.bodies) if "b".ljust(64, "0") in count_records(body))
+    assert first - sent <= 3
+    await scene.settled()
+
+
+async def test_a_feed_has_two_batches_at_most_and_a_lane_one_request(scene: Scene) -> None:
+    hold = asyncio.Event()
+
+    async def answer(_: bytes) -> Outcome:
+        await hold.wait()
+        return Delivered()
+
+    client = scene.start(answer, lanes=3, size=2000)
+    hold.set()
+    for name in ("a", "b", "c", "d"):
+        scene.feed(name)
+        scene.write(name, lines(0, 1))
+    await scene.settled()  # until a destination has taken something it gets one request at a time
+    hold.clear()
+    for in_flight, name in enumerate(("a", "b", "c"), 1):
+        scene.write(name, lines(1, 1000, size=100))
+        await until(lambda in_flight=in_flight: client.in_flight == in_flight)  # type: ignore[misc]
+    scene.write("d", lines(1, 1000, size=100))
+    for name in scene.feeds:
+        scene.write(name, lines(1000, 2000, size=100))
+    assert max(feed.outstanding for feed in scene.feeds.values()) <= 2
+    hold.set()
+    await scene.settled()
+    assert client.most_in_flight == 3
+    assert all(client.of(name) == [*range(2000)] for name in scene.feeds)
+
+
+# Refusals
+
+
+async def test_containers_that_share_a_request_with_poison_lose_nothing(scene: Scene) -> None:
+    async def answer(body: bytes) -> Outcome:
+        return Refused("bad") if b"poison" in body else Delivered()
+
+    client = scene.start(answer)
+    bad = {3, 77, 78, 150}
+    for name in ("a", "b", "c"):
+        scene.feed(name)
+    for name in ("a", "b"):
+        scene.write(name, lines(0, 200))
+    data = [frame(line(each) + b"poison" if each in bad else line(each)) for each in range(200)]
+    scene.write("c", b"".join(data))
+    await scene.settled()
+    assert client.of("a") == client.of("b") == [*range(200)]
+    assert client.of("c") == [each for each in range(200) if each not in bad]
+    assert scene.feeds["c"].counters.given_up == {"refused": len(bad)}
+    assert scene.feeds["c"].counters.delivered == 200 - len(bad)
+    assert scene.feeds["a"].counters.given_up == {}
+
+
+async def test_a_collector_that_refuses_everything_is_not_asked_sixty_times_for_each_batch(scene: Scene) -> None:
+    async def answer(_: bytes) -> Outcome:
+        return Refused("no")
+
+    client = scene.start(answer, delay=0.001)
+    scene.feed("a")
+    for batch in range(10):
+        scene.write("a", lines(batch * 100, batch * 100 + 100))
+        await scene.settled()
+    assert scene.feeds["a"].counters.given_up == {"refused": 1000}
+    assert len(client.bodies) < 64 + 20 + 10 * 4
+
+
+async def test_partial_success_is_shared_out_and_never_more_than_was_sent(scene: Scene) -> None:
+    answers = [Delivered(rejected=150, message="some"), Delivered(rejected=10_000, message="more"), Delivered()]
+
+    async def answer(_: bytes) -> Outcome:
+        return answers.pop(0)
+
+    scene.start(answer)
+    for name in ("a", "b"):
+        scene.feed(name)
+    for begin in (0, 100, 200):
+        for name in scene.feeds:
+            scene.write(name, lines(begin, begin + 100))
+        await scene.settled()
+    counters = [scene.feeds[name].counters for name in ("a", "b")]
+    assert sum(each.given_up["rejected"] for each in counters) == 350
+    assert sum(each.delivered for each in counters) == 600 - 350
+
+
+@pytest.mark.parametrize("hold", [True, False])
+async def test_denials_are_held_or_given_up(scene: Scene, hold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LONGEST, "denied", 0.01)
+    left = [3]
+
+    async def answer(_: bytes) -> Outcome:
+        left[0] -= 1
+        return Denied("who are you?") if left[0] >= 0 else Delivered()
+
+    client = scene.start(answer, hold=hold)
+    scene.feed("a")
+    scene.write("a", lines(0, 10))
+    await scene.settled()
+    assert client.of("a") == ([*range(10)] if hold else [])
+    assert scene.feeds["a"].counters.given_up == ({} if hold else {"denied": 10})
+
+
+# Faults of ours and the end
+
+
+async def test_a_feed_that_cannot_be_read_stops_no_other(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "_DISK_PAUSE", 0.01)
+    client = scene.start()
+    faults = [OSError(5, "Input/output error"), RuntimeError("a fault of ours"), OSError(5, "Input/output error")]
+    bad = scene.feed("a")
+    real = bad.take
+
+    def take(*arguments: object) -> object:
+        if faults:
+            raise faults.pop()
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bad, "take", lambda *a, **k: take(*a, *k.values()))
+    scene.feed("b")
+    for name in ("a", "b"):
+        scene.write(name, lines(0, 10))
+    await scene.settled()
+    assert client.of("a") == client.of("b") == [*range(10)]
+
+
+async def test_a_client_that_fails_costs_the_batch_and_no_more(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    answers = [RuntimeError("a fault of ours")]
+
+    async def answer(_: bytes) -> Outcome:
+        if answers:
+            raise answers.pop()
+        return Delivered()
+
+    client = scene.start(answer)
+    scene.feed("a")
+    scene.write("a", lines(0, 10))
+    await scene.settled()
+    scene.write("a", lines(10, 20))
+    await scene.settled()
+    assert client.of("a") == [*range(10, 20)]
+    assert scene.feeds["a"].counters.given_up == {"fault": 10}
+    assert "10 records given up" in caplog.text
+
+
+async def test_who_is_told_of_a_commit_cannot_stop_the_pump(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    client = scene.start()
+
+    def committed(_: Feed) -> None:
+        raise RuntimeError("a fault of ours")
+
+    scene.pump._committed = committed
+    for name in ("a", "b"):
+        scene.feed(name)
+    for begin in range(0, 50, 10):
+        for name in scene.feeds:
+            scene.write(name, lines(begin, begin + 10))
+        await scene.settled()
+    assert client.of("a") == client.of("b") == [*range(50)]
+    assert "a fault of ours" in caplog.text
+
+
+async def test_close_leaves_what_is_not_answered_to_the_next_start(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump_module, "_SLOW_CLOSE", 0.1)
+    seen: Counter[str] = Counter()
+
+    async def answer(body: bytes) -> Outcome:
+        seen.update(count_records(body).keys())
+        await asyncio.sleep(3600 if seen.total() > 1 else 0)
+        return Delivered()
+
+    client = scene.start(answer)
+    scene.feed("a")
+    scene.write("a", lines(0, 10))
+    await scene.settled()
+    scene.write("a", lines(10, 20))
+    await until(lambda: len(client.bodies) == 2)
+    began = asyncio.get_running_loop().time()
+    await scene.pump.close()
+    assert client.closed and asyncio.get_running_loop().time() - began < 5
+    assert scene.feeds["a"].delivered == scene.feeds["a"].stream.end // 2
+    scene.feeds["a"].close()
+    scene.feeds["a"].stream.close()
+    again = scene.start()
+    scene.feed("a")
+    scene.pump.poke(scene.feeds["a"])
+    await scene.settled()
+    assert again.of("a") == [*range(10, 20)]
+
+
+async def test_an_outage_holds_no_more_than_a_body_for_each_lane(scene: Scene) -> None:
+    away = [True]
+
+    async def answer(_: bytes) -> Outcome:
+        return Retry("unreachable", "no") if away[0] else Delivered()
+
+    client = scene.start(answer, lanes=2, size=1000)
+    names = [f"{index:02x}" for index in range(20)]
+    for name in names:
+        scene.feed(name)
+        scene.write(name, lines(0, 100))
+    await until(lambda: len(client.bodies) >= 3)
+    assert sum(feed.outstanding for feed in scene.feeds.values()) <= 2 * 20
+    assert len(set(client.bodies)) <= 2
+    away[0] = False
+    await scene.settled()
+    assert all(client.of(name) == [*range(100)] for name in names)
+
+
+async def test_an_unfinished_line_is_sent_when_it_is_old(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otellogdriver.delivery.feed.MAX_AGE", 0.1)
+    client = scene.start()
+    scene.feed("a")
+    scene.write("a", frame(b"00000007 prompt> ", partial=(False, "ab" * 32, 1)))
+    await until(lambda: client.of("a") == [7])
+    await scene.settled()
+
+
+async def test_skip_is_counted_and_the_rest_goes_on(scene: Scene) -> None:
+    away = [True]
+
+    async def answer(_: bytes) -> Outcome:
+        return Retry("unreachable", "no") if away[0] else Delivered()
+
+    client = scene.start(answer)
+    feed = scene.feed("a", segment_size=8 << 20)
+    scene.write("a", lines(0, 40_000, size=200))
+    await until(lambda: client.bodies and feed.outstanding and not feed.busy)
+    in_flight = feed.offset
+    await scene.pump.skip(feed, feed.stream.end // 10 * 9)
+    assert feed.delivered > in_flight
+    away[0] = False
+    await scene.settled()
+    dropped = feed.counters.given_up["journal_full"]
+    found = client.of("a")
+    assert len(found) + dropped == 40_000 and dropped > 10_000
+    assert found == sorted(set(found)) and found[0] == 0 and found[-3500:] == [*range(36_500, 40_000)]

@@ -1,0 +1,283 @@
+"""The driver in this process, with real FIFOs: what the process-level tests (tests/faults) cannot arrange."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otellogdriver.codec import python
+from otellogdriver.delivery import pumps as pumps_module
+from otellogdriver.driver import driver as driver_module
+from otellogdriver.driver.driver import Driver
+from otellogdriver.errors import DriverError, OptionError, ProtocolError
+from otellogdriver.intake.fifo import Fifo
+from otellogdriver.resource import Host
+from otellogdriver.settings.options import plugin_settings
+from tests.fakes.otlp_server import OtlpServer
+from tests.scene import files, lines, number
+
+
+class Scene:
+    """Drivers one after another on the same directories, and containers whose FIFOs are held open here."""
+
+    def __init__(self, root: Path, server: OtlpServer) -> None:
+        self.root = root
+        self.server = server
+        self.environ = {
+            "OTELLOGDRIVER_STATE_DIRECTORY": str(root / ".state"),
+            "OTELLOGDRIVER_FIFO_DIRECTORY": str(root),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": server.endpoint,
+        }
+        self.driver: Driver
+        self.held: dict[str, int] = {}
+
+    def start(self, **environ: str) -> Driver:
+        self.environ |= environ
+        self.driver = Driver(plugin_settings(self.environ)[0], self.environ, python, Host("node"))
+        self.driver.recover()
+        return self.driver
+
+    def fifo(self) -> str:
+        file = str(self.root / secrets.token_hex(32))
+        os.mkfifo(file)
+        self.held[file] = os.open(file, os.O_RDWR)
+        return file
+
+    async def container(self, identifier: str = "", **options: str) -> str:
+        """A container that is started; its FIFO."""
+        file = self.fifo()
+        config = {key.replace("_", "-"): value for key, value in options.items()}
+        info = {"ContainerID": identifier or secrets.token_hex(32), "ContainerName": "/web", "Config": config}
+        await self.driver.start_logging(file, info)
+        return file
+
+    def write(self, file: str, data: bytes) -> None:
+        os.write(self.held[file], data)
+
+    async def stop(self, file: str) -> None:
+        await self.driver.stop_logging(file)
+        os.close(self.held.pop(file))
+        os.unlink(file)
+
+    async def close(self) -> None:
+        await self.driver.close()
+        for fd in self.held.values():
+            os.close(fd)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with OtlpServer() as server:
+        made = Scene(tmp_path / "logging", server)
+        made.root.mkdir()
+        yield made
+        await made.close()
+
+
+async def until(condition: Callable[[], Any], within: float = 30.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+# Sessions that have ended
+
+
+async def test_ended_sessions_are_forgotten_and_the_totals_stay(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "_LINGER", 0.05)
+    driver = scene.start()
+    for _ in range(5):
+        file = await scene.container()
+        scene.write(file, lines(0, 10))
+        await scene.stop(file)
+    await scene.server.reach(records=50)
+    await until(lambda: not driver.active)
+    assert driver.sessions == {}
+    totals = driver.totals()
+    assert (totals.delivered, totals.read, totals.dropped) == (50, 5 * len(lines(0, 10)), {})
+
+
+async def test_no_more_than_a_bound_of_ended_sessions_linger(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "_LINGER_MOST", 10)
+    driver = scene.start()
+    for _ in range(40):
+        file = await scene.container()
+        scene.write(file, lines(0, 1))
+        await scene.stop(file)
+    await until(lambda: driver.totals().delivered == 40)
+    await until(lambda: all(session.ended is not None for session in driver.active.values()))
+    assert len(driver.active) <= 11
+    assert len(driver._timers) <= 11 + 5
+
+
+async def test_a_pump_goes_when_nobody_needs_it_and_equal_settings_share_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pumps_module, "_IDLE", 0.05)
+    driver = scene.start()
+    open_files = [await scene.container() for _ in range(3)]
+    open_files.append(await scene.container(otlp_headers="a=b"))
+    for file in open_files:
+        scene.write(file, lines(0, 1))
+    await scene.server.reach(records=4)
+    assert len(driver.pumps) == 2
+    for file in open_files:
+        await scene.stop(file)
+    await until(lambda: not driver.pumps)
+    file = await scene.container()
+    scene.write(file, lines(0, 1))
+    await scene.server.reach(records=5)
+    assert len(driver.pumps) == 1
+    await scene.stop(file)
+
+
+# Faults
+
+
+async def test_a_thread_that_cannot_be_had_is_told_and_leaves_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = scene.start()
+    descriptors = len(os.listdir("/proc/self/fd"))
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        patched.setattr(driver._files, "_adjust_thread_count", lambda: None)
+        file = scene.fifo()
+        with pytest.raises(DriverError, match="thread"):
+            await asyncio.gather(
+                driver.start_logging(file, {"ContainerID": "a" * 64, "ContainerName": "/web"}), run_all(driver)
+            )
+    assert driver.active == {} and driver.sessions == {}
+    assert not list(files(scene.root / ".state"))
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 1  # the FIFO that this test holds
+
+
+async def run_all(driver: Driver) -> None:
+    """Do the work of the pool `files`, which has no thread now."""
+    await asyncio.sleep(0)
+    while not driver._files._work_queue.empty():
+        driver._files._work_queue.get_nowait().run()
+        await asyncio.sleep(0)
+
+
+async def test_stop_is_answered_though_the_fifo_is_never_drained(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(driver_module, "_STOP_PATIENCE", 0.1)
+    scene.start()
+    file = await scene.container()
+    with monkeypatch.context() as patched:
+        patched.setattr(Fifo, "stop", lambda _: None)  # as where the disk hangs
+        await scene.driver.stop_logging(file)
+    assert "not drained" in caplog.text
+    await scene.stop(file)
+
+
+async def test_a_state_directory_that_is_none_keeps_nobody_waiting(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    (scene.root / ".state").write_text("a file")
+    with caplog.at_level(logging.ERROR):
+        driver = scene.start()
+        file = await scene.container()
+        scene.write(file, lines(0, 1000))
+        await until(lambda: driver.totals().dropped.get("disk_error") == 1000)
+        await scene.stop(file)
+    assert driver.totals().dropped == {"disk_error": 1000}
+    assert "nothing is resumed" in caplog.text
+
+
+async def test_two_streams_for_one_fifo_are_not_read_at_once(scene: Scene) -> None:
+    """What a crash leaves that comes while StartLogging is repeated."""
+    driver = scene.start()
+    file = await scene.container("a" * 64)
+    scene.write(file, lines(0, 10))
+    await scene.server.reach(records=10)
+    await driver.close()
+    entry = next(driver.store.entries())
+    driver.store.create("a" * 64, file, entry.info, 0)
+    scene.write(file, lines(10, 20))
+    driver = scene.start()
+    assert len(driver.sessions) == 1
+    scene.write(file, lines(20, 30))
+    await scene.stop(file)
+    await scene.server.reach(records=30)
+    assert [number(record.body) for record in scene.server.records()] == [*range(30)]
+    await until(lambda: len(list((scene.root / ".state/containers" / ("a" * 64)).iterdir())) == 1)
+
+
+async def test_settings_that_cannot_be_used_fall_back_for_containers_that_run(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.start()
+    file = await scene.container(service_name="shop")
+    scene.write(file, lines(0, 1))
+    await scene.server.reach(records=1)
+    await scene.driver.close()
+    with caplog.at_level(logging.WARNING):
+        scene.start(OTEL_EXPORTER_OTLP_TIMEOUT="nonsense")
+    assert "nonsense" in caplog.text
+    with pytest.raises(OptionError, match="OTEL_EXPORTER_OTLP_TIMEOUT"):
+        await scene.container()
+    scene.write(file, lines(1, 2))
+    await scene.stop(file)
+    await until(lambda: scene.driver.totals().read > 0)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x"])
+async def test_only_fifos_directly_in_the_directory(scene: Scene, name: str) -> None:
+    scene.start()
+    with pytest.raises(ProtocolError, match="File"):
+        await scene.driver.start_logging(f"{scene.root}/{name}", {"ContainerID": "a" * 64})
+
+
+# The end
+
+
+async def test_close_leaves_the_fifo_and_what_is_in_it(scene: Scene) -> None:
+    driver = scene.start()
+    file = await scene.container()
+    scene.write(file, lines(0, 10))
+    await scene.server.reach(records=10)
+    began = asyncio.get_running_loop().time()
+    await driver.close()
+    assert asyncio.get_running_loop().time() - began < 4
+    scene.write(file, lines(10, 20))
+    assert stat.S_ISFIFO(os.stat(file).st_mode)
+    scene.start()
+    await scene.stop(file)
+    await scene.server.reach(records=20)
+    assert [number(record.body) for record in scene.server.records()] == [*range(20)]
+
+
+async def test_a_clock_that_jumps_loses_no_line(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = scene.start()
+    real = time.time
+    file = await scene.container()
+    printed = 0
+    for jump in (0, 86400 * 365, -86400 * 365, 86400 * 30_000, -1_700_000_000):
+        monkeypatch.setattr("time.time", lambda jump=jump: real() + jump)
+        monkeypatch.setattr("time.time_ns", lambda jump=jump: int((real() + jump) * 1e9))
+        scene.write(file, lines(printed, printed + 10))
+        printed += 10
+        await scene.server.reach(records=printed)
+        driver._expire()
+        other = await scene.container()
+        scene.write(other, lines(0, 0))
+        await scene.stop(other)
+    await scene.stop(file)
+    assert [number(record.body) for record in scene.server.records()] == [*range(printed)]

@@ -1,0 +1,200 @@
+"""One FIFO's life, with a real FIFO, a real pump and a client that takes everything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otellogdriver.codec import python
+from otellogdriver.codec.contract import EncodeOptions
+from otellogdriver.container import Container
+from otellogdriver.delivery.feed import Feed
+from otellogdriver.delivery.pump import Pump
+from otellogdriver.driver.session import Session
+from otellogdriver.export.destination import Destination
+from otellogdriver.export.outcome import Delivered, Outcome
+from otellogdriver.intake.crowd import Crowd
+from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.store import Store
+from otellogdriver.settings.options import resolve
+from tests.fakes.received import count_records
+from tests.scene import lines
+
+ID = "c" * 64
+
+
+class Client:
+    """Takes everything and counts it."""
+
+    def __init__(self) -> None:
+        self.records = 0
+
+    async def send(self, body: bytes) -> Outcome:
+        await asyncio.sleep(0)
+        self.records += sum(count_records(body).values())
+        return Delivered()
+
+    async def close(self) -> None:
+        return None
+
+
+class Scene:
+    """A store, a pump and sessions on FIFOs that the test holds open as the engine does."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = Store(directory / "state")
+        self.executor = ThreadPoolExecutor(2)
+        self.client = Client()
+        destination = Destination(("http://127.0.0.1:1",), "http/protobuf", compression="none")
+        self.pump = Pump(destination, self.client, self.executor, b"", self.committed, delay=0.005)
+        self.crowd = Crowd()
+        self.changes = self.attached = 0
+        self.sessions: list[Session] = []
+        self.writers: list[int] = []
+
+    def committed(self, feed: Feed) -> None:
+        for session in self.sessions:
+            if any(each is feed for _, each in session.feeds):
+                session.update_delivered()
+
+    def attach(self, session: Session) -> list[tuple[Pump, Feed]]:
+        self.attached += 1
+        cursor = Cursor(session.stream.directory / "cursor")
+        return [(self.pump, Feed(session.entry, cursor, python, EncodeOptions(), b""))]
+
+    def changed(self, _: Session) -> None:
+        self.changes += 1
+
+    def session(self, **options: str) -> Session:
+        path = str(self.directory / secrets.token_hex(32))
+        os.mkfifo(path)
+        self.writers.append(os.open(path, os.O_RDWR))
+        settings = resolve({key.replace("_", "-"): value for key, value in options.items()}, {})
+        entry = self.store.create(ID, path, {}, 0)
+        made = Session(
+            Container(ID, "web"), settings, entry, self.attach, self.changed, lambda: False, python.count, self.crowd
+        )
+        self.sessions.append(made)
+        return made
+
+    async def close(self) -> None:
+        for session in self.sessions:
+            session.leave()
+            if session.fifo:
+                await asyncio.get_running_loop().run_in_executor(None, session.fifo.join, 20.0)
+        await self.pump.close()
+        for session in self.sessions:
+            session.close()
+        for fd in self.writers:
+            os.close(fd)
+        self.executor.shutdown()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    await made.close()
+
+
+async def until(condition: Callable[[], Any], within: float = 30.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_a_session_without_data_has_no_feed(scene: Scene) -> None:
+    session = scene.session()
+    session.open(resumed=False)
+    assert not session.exhausted
+    session.stop()
+    await asyncio.wait_for(session.stopped, 20)
+    assert scene.attached == 0 and session.feeds == [] and session.exhausted
+
+
+async def test_the_first_byte_makes_the_feeds_and_the_end_is_on_disk(scene: Scene) -> None:
+    session = scene.session()
+    session.open(resumed=False)
+    os.write(scene.writers[0], lines(0, 10))
+    await until(lambda: scene.client.records == 10)
+    os.write(scene.writers[0], lines(10, 20))
+    session.stop()
+    await asyncio.wait_for(session.stopped, 20)
+    await until(lambda: session.exhausted)
+    assert scene.client.records == 20 and scene.attached == 1
+    assert (session.stream.directory / "ended").exists()
+    assert session.stream.undelivered == 0 and session.excess < 0 and session.dropped == {}
+
+
+async def test_what_is_stopped_twice_ends_once(scene: Scene) -> None:
+    session = scene.session()
+    session.open(resumed=False)
+    for _ in range(3):
+        session.stop()
+    await asyncio.wait_for(session.stopped, 20)
+    session.finish()
+    assert session.stopped.done()
+
+
+async def test_leaving_finishes_nothing(scene: Scene) -> None:
+    session = scene.session()
+    session.open(resumed=False)
+    os.write(scene.writers[0], lines(0, 10))
+    await until(lambda: session.stream.end)
+    session.leave()
+    assert session.fifo
+    await asyncio.get_running_loop().run_in_executor(None, session.fifo.join, 20.0)
+    await asyncio.sleep(0)
+    assert session.stream.ended_at is None and not session.stopped.done()
+    assert os.path.exists(session.entry.file)
+
+
+async def test_a_fifo_whose_writers_are_gone_is_removed(scene: Scene) -> None:
+    session = scene.session()
+    session.open(resumed=False)
+    os.write(scene.writers[0], lines(0, 1))
+    await until(lambda: session.stream.end)
+    os.close(scene.writers.pop())
+    await asyncio.wait_for(session.stopped, 20)
+    assert not os.path.exists(session.entry.file)
+
+
+async def test_no_line_is_left_waiting_for_the_next_one(scene: Scene) -> None:
+    """The FIFO thread tells the loop only if the loop does not look anyway; each line comes at some instant of that."""
+    session = scene.session()
+    session.open(resumed=False)
+    rng = random.Random(3)
+    for count in range(1, 800):
+        os.write(scene.writers[0], lines(count, count + 1))
+        for _ in range(rng.randint(0, 4)):
+            await asyncio.sleep(0)
+        if rng.random() < 0.3:
+            await until(lambda count=count: scene.client.records >= count, within=5)  # type: ignore[misc]
+    await until(lambda: scene.client.records == 799, within=5)
+
+
+async def test_a_flood_is_told_to_the_loop_now_and_then(scene: Scene) -> None:
+    session = scene.session()
+    session.open(resumed=False)
+    data = lines(0, 30_000, size=150)
+
+    def flood() -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(scene.writers[0], view) :]
+
+    writer = threading.Thread(target=flood)
+    writer.start()
+    await until(lambda: scene.client.records == 30_000)
+    writer.join(20)
+    assert 0 < scene.changes < 2000

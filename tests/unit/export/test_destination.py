@@ -1,0 +1,129 @@
+"""How endpoints are read, and that no secret of a destination is ever shown."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from otellogdriver.errors import OptionError
+from otellogdriver.export.answer import one_line, secrets_of
+from otellogdriver.export.client import client_for, prepare
+from otellogdriver.export.destination import Destination, parse_endpoint
+from otellogdriver.export.outcome import Delivered, Denied
+from tests.fakes import behaviour as do
+from tests.fakes.otlp_server import OtlpServer
+from tests.unit.export.otlp_requests import request
+
+HTTP, GRPC = "http/protobuf", "grpc"
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "label"),
+    [
+        ("http://collector:4318", "http://collector:4318/v1/logs", "http://collector:4318"),
+        ("http://collector:4318/", "http://collector:4318/v1/logs", "http://collector:4318"),
+        ("https://vendor.example", "https://vendor.example:443/v1/logs", "https://vendor.example:443"),
+        ("http://vendor.example/otlp/", "http://vendor.example:80/otlp/v1/logs", "http://vendor.example:80"),
+        ("http://c:1/otlp/v1/logs", "http://c:1/otlp/v1/logs", "http://c:1"),
+        ("http://c:1/v1/logs/", "http://c:1/v1/logs", "http://c:1"),
+        ("http://c:1/a?token=t%20x", "http://c:1/a/v1/logs?token=t%20x", "http://c:1"),
+        ("http://[::1]:4318", "http://[::1]:4318/v1/logs", "http://[::1]:4318"),
+        ("HTTP://u:p@Collector:4318", "http://collector:4318/v1/logs", "http://collector:4318"),
+    ],
+)
+def test_http_endpoints(text: str, target: str, label: str) -> None:
+    endpoint = parse_endpoint(text, HTTP)
+    assert (endpoint.target, endpoint.label, endpoint.tls) == (target, label, label.startswith("https"))
+    assert Destination((text,), HTTP).label == label
+
+
+@pytest.mark.parametrize(
+    ("text", "insecure", "target", "tls"),
+    [
+        ("http://collector:4317", False, "collector:4317", False),
+        ("https://collector:4317/", True, "collector:4317", True),
+        ("collector:4317", False, "collector:4317", True),
+        ("collector:4317", True, "collector:4317", False),
+        ("[::1]:4317", True, "[::1]:4317", False),
+    ],
+)
+def test_grpc_endpoints(text: str, insecure: bool, target: str, tls: bool) -> None:
+    endpoint = parse_endpoint(text, GRPC, insecure)
+    assert (endpoint.target, endpoint.tls) == (target, tls)
+    assert endpoint.label == f"{'https' if tls else 'http'}://{target}"
+
+
+@pytest.mark.parametrize(
+    ("text", "protocol"),
+    [
+        *((text, HTTP) for text in ("", "a b", "c:4318", "ftp://c:1", "http://", "http://c:x", "http://c:70000")),
+        *((text, HTTP) for text in ("http://user:secret@:1", "http://user:secret/x@c:1", "http://c:x?token=secret")),
+        *((text, GRPC) for text in ("", "http://c:1/?token=secret", "http://c:1/v1/logs", "http://user:secret@c:z")),
+    ],
+)
+def test_endpoints_that_are_none(text: str, protocol: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse_endpoint(text, protocol)
+    assert "write http" in str(caught.value)
+    assert "secret@" not in str(caught.value) and "token" not in str(caught.value)
+    assert Destination((text,), protocol).label == "invalid-endpoint"
+
+
+def test_equal_destinations_may_share() -> None:
+    one = Destination(("http://c:1",), HTTP, headers=(("a", "b"),))
+    other = Destination(("http://c:1",), HTTP, headers=(("a", "b"),))
+    assert one == other and hash(one) == hash(other)
+    assert one != Destination(("http://c:1",), HTTP, headers=(("a", "c"),))
+
+
+def test_nothing_secret_is_shown() -> None:
+    destination = Destination(
+        ("https://user:pass-word@c:1/x?token=to-ken", "http://u:pa?ss-word@d:1"),
+        HTTP,
+        headers=(("authorization", "Bearer head-er"),),
+        client_certificate="-----BEGIN CERTIFICATE-----cer-ti",
+        client_key="-----BEGIN PRIVATE KEY-----ke-y",
+    )
+    client = client_for(destination)
+    endpoint = parse_endpoint(destination.endpoints[0], HTTP)
+    texts = (repr(destination), str(destination), f"{destination}", destination.label, repr(client), repr(endpoint))
+    for text in texts:
+        for secret in ("pass-word", "ss-word", "to-ken", "head-er", "cer-ti", "ke-y"):
+            assert secret not in text
+    assert "https://c:1" in repr(destination) and "authorization" in repr(destination)
+
+
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
+async def test_userinfo_becomes_basic_authentication(protocol: str) -> None:
+    async with OtlpServer(protocol) as server:
+        place = server.endpoint.removeprefix("http://")
+        for headers, sent in (((), "Basic dXNlcjpwQHNz"), ((("Authorization", "Bearer x"),), "Bearer x")):
+            destination = Destination((f"http://user:p%40ss@{place}",), protocol, headers=headers)
+            client = client_for(destination)
+            assert await client.send(prepare(destination, [request("a", 1)])) == Delivered()
+            await client.close()
+            assert server.requests[-1].headers["authorization"] == sent
+
+
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
+async def test_token_that_comes_back_in_an_error_is_hidden(protocol: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with OtlpServer(protocol) as server:
+        code = 401 if protocol == HTTP else "UNAUTHENTICATED"
+        server.default = do.status(code, message="token abc-123-secret is not known")
+        destination = Destination((server.endpoint,), protocol, headers=(("Authorization", "Bearer abc-123-secret"),))
+        client = client_for(destination)
+        outcome = await client.send(prepare(destination, [request("a", 1)]))
+        await client.close()
+        assert isinstance(outcome, Denied)
+        assert outcome.reason.endswith("token *** is not known")
+    assert "abc-123-secret" not in caplog.text
+
+
+def test_one_line() -> None:
+    assert one_line(" a\n\tb\x07 ") == "a b?"
+    assert one_line("x" * 1000) == "x" * 297 + "..."
+    assert (
+        one_line("say abcdef and Bearer abcdef", secrets_of([("h", "Bearer abcdef"), ("i", "on")])) == "say *** and ***"
+    )

@@ -1,0 +1,173 @@
+"""Envelopes of requests, checked against the real messages; and the body on its way to the wire and back."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from otellogdriver.export import gzip as ours
+from otellogdriver.export.client import prepare, restore
+from otellogdriver.export.destination import Destination
+from otellogdriver.export.request import SCHEMA_URL, halves, records_by_container, resource_logs, varint
+from tests.unit.export.otlp_requests import request
+
+HTTP, GRPC = "http/protobuf", "grpc"
+
+
+def bodies(encoded: bytes) -> list[tuple[str, str]]:
+    """(container, body) of each record."""
+    return [
+        (logs.resource.attributes[-1].value.string_value, record.body.string_value)
+        for logs in ExportLogsServiceRequest.FromString(encoded).resource_logs
+        for scope in logs.scope_logs
+        for record in scope.log_records
+    ]
+
+
+@pytest.mark.parametrize("sizes", [[], [1], [0, 3], [1, 200, 1], [5000]])
+def test_resource_logs(sizes: list[int]) -> None:
+    resource = Resource()
+    resource.attributes.add(key="container.id").value.string_value = "c" * 64
+    payloads = []
+    for size in sizes:
+        scope = ScopeLogs()
+        for number in range(size):
+            scope.log_records.add().body.string_value = f"line {number}"
+        payloads.append(scope.SerializeToString())
+    scope_bytes = InstrumentationScope(name="otellogdriver", version="1").SerializeToString()
+    pieces = resource_logs(resource.SerializeToString(), payloads, scope_bytes)
+    for payload in payloads:
+        assert any(piece is payload for piece in pieces), "the payload is not copied"
+    (logs,) = ExportLogsServiceRequest.FromString(b"".join(pieces)).resource_logs
+    (scope_logs,) = logs.scope_logs
+    assert logs.resource == resource
+    assert scope_logs.scope.name == "otellogdriver"
+    assert logs.schema_url == scope_logs.schema_url == SCHEMA_URL.decode()
+    assert [record.body.string_value for record in scope_logs.log_records] == [
+        f"line {number}" for size in sizes for number in range(size)
+    ]
+
+
+def test_requests_can_be_joined() -> None:
+    assert bodies(request("a", 2) + request("b", 1)) == [("a", "a line 0"), ("a", "a line 1"), ("b", "b line 0")]
+
+
+@given(st.lists(st.integers(0, 6), max_size=5))
+def test_halves_keep_every_record_in_order(sizes: list[int]) -> None:
+    whole = b"".join(request(f"c{index}", size) for index, size in enumerate(sizes))
+    split = halves(whole)
+    if sum(sizes) < 2:
+        assert split is None
+        return
+    assert split is not None
+    first, second = (bodies(half) for half in split)
+    assert first + second == bodies(whole)
+    assert len(first) == sum(sizes) // 2
+    for half in split:
+        for logs in ExportLogsServiceRequest.FromString(half).resource_logs:
+            assert logs.schema_url and logs.resource.attributes and logs.scope_logs[0].scope.name
+
+
+def test_halves_down_to_the_one_record() -> None:
+    whole = request("a", 37)
+    found, left = [], [whole]
+    while left:
+        split = halves(left[0])
+        if split is None:
+            found += bodies(left.pop(0))
+        else:
+            left[:1] = split
+    assert found == bodies(whole)
+
+
+def test_halves_do_not_need_records_that_parse() -> None:
+    """The collector refuses a record with a bad string: it must be possible to find it."""
+    bad = b"\x2a\x03\x0a\x01\xff"  # body: string_value that is not UTF-8
+    record = b"\x12" + varint(len(bad)) + bad
+    whole = b"".join(resource_logs(b"", [record * 3], b""))
+    split = halves(whole)
+    assert split is not None
+    assert [half.count(bad) for half in split] == [1, 2]
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40, -1])
+def test_halves_of_what_is_no_request(cut: int) -> None:
+    with pytest.raises(ValueError, match="not a request"):
+        halves(request("a", 5)[:cut])
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_end_well(data: bytes) -> None:
+    for take in (halves, records_by_container):
+        try:
+            take(data)
+        except ValueError:
+            pass
+
+
+def test_records_by_container() -> None:
+    whole = request("a", 3) + request("b", 1) + request("a", 2) + b"".join(resource_logs(b"", [], b""))
+    assert records_by_container(whole) == {"a": 5, "b": 1, "": 0}
+    assert records_by_container(b"") == {}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "compression", "gzipped"),
+    [(HTTP, "gzip", True), (HTTP, "none", False), (GRPC, "gzip", False), (GRPC, "none", False)],
+)
+def test_prepare_and_restore(protocol: str, compression: str, gzipped: bool) -> None:
+    destination = Destination(("http://c:1",), protocol, compression=compression)
+    whole = request("a", 500)
+    body = prepare(destination, [whole[:100], memoryview(whole)[100:]])
+    assert type(body) is bytes
+    assert (gzip.decompress(body) if gzipped else body) == whole
+    assert restore(destination, body) == whole
+
+
+@pytest.mark.parametrize("isal", [True, False])
+@given(st.lists(st.sampled_from([0, 1, 300, 40_000, 65_535, 65_536, 300_000]), max_size=8), st.integers(-1, 4))
+def test_long_and_short_pieces_make_one_member(isal: bool, sizes: list[int], level: int) -> None:
+    pieces = [bytes([65 + index]) * size for index, size in enumerate(sizes)]
+    with pytest.MonkeyPatch.context() as patch:
+        if not isal:
+            patch.setattr(ours, "isal_zlib", None)
+            patch.setattr(ours, "_told", True)
+        packed = ours.compress(pieces, level)
+    member = zlib.decompressobj(31)
+    assert member.decompress(packed) == b"".join(pieces)
+    assert member.eof and not member.unused_data
+
+
+@pytest.mark.parametrize("isal", [True, False])
+def test_decompress(isal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isal:
+        monkeypatch.setattr(ours, "isal_zlib", None)
+    two = gzip.compress(b"one ") + gzip.compress(b"two" * 1000)
+    assert ours.decompress(two, 3004) == b"one " + b"two" * 1000
+    assert ours.decompress(b"", 10) == b""
+    for bad in (two[:-1], two[:10], b"plain text", two + b"x"):
+        with pytest.raises(ValueError):
+            ours.decompress(bad, 5000)
+    with pytest.raises(ValueError, match="more than 3003 bytes"):
+        ours.decompress(two, 3003)
+
+
+def test_without_isal_zlib_does_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ours, "isal_zlib", None)
+    monkeypatch.setattr(ours, "_told", False)
+    destination = Destination(("http://c:1",), HTTP, compression_level=0)
+    whole = request("a", 500)
+    for _ in range(3):
+        assert restore(destination, prepare(destination, [whole])) == whole
+    assert [(each.levelno, "isal" in each.message) for each in caplog.records] == [(logging.WARNING, True)]

@@ -1,0 +1,180 @@
+"""Many busy FIFOs, read by one thread: every byte arrives, and each FIFO can be had back at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otellogdriver.codec import python
+from otellogdriver.intake.crowd import Crowd
+from otellogdriver.intake.fifo import Fifo, Limit
+from otellogdriver.journal.stream import Stream
+from tests.scene import content, lines, until
+
+MANY = 12
+
+
+class Busy:
+    """A FIFO that is written all the time."""
+
+    def __init__(self, directory: Path, crowd: Crowd, limit: Limit) -> None:
+        directory.mkdir()
+        self.path = str(directory / "fifo")
+        os.mkfifo(self.path)
+        self.fd = os.open(self.path, os.O_RDWR)
+        self.stream = Stream(directory / "stream", lambda: (directory / "stream").mkdir(exist_ok=True), 64 << 10)
+        self.written = bytearray()
+        self.threads: set[str] = set()
+        self.fifo = Fifo(self.path, self.stream, limit, python.count, self.note, lambda: None, crowd)
+        self.fifo.start()
+
+    def note(self) -> None:
+        self.threads.add(threading.current_thread().name)
+
+    def write(self, number: int, size: int = 150) -> None:
+        data = lines(number, number + 1, size=size)
+        os.write(self.fd, data)
+        self.written += data
+
+    def stop(self) -> None:
+        self.fifo.stop()
+        assert self.fifo.join(20)
+        os.close(self.fd)
+
+
+def busy(folder: Path, limit: Limit) -> Iterator[list[Busy]]:
+    crowd = Crowd()
+    made = [Busy(folder / str(number), crowd, limit) for number in range(MANY)]
+    yield made
+    for each in made:
+        each.fifo.abandon()
+        assert each.fifo.join(20)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[list[Busy]]:
+    yield from busy(tmp_path, Limit(1 << 40, "drop-oldest"))
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[list[Busy]]:
+    yield from busy(tmp_path, Limit(20_000, "drop-newest"))
+
+
+def write_until_lent(many: list[Busy], size: int = 150) -> int:
+    """Lines to all in turn, until each of them has been read by the crowd's thread."""
+    number = 0
+
+    def all_lent() -> bool:
+        nonlocal number
+        for each in many:
+            each.write(number, size)
+        number += 1
+        return all("crowd" in each.threads for each in many)
+
+    until(all_lent)
+    return number
+
+
+def crowd_threads() -> int:
+    return sum(thread.name == "crowd" for thread in threading.enumerate())
+
+
+def test_every_byte_arrives_whoever_reads(many: list[Busy]) -> None:
+    number = write_until_lent(many)
+    assert crowd_threads() == 1
+    for index, each in enumerate(many):  # more than a pipe holds, so that some come back to their own threads
+        for more in range(number, number + 400 * index):
+            each.write(more)
+    for each in many:
+        each.stop()
+        assert content(each.stream) == bytes(each.written)
+        assert each.fifo.bytes_read == len(each.written) and each.fifo.dropped == {}
+    until(lambda: crowd_threads() == 0)
+
+
+def test_stop_of_a_lent_fifo_is_quick_and_whole(many: list[Busy]) -> None:
+    write_until_lent(many)
+    for each in many:
+        each.write(10**6)
+        began = time.monotonic()
+        each.stop()
+        assert time.monotonic() - began < 2.0
+        assert content(each.stream) == bytes(each.written)
+
+
+def test_quiet_fifos_go_back_to_their_own_threads(many: list[Busy]) -> None:
+    write_until_lent(many)
+    until(lambda: crowd_threads() == 0)
+    many[0].threads.clear()
+    many[0].write(10**6)
+    until(lambda: content(many[0].stream) == bytes(many[0].written))
+    assert many[0].threads == {"fifo-fifo"}
+    for each in many:
+        each.stop()
+
+
+def test_limits_hold_for_lent_fifos(limited: list[Busy]) -> None:
+    write_until_lent(limited, 50)
+    for each in limited:
+        for more in range(2000):
+            each.write(more)
+    for each in limited:
+        each.stop()
+        dropped = each.fifo.dropped["journal_full"].bytes
+        assert dropped and each.stream.end < 100_000 and dropped + each.stream.end == len(each.written)
+
+
+class Member:
+    def __init__(self, answers: list[bool | Exception]) -> None:
+        self.answers = answers
+        self.woken = threading.Event()
+
+    def read(self) -> bool:
+        answer = self.answers.pop(0) if self.answers else True
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def wake(self) -> None:
+        self.woken.set()
+
+
+def test_who_says_no_is_given_back(caplog: pytest.LogCaptureFixture) -> None:
+    crowd = Crowd()
+    steady, ending, broken = Member([]), Member([True, False]), Member([ValueError("a fault")])
+    for member in (steady, ending, broken):
+        assert crowd.lend(member)
+    assert ending.woken.wait(5) and broken.woken.wait(5) and not steady.woken.is_set()
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    crowd.take_back(steady)
+    until(lambda: crowd_threads() == 0)
+    assert crowd.lend(steady)  # it begins again
+    assert crowd_threads() == 1
+    crowd.take_back(steady)
+    until(lambda: crowd_threads() == 0)
+
+
+def test_without_a_thread_nobody_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    assert not Crowd().lend(Member([]))
+
+
+def test_the_pause_grows_with_the_crowd() -> None:
+    crowd = Crowd()
+    assert not crowd.is_one and crowd.pause == 0.005
+    for _ in range(100):
+        crowd.note(Member([]))
+    assert crowd.is_one and crowd.pause == pytest.approx(0.05)
+    for _ in range(1000):
+        crowd.note(Member([]))
+    assert crowd.pause == 0.4
