@@ -7,7 +7,6 @@ FIFO. Lives on one event loop.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import re
@@ -19,20 +18,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
+from otellogdriver.codec.contract import Codec
 from otellogdriver.container import EXCLUDE, Container
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.delivery.pumps import Pumps, destinations
+from otellogdriver.delivery.recipe import Recipe, container_of
 from otellogdriver.driver.room import Room
 from otellogdriver.driver.session import Session
-from otellogdriver.errors import DriverError, JournalError, OptionError, ProtocolError
+from otellogdriver.errors import DriverError, JournalError, ProtocolError
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
-from otellogdriver.resource import Host, encode_resource, resource_of
-from otellogdriver.settings.options import PluginSettings, Settings, resolve
+from otellogdriver.resource import Host, resource_of
+from otellogdriver.settings.options import PluginSettings, Settings, resolve, resolve_running
 
 log = logging.getLogger(__name__)
 
@@ -150,11 +150,7 @@ class Driver:
     def _resume(self, entry: Entry) -> Session:
         settings, why = self._settings(entry.info.get("Config") or {})
         if why:
-            log.warning("container %s: %s; its lines go by the plugin's own settings", entry.container_id[:12], why)
-        try:
-            container = Container.from_info(entry.info)
-        except ProtocolError:
-            container = Container.from_info({"ContainerID": entry.container_id, "ContainerName": "/unknown"})
+            log.warning("container %s: %s; what else it asks for holds", entry.container_id[:12], why)
         stream = entry.stream
         stream.segment_size, stream.sync = self._segment_size(settings), settings.journal_sync
         # The FIFO is read before there is a feed, and its thread must know what is delivered. A power cut may have lost
@@ -165,23 +161,12 @@ class Driver:
             stream.resume_at(furthest)
         stream.delivered = min(stream.end, max(stream.start, min(position.needed for position in positions)))
         stream.boundary = min(stream.end, max(stream.start, min(position.offset for position in positions)))
-        return self._session(container, settings, entry)
+        return self._session(container_of(entry), settings, entry)
 
     def _settings(self, log_opts: Mapping[str, str]) -> tuple[Settings, str]:
-        """The settings of a container that already runs: what cannot be used falls back, with the reason."""
-        attempts: list[tuple[Mapping[str, str], Mapping[str, str]]] = [
-            (log_opts, self._environ),
-            ({}, self._environ),
-            (log_opts, {}),
-            ({}, {}),
-        ]
-        why = ""
-        for options, environ in attempts:
-            try:
-                return resolve(options, environ), why
-            except OptionError as error:
-                why = why or str(error)
-        raise AssertionError("the defaults are valid")
+        """The settings of a container that already runs, and what of them cannot be used."""
+        settings, faults = resolve_running(log_opts, self._environ)
+        return settings, "; ".join(faults)
 
     def _orphans(self) -> list[str]:
         """FIFOs without a stream: of containers that start just now, or of those whose state was lost."""
@@ -316,34 +301,16 @@ class Driver:
 
     def _attach(self, session: Session) -> list[tuple[Pump, Feed]]:
         """The feeds of a session that has data."""
-        settings, entry = session.settings, session.entry
-        try:
-            resource = resource_of(session.container, settings, self._host)
-        except DriverError as error:
-            log.warning("container %s: %s", entry.container_id[:12], error)
-            resource = resource_of(session.container, self._settings({})[0], self._host)
-        session.service_name = str(resource.attributes.get("service.name", ""))
-        encoded = encode_resource(resource)
-        name = os.path.basename(entry.file).encode()
-        options = EncodeOptions(
-            uid=hashlib.blake2b(name, digest_size=8).digest() if settings.record_uid else None,
-            streams={"stdout": 1, "stderr": 2}.get(settings.streams, 3),
-        )
+        entry = session.entry
+        recipe = Recipe.of(session.container, session.settings, entry.file, self.codec, self._host)
+        session.service_name = recipe.service_name
         feeds = []
-        for role, destination in destinations(settings):
+        for role, destination in destinations(session.settings):
             cursor = Cursor(entry.stream.directory / role)
             if cursor.damaged:
                 log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
-            feed = Feed(entry, cursor, self.codec, options, encoded, self._encoder(settings, options))
-            feeds.append((self.pumps.take(destination, settings), feed))
+            feeds.append((self.pumps.take(destination, session.settings), recipe.feed(entry, cursor)))
         return feeds
-
-    def _encoder(self, settings: Settings, options: EncodeOptions) -> Encoder:
-        if settings.lines_as_printed:
-            return self.codec
-        from otellogdriver.lines import line_encoder  # not before it is needed, as with its regular expressions
-
-        return line_encoder(settings, self.codec, options)
 
     def _committed(self, feed: Feed) -> None:
         session = self.active.get(feed.entry)

@@ -221,6 +221,56 @@ def resolve(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> Settings
     return settings
 
 
+def resolve_running(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """The settings of a container that runs already, and a line for each thing that cannot be used. Never raises.
+
+    Each option falls back by itself: from the log-opt to the variable to the default, so that a bad value elsewhere
+    (in the plugin's environment, after an upgrade) never takes a container's own `redact-pattern` away. One that
+    cannot be used any more hides whole lines. Where values do not go together, those of the lines stay longest."""
+    settings, faults = _container_settings(log_opts, environ)
+    if not faults:
+        return settings, []
+    options = options_of(Settings)
+    lines = {item.name for item in options_of(LineSettings)}
+    for names, given in (
+        ({item.name for item in options}, environ),
+        ({item.name for item in options}, {}),
+        (lines, environ),
+        (lines, {}),
+        ({"redact_pattern", "include_pattern", "exclude_pattern", "streams"}, {}),
+        ({"redact_pattern"}, {}),
+    ):
+        values: dict[str, Any] = {}
+        sources: dict[str, str] = {}
+        for item in options:
+            own = log_opts if item.name in names else {}
+            for where, text in _givens(item, own, given):
+                try:
+                    values[item.name] = item.parse(where, text)
+                except OptionError:
+                    if item.name == "redact_pattern":
+                        values[item.name] = item.kind.parse(_EVERYTHING)
+                    continue
+                sources[item.name] = where
+                break
+        _add_grpc_defaults(values, sources)
+        settings = Settings(**values)
+        if not list(_contradictions(settings, sources)):
+            break
+    return settings, faults
+
+
+_EVERYTHING = "(?s).+"
+"""What is hidden where a `redact-pattern` cannot be used any more."""
+
+
+def _givens(item: Option, log_opts: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """All places where an option is given, the first one counts."""
+    for given in (item.given(log_opts, {}), item.given({}, environ)):
+        if given is not None:
+            yield given
+
+
 def plugin_settings(environ: Mapping[str, str]) -> tuple[PluginSettings, list[str]]:
     """The settings of the driver, and a line for each bad value, for which the default is used. Never raises."""
     values, _, faults = _read(options_of(PluginSettings), {}, environ)
@@ -252,14 +302,17 @@ def _read(
 
 
 def _container_settings(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    options = options_of(Settings)
-    values, sources, faults = _read(options, log_opts, environ)
-    if values.get("otlp_protocol") == "grpc":
-        for item in options:
-            if item.grpc_default is not None and item.name not in sources:
-                values[item.name] = item.kind.parse(item.grpc_default)
+    values, sources, faults = _read(options_of(Settings), log_opts, environ)
+    _add_grpc_defaults(values, sources)
     settings = Settings(**values)
     return settings, faults or list(_contradictions(settings, sources))
+
+
+def _add_grpc_defaults(values: dict[str, Any], sources: Mapping[str, str]) -> None:
+    if values.get("otlp_protocol") == "grpc":
+        for item in options_of(Settings):
+            if item.grpc_default is not None and item.name not in sources:
+                values[item.name] = item.kind.parse(item.grpc_default)
 
 
 def _contradictions(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from otellogdriver.codec.contract import Codec
 from otellogdriver.commands import destination_flags
 from otellogdriver.commands.amounts import counted, size
-from otellogdriver.commands.journal.lines import SCOPE, Journal, Span, feed_of, requests, settings_of
+from otellogdriver.commands.journal.lines import SCOPE, Journal, Span, feed_of, requests
 from otellogdriver.commands.journal.running import pid_at
 from otellogdriver.commands.progress import Progress
 from otellogdriver.commands.record_lines import json_lines
@@ -39,7 +39,7 @@ from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Reader
-from otellogdriver.settings.options import Settings, resolve
+from otellogdriver.settings.options import Settings, resolve, resolve_running
 
 HELP = """\
 Send by hand what waits for delivery (or, with --all, everything that is kept), or write it to a file.
@@ -224,10 +224,7 @@ def _settings(journal: Journal, entry: Entry, flags: Mapping[str, str]) -> Setti
     if "otlp-endpoint" in flags:
         return resolve(flags, {})
     config: Mapping[str, str] = entry.info.get("Config") or {}
-    try:
-        settings = resolve({**config, **flags}, journal.environ)
-    except OptionError:
-        settings = settings_of(entry, journal.environ)  # as the driver falls back
+    settings = resolve_running({**config, **flags}, journal.environ)[0]
     return journal.installed.settings_on_host(settings)[0] if journal.installed else settings
 
 

@@ -7,8 +7,6 @@ engine's times do not go back within a stream.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
@@ -18,20 +16,18 @@ from pathlib import Path
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 
 from otellogdriver import __version__
-from otellogdriver.codec.contract import MAX_FRAME, Codec, EncodeOptions
+from otellogdriver.codec.contract import MAX_FRAME, Codec
 from otellogdriver.codec.frames import walk
 from otellogdriver.commands.installation import Installation
 from otellogdriver.commands.journal.snapshot import cursors
-from otellogdriver.container import Container
 from otellogdriver.delivery.feed import BUFFER, CHUNK, Feed, Part
-from otellogdriver.errors import DriverError, OptionError, ProtocolError
+from otellogdriver.delivery.recipe import Recipe, container_of
 from otellogdriver.export.request import resource_logs
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Reader, Stream
-from otellogdriver.lines import line_encoder
-from otellogdriver.resource import encode_resource, resource_of, this_host
-from otellogdriver.settings.options import Settings, resolve
+from otellogdriver.resource import this_host
+from otellogdriver.settings.options import Settings, resolve_running
 
 SCOPE = InstrumentationScope(name="otellogdriver", version=__version__).SerializeToString()
 _REQUEST = 1 << 20
@@ -80,14 +76,8 @@ class _Unwritten(Cursor):
 
 
 def settings_of(entry: Entry, environ: Mapping[str, str]) -> Settings:
-    """The container's settings; what cannot be used falls back to the plugin's, then to the defaults."""
-    attempts: tuple[Mapping[str, str], ...] = (entry.info.get("Config") or {}, {})
-    for log_opts in attempts:
-        try:
-            return resolve(log_opts, environ)
-        except OptionError:
-            continue
-    return Settings()
+    """The container's settings, as the driver has them."""
+    return resolve_running(entry.info.get("Config") or {}, environ)[0]
 
 
 def feed_of(
@@ -105,29 +95,12 @@ def feed_of(
         stream.end = max(position.offset, offset_at(stream, span.until + 1))
     if span.whole or span.until:
         stream.ended_at = stream.ended_at or time.time()
-    uid = hashlib.blake2b(os.path.basename(entry.file).encode(), digest_size=8).digest()  # as the driver names it
-    options = EncodeOptions(
-        uid=uid if settings.record_uid else None,
-        streams=3 if all_streams else {"stdout": 1, "stderr": 2}.get(settings.streams, 3),
-    )
     if not commit:
         cursor = _Unwritten(position)
-    encoder = codec if settings.lines_as_printed else line_encoder(settings, codec, options)
-    feed = Feed(entry, cursor, codec, options, _resource(entry, settings, environ), encoder)
+    recipe = Recipe.of(container_of(entry), settings, entry.file, codec, this_host(environ), all_streams)
+    feed = recipe.feed(entry, cursor)
     feed.let_go()  # there may be more of them than files can be open
     return feed
-
-
-def _resource(entry: Entry, settings: Settings, environ: Mapping[str, str]) -> bytes:
-    try:
-        container = Container.from_info(entry.info)
-    except ProtocolError:  # meta.json is lost
-        container = Container.from_info({"ContainerID": entry.container_id, "ContainerName": "/unknown"})
-    host = this_host(environ)
-    try:
-        return encode_resource(resource_of(container, settings, host))
-    except DriverError:
-        return encode_resource(resource_of(container, Settings(), host))
 
 
 def parts(feed: Feed, seen: Callable[[int], None] = lambda size: None) -> Iterator[Part]:

@@ -1,0 +1,88 @@
+"""How the lines of one stream become records: the one place where it is decided, for the driver and by hand.
+
+In: a container, its settings, the codec. Out: a `Recipe`, which makes feeds. Whatever a command shows or sends by hand
+goes by the same recipe as what the driver sends, so a secret that the driver hides is hidden there, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass, replace
+
+from opentelemetry.sdk.resources import Resource
+
+from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
+from otellogdriver.container import Container
+from otellogdriver.delivery.feed import Feed
+from otellogdriver.errors import DriverError, ProtocolError
+from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.store import Entry
+from otellogdriver.resource import Host, encode_resource, resource_of
+from otellogdriver.settings.options import Settings
+
+log = logging.getLogger(__name__)
+
+_STREAMS = {"stdout": 1, "stderr": 2}
+_UNKNOWN = "/unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is the same for all feeds of a stream. `resource` is the encoded Resource."""
+
+    settings: Settings
+    codec: Codec
+    options: EncodeOptions
+    service_name: str
+    resource: bytes
+
+    @classmethod
+    def of(
+        cls,
+        container: Container,
+        settings: Settings,
+        file: str,
+        codec: Codec,
+        host: Host,
+        all_streams: bool = False,
+    ) -> Recipe:
+        """The recipe for the FIFO `file` of a container that runs: what its resource cannot be made of is logged and
+        left out. `all_streams`: also the one that the option `streams` leaves out."""
+        resource = _resource(container, settings, host)
+        name = os.path.basename(file).encode()
+        options = EncodeOptions(
+            uid=hashlib.blake2b(name, digest_size=8).digest() if settings.record_uid else None,
+            streams=3 if all_streams else _STREAMS.get(settings.streams, 3),
+        )
+        service_name = str(resource.attributes.get("service.name", ""))
+        return cls(settings, codec, options, service_name, encode_resource(resource))
+
+    def feed(self, entry: Entry, cursor: Cursor) -> Feed:
+        """A feed of the stream. It has an encoder of its own, which remembers lines. Raises OSError."""
+        return Feed(entry, cursor, self.codec, self.options, self.resource, self._encoder())
+
+    def _encoder(self) -> Encoder:
+        if self.settings.lines_as_printed:
+            return self.codec
+        from otellogdriver.lines import line_encoder  # not before it is needed, as with its regular expressions
+
+        return line_encoder(self.settings, self.codec, self.options)
+
+
+def _resource(container: Container, settings: Settings, host: Host) -> Resource:
+    for used in (settings, replace(settings, tag=Settings().tag)):
+        try:
+            return resource_of(container, used, host)
+        except DriverError as error:
+            log.warning("container %s: %s; its records go without", container.id[:12], error)
+    return resource_of(container, Settings(), host)
+
+
+def container_of(entry: Entry) -> Container:
+    """The container of a stream that is found on disk; where `meta.json` is lost, all that is known is its id."""
+    try:
+        return Container.from_info(entry.info)
+    except ProtocolError:
+        return Container.from_info({"ContainerID": entry.container_id, "ContainerName": _UNKNOWN})
