@@ -106,7 +106,7 @@ class Feed:
             position = Position(self.stream.start)
         self.offset = position.offset
         self._rebuild(position)
-        self.stream.boundary = max(self.stream.boundary, self.offset)
+        self.stream.advance(boundary=self.offset)
 
     def _rebuild(self, position: Position) -> None:
         """Bring back the carry from the journal, where the unfinished lines still are."""
@@ -228,7 +228,7 @@ class Feed:
                 break
         self._partial_end = end if full else 0
         self._note_age(-1 if full or self.offset >= end else self.offset)
-        self.stream.boundary = self.offset
+        self.stream.advance(boundary=self.offset)
         if (self.offset, self._begins()) == before and not payload:
             return None
         return Part(self, payload, size, records, Position(self.offset, self._begins()))
@@ -353,7 +353,8 @@ class Feed:
             self.counters.damaged_bytes += damaged
             self.counters.give_up("journal_full", out + err)
             self.offset = end
-        self._skipped_to = self.stream.boundary = self.offset
+        self._skipped_to = self.offset
+        self.stream.advance(boundary=self.offset)
         return self.offset > before
 
     def commit(self, part: Part, sync: bool = False) -> None:

@@ -138,14 +138,10 @@ class Driver:
         settings = self._settings(entry.info.get("Config") or {})[0]
         stream = entry.stream
         entry.keep = self._keep(settings)
-        for role, _ in destinations(settings):
-            cursor = Cursor(stream.directory / role)
-            stream.delivered = cursor.position.needed
-            if cursor.position.needed < stream.end:
-                stream.delivered = stream.start
-                return False
-        stream.delivered = stream.end
-        return True
+        stream.advance(
+            delivered=min(Cursor(stream.directory / role).position.needed for role, _ in destinations(settings))
+        )
+        return stream.delivered >= stream.end
 
     def _resume(self, entry: Entry) -> Session:
         settings, why = self._settings(entry.info.get("Config") or {})
@@ -159,8 +155,10 @@ class Driver:
         furthest = max(position.offset for position in positions)
         if stream.ended_at is None and furthest > stream.end:
             stream.resume_at(furthest)
-        stream.delivered = min(stream.end, max(stream.start, min(position.needed for position in positions)))
-        stream.boundary = min(stream.end, max(stream.start, min(position.offset for position in positions)))
+        stream.advance(
+            delivered=min(position.needed for position in positions),
+            boundary=min(position.offset for position in positions),
+        )
         return self._session(container_of(entry), settings, entry)
 
     def _settings(self, log_opts: Mapping[str, str]) -> tuple[Settings, str]:

@@ -135,7 +135,7 @@ class Session:
     def poke(self) -> None:
         """Let the feeds look for work."""
         if self.excluded:
-            self.stream.delivered = self.stream.end
+            self.stream.advance(delivered=self.stream.end)
         elif not self.feeds and self.stream.size and self.entry.live:
             self.feeds = self._attach(self)
             self.update_delivered()
@@ -164,7 +164,7 @@ class Session:
         self.finish()
 
     def update_delivered(self) -> None:
-        self.stream.delivered = max(self.stream.delivered, min((feed.needed for _, feed in self.feeds), default=0))
+        self.stream.advance(delivered=min((feed.needed for _, feed in self.feeds), default=0))
         self._told = self.stream.end, time.monotonic()
         if self.fifo and self.fifo.blocked:
             self.fifo.wake()

@@ -68,7 +68,6 @@ class Store:
         self._segments = threading.Lock()
         """Held while the list of a stream's segments shrinks or changes; the FIFO threads never take it."""
         self._containers: dict[str, list[Entry]] = {}
-        self.removed_bytes = 0
 
     def open(self) -> list[Entry]:
         """Make the state directory if need be and find what an earlier run left. Raises JournalError if the directory
@@ -179,14 +178,6 @@ class Store:
             )
         return entry
 
-    def rewrite(self, entry: Entry, file: str, info: Mapping[str, Any]) -> None:
-        """Replace what is known of a stream (its `meta.json` was lost, and the engine has told it again)."""
-        entry.info = info
-        try:
-            self._describe(entry.stream.directory, file, info, False)
-        except OSError as error:
-            log.error("cannot write %s: %s", entry.stream.directory / _META, error)
-
     def entries(self) -> Iterator[Entry]:
         with self._lock:
             found = [entry for entries in self._containers.values() for entry in entries]
@@ -214,7 +205,6 @@ class Store:
                 segment = segments.pop(0)
                 freed += end - segment.start
                 segment.path.unlink(missing_ok=True)
-        self.removed_bytes += freed
         return freed
 
     def remove(self, entry: Entry) -> None:
@@ -225,7 +215,6 @@ class Store:
                 entries.remove(entry)
             if not entries:
                 self._containers.pop(entry.container_id, None)
-        self.removed_bytes += entry.stream.size
         directory = entry.stream.directory
         doomed = directory.with_name(_DOOMED + directory.name)
         try:

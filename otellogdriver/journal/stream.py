@@ -15,6 +15,7 @@ import gzip
 import logging
 import os
 import stat
+import threading
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable
@@ -49,6 +50,10 @@ class Segment:
         with self.path.open("rb") as file:
             file.seek(max(0, size - 4))
             return int.from_bytes(file.read(4), "little")  # gzip's ISIZE
+
+
+_ADVANCING = threading.Lock()
+"""Held for the time of two comparisons, so one for all streams is enough."""
 
 
 def _nothing() -> None:
@@ -97,10 +102,7 @@ class Stream:
         self._fresh = not self.segments
         self.sealed = False
         """The last segment is not written any more, so it may go like the others."""
-        self.boundary = self.segments[0].start if self.segments else 0
-        """A frame boundary somewhere in the stream, as late as known; set by who decodes."""
-        self.delivered = self.boundary
-        """Everything before is delivered or given up; set by who delivers, read by who checks the limit."""
+        self._boundary = self._delivered = self.segments[0].start if self.segments else 0
         self.ended_at: float | None = None
         try:
             self.ended_at = (directory / _ENDED).stat().st_mtime
@@ -122,8 +124,26 @@ class Stream:
         return self.end - self.start
 
     @property
+    def boundary(self) -> int:
+        """A frame boundary somewhere in the stream, as late as is known."""
+        return self._boundary
+
+    @property
+    def delivered(self) -> int:
+        """Everything before is delivered or given up, to each destination."""
+        return self._delivered
+
+    @property
     def undelivered(self) -> int:
-        return self.end - self.delivered
+        return self.end - self._delivered
+
+    def advance(self, *, delivered: int = 0, boundary: int = 0) -> None:
+        """Move positions: forwards only, and not beyond the end. Any thread: who delivers says what is delivered, who
+        decodes says where a frame begins, and where two say it the later place counts. Never raises, never waits."""
+        end = self.end
+        with _ADVANCING:
+            self._delivered = max(self._delivered, min(delivered, end))
+            self._boundary = max(self._boundary, min(boundary, end))
 
     def pack(self, before: int) -> None:
         """Compress the closed segments that lie wholly before `before`; readers do not notice. Raises OSError."""
@@ -210,7 +230,7 @@ class Stream:
         self._close_segment()
         self.end, self._fresh = offset, True
         if not self.segments:
-            self.boundary = self.delivered = offset
+            self.advance(delivered=offset, boundary=offset)
 
     def seal(self, least: int = 1) -> None:
         """Begin a new segment with the next byte, if the last one has `least` bytes: the disk is short of space, and a

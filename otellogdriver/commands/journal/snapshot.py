@@ -36,7 +36,8 @@ class Snapshot(Stream):
         super().__init__(_NOWHERE)
         self.directory = directory
         self.segments, self.end = _segments(directory)
-        self.boundary = self.delivered = self.segments[0].start if self.segments else 0
+        start = self.segments[0].start if self.segments else 0
+        self.advance(delivered=start, boundary=start)
         try:
             self.ended_at = (directory / "ended").stat().st_mtime
         except OSError:

@@ -251,7 +251,7 @@ def test_drop_newest_goes_on_when_there_is_room(pipe: Pipe) -> None:
     pipe.start(Limit(50_000, "drop-newest"))
     pipe.write(lines(0, 5000, size=50))
     until(lambda: pipe.in_pipe() == 0 and pipe.fifo.dropped)
-    pipe.stream.delivered = pipe.stream.end
+    pipe.stream.advance(delivered=pipe.stream.end)
     pipe.write(lines(5000, 5100, b"stderr", size=50))
     pipe.stop()
     kept = pipe.numbers()
@@ -279,7 +279,7 @@ def test_block_makes_the_writer_wait_until_there_is_room(pipe: Pipe) -> None:
     until(lambda: pipe.fifo.blocked)
     assert pipe.stream.end < len(data) - (2 << 20) or pipe.stream.end <= 200_000 + PIPE_SIZE
     while writer.is_alive():
-        pipe.stream.delivered = pipe.stream.end
+        pipe.stream.advance(delivered=pipe.stream.end)
         if pipe.fifo.blocked:
             pipe.fifo.wake()
         writer.join(0.001)
@@ -290,7 +290,7 @@ def test_block_makes_the_writer_wait_until_there_is_room(pipe: Pipe) -> None:
 
 def test_block_does_not_miss_room_that_is_made_while_it_looks(pipe: Pipe) -> None:
     def full() -> bool:
-        pipe.stream.delivered = pipe.stream.end  # the answer is out of date before it is given
+        pipe.stream.advance(delivered=pipe.stream.end)  # the answer is out of date before it is given
         if pipe.fifo.blocked:
             pipe.fifo.wake()
         return True
@@ -306,7 +306,7 @@ def test_what_is_delivered_at_once_is_not_dropped_for_the_others_sake(pipe: Pipe
     for begin in range(0, 3000, 100):
         pipe.write(lines(begin, begin + 100, size=100))
         until(lambda: pipe.in_pipe() == 0)
-        pipe.stream.delivered = pipe.stream.end
+        pipe.stream.advance(delivered=pipe.stream.end)
     pipe.write(lines(3000, 6000, size=100))
     pipe.stop()
     kept = pipe.numbers()
@@ -373,7 +373,7 @@ def test_a_disk_full_now_and_then_loses_whole_lines_and_counts_them(
         pipe.write(data[:size])
         data = data[size:]
         if rng.random() < 0.2:
-            pipe.stream.delivered = pipe.stream.end
+            pipe.stream.advance(delivered=pipe.stream.end)
     disk.rate = 0.0
     pipe.stop()
     kept = pipe.numbers()

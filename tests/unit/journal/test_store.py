@@ -33,7 +33,7 @@ def made(store: Store, container: str = ONE, fifo: str = "f", keep: int = 0, dat
 def ended(entry: Entry, when: float = 1.0) -> Entry:
     """As when its FIFO is finished and everything in it is delivered."""
     entry.stream.finish(when)
-    entry.stream.delivered = entry.stream.end
+    entry.stream.advance(delivered=entry.stream.end)
     entry.live = False
     return entry
 
@@ -63,16 +63,20 @@ def test_meta_json_is_there_before_the_first_byte_and_is_never_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path / "state")
-    entry = made(store)
-    meta = entry.stream.directory / "meta.json"
-    assert json.loads(meta.read_bytes()) == {"version": 1, "file": "/run/docker/logging/f", "info": INFO}
 
     def stop(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", stop)
-    store.rewrite(entry, entry.file, {"ContainerID": TWO})
-    assert json.loads(meta.read_bytes())["info"] == INFO
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", stop)
+        entry = made(store)
+        meta = entry.stream.directory / "meta.json"
+        with pytest.raises(OSError, match="No space"):
+            entry.stream.append(b"x")
+    assert not meta.exists() and not list(meta.parent.glob("*.log"))
+    entry.stream.append(b"x")
+    entry.stream.close()
+    assert json.loads(meta.read_bytes()) == {"version": 1, "file": "/run/docker/logging/f", "info": INFO}
 
 
 def test_a_state_directory_that_cannot_be_written_is_said_and_tried_again_with_the_first_byte(
@@ -136,7 +140,7 @@ def test_segments_go_when_they_lie_before_and_the_last_one_of_a_live_stream_neve
     assert (entry.stream.start, entry.stream.size) == (300, 50)
     ended(entry)
     assert store.drop_segments(entry, 350) == 50
-    assert store.removed_bytes == 350
+    assert entry.stream.size == 0
 
 
 def test_two_that_delete_at_once_delete_no_more_than_one(tmp_path: Path) -> None:
@@ -158,10 +162,10 @@ def test_trim_keeps_what_docker_logs_wants_and_all_that_is_not_delivered(tmp_pat
     store.trim(ONE)  # nothing of the new stream is delivered, and the old one is over what is kept
     assert store.of_container(ONE) == [new]
     assert not old.stream.directory.exists() and new.stream.start == 0
-    new.stream.delivered = 250
+    new.stream.advance(delivered=250)
     store.trim(ONE)
     assert new.stream.start == 200
-    new.stream.delivered = 950
+    new.stream.advance(delivered=950)
     store.trim(ONE)
     assert 500 - 100 <= new.stream.size <= 500 + 100
 

@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,30 @@ def test_finish_is_found_again_but_leaves_nothing_of_an_empty_stream(tmp_path: P
     stream.finish(5.0)
     stream.close()
     assert Stream(tmp_path).ended_at is not None
+
+
+def test_positions_move_forwards_only_and_not_beyond_the_end(stream: Stream) -> None:
+    stream.append(bytes(100))
+    stream.advance(delivered=40, boundary=60)
+    stream.advance(delivered=30, boundary=70)
+    assert (stream.delivered, stream.boundary, stream.undelivered) == (40, 70, 60)
+    stream.advance(boundary=50)
+    assert (stream.delivered, stream.boundary) == (40, 70)
+    stream.advance(delivered=1000, boundary=1000)
+    assert (stream.delivered, stream.boundary, stream.undelivered) == (100, 100, 0)
+
+
+def test_two_that_move_a_position_at_once_move_it_to_the_later_place(stream: Stream) -> None:
+    stream.append(bytes(900))
+    began = threading.Barrier(3)
+
+    def move(first: int) -> None:
+        began.wait(30)
+        for offset in range(first, 900, 3):
+            stream.advance(delivered=offset)
+            assert stream.delivered >= offset
+
+    with ThreadPoolExecutor(3) as threads:
+        for each in [threads.submit(move, first) for first in range(3)]:
+            each.result(30)
+    assert stream.delivered == 899
