@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
+STUBS := otellogdriver.codec.native otellogdriver.lines.native
 CHECKED := otellogdriver plugin tests $(wildcard bench dashboards compose)
 
 # In CI the native codec must be there; elsewhere the lack of a compiler is told and lived with.
@@ -31,6 +32,8 @@ lint: $(VENV)/ready ## style and types
 	$(RUN) ruff check . || { echo 'mend what can be mended with: make format'; exit 1; }
 	$(RUN) ruff format --check . || { echo 'mend it with: make format'; exit 1; }
 	$(RUN) mypy $(CHECKED)
+	test '$(OTELLOGDRIVER_NATIVE)' = skip || \
+		$(RUN) mypy.stubtest --concise --ignore-missing-stub --ignore-disjoint-bases $(STUBS)
 
 drift: $(VENV)/ready ## rendered files agree with what they are rendered from
 	$(RUN) otellogdriver.settings.tables --check

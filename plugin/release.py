@@ -1,5 +1,7 @@
 """`make release`: what a release consists of beside the pushed plugin, in `build/release/`.
 
+`python -m plugin.release --notes [VERSION]` prints what CHANGELOG.md says of one version.
+
     otellogdriver-VERSION-ARCHITECTURE.tar.gz       the plugin's folder, for hosts that reach no registry:
                                                     unpack, then `docker plugin create otellogdriver FOLDER`
     otellogdriver-VERSION-ARCHITECTURE.cdx.json     its bill of materials
@@ -14,6 +16,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import sys
 import tarfile
@@ -27,6 +30,7 @@ from plugin.push import NAME, architecture
 from plugin.sbom import bill
 
 OUTPUT = ROOT / "build" / "release"
+CHANGELOG = ROOT / "CHANGELOG.md"
 
 
 def release(folder: Path, output: Path = OUTPUT, version: str = __version__, wheels: Path = ROOT / "dist") -> Path:
@@ -69,9 +73,30 @@ def sums(folder: Path) -> str:
     return "".join(lines)
 
 
-def main() -> int:
+def notes(text: str, version: str) -> str:
+    """The section of a changelog about `version`, without its heading. Raises ValueError where there is none.
+
+    Its form is that of keepachangelog.com: `## [1.2.3] - 2026-01-31`, `## [Unreleased]`, links at the end.
+    """
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    found = [each.partition("\n") for each in sections]
+    names = [re.sub(r"[\[\]]", "", heading).split()[0] for heading, _, _ in found]
+    if version not in names:
+        raise ValueError(f"CHANGELOG.md has no section {version!r}; it has {', '.join(names)}")
+    body = found[names.index(version)][2]
+    return re.sub(r"^\[[^\]]+\]: \S+\n?", "", body, flags=re.MULTILINE).strip() + "\n"
+
+
+def main(arguments: list[str]) -> int:
     try:
-        print(release(build()))
+        match arguments:
+            case []:
+                print(release(build()))
+            case ["--notes"] | ["--notes", _]:
+                print(notes(CHANGELOG.read_text(encoding="utf-8"), [*arguments, __version__][1]), end="")
+            case _:
+                print("usage: python -m plugin.release [--notes [VERSION]]", file=sys.stderr)
+                return 2
     except (EngineError, HostError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -79,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
