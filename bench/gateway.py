@@ -32,9 +32,9 @@ from typing import Any
 
 from bench.processes import TICK, cpu, resident
 from bench.simulated import lines
-from otellogdriver.export.client import Client, client_for, prepare
+from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import GRPC, HTTP, Destination
-from otellogdriver.export.outcome import Delivered
+from otellogdriver.export.outcome import Client, Delivered
 from tests.engine.collector import Collector
 from tests.tools.golang import ToolError
 

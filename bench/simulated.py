@@ -10,19 +10,15 @@ import json
 import random
 from dataclasses import dataclass
 
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-
-from otellogdriver import __version__
 from otellogdriver.codec import load
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
 from otellogdriver.container import Container
-from otellogdriver.export.request import resource_logs
+from otellogdriver.export.request import SCOPE, resource_logs
 from otellogdriver.resource import Host, encode_resource, resource_of
 from otellogdriver.settings.options import resolve
 
 _NOW = 1_795_500_000_000_000_000
 _EVERYTHING = 1 << 40
-_SCOPE = InstrumentationScope(name="otellogdriver", version=__version__).SerializeToString()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ def lines(host: str, count: int, length: int, seed: int = 0) -> Lines:
     identifier = f"{chance.getrandbits(256):064x}"
     container = Container(identifier, "shop-web-1", "example/shop:1", f"sha256:{identifier}")
     resource = encode_resource(resource_of(container, resolve({}, {}), Host(host, host)))
-    return Lines(frames, resource_logs(resource, [encoded.payload], _SCOPE), encoded.records)
+    return Lines(frames, resource_logs(resource, [encoded.payload], SCOPE), encoded.records)
 
 
 def _frame(line: bytes, time_nano: int) -> bytes:

@@ -81,9 +81,6 @@ class Feed:
         self.stream = entry.stream
         self.resource = resource
         self.counters = Counters()
-        self.queued = self.busy = False
-        self.outstanding = 0
-        self.since = 0.0
         self._cursor = cursor
         self._codec = codec
         self._encoder: Encoder = encoder or codec
@@ -148,8 +145,8 @@ class Feed:
 
     @property
     def exhausted(self) -> bool:
-        """Nothing is left to do, ever."""
-        return self.stream.ended_at is not None and not self.unfinished and not self.outstanding
+        """Nothing is left to take, ever; parts that were taken may be under way."""
+        return self.stream.ended_at is not None and not self.unfinished
 
     @property
     def needs_work(self) -> bool:
@@ -372,9 +369,8 @@ class Feed:
                 )
 
     def let_go(self) -> None:
-        """Close the segment that was read last, if nobody reads it just now."""
-        if not self.busy:
-            self._reader.close()
+        """Close the segment that was read last, if nobody reads it just now (the pump knows); it is opened again."""
+        self._reader.close()
 
     def close(self) -> None:
         self._reader.close()

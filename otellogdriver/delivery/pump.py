@@ -30,10 +30,10 @@ from typing import cast
 from otellogdriver.delivery.feed import BUFFER, Feed, Part
 from otellogdriver.delivery.gate import Gate
 from otellogdriver.delivery.tally import Tally
-from otellogdriver.export.client import Client, prepare, restore
+from otellogdriver.export.client import prepare, restore
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
-from otellogdriver.export.request import halves, records_by_container, resource_logs
+from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.request import SCOPE, halves, records_by_container, resource_logs
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,18 @@ def _buffer() -> memoryview:
 
 
 @dataclass(slots=True)
+class _Known:
+    """What the pump knows of a feed. Read by other threads, written on the loop."""
+
+    queued: bool = False
+    """It will be read soon."""
+    busy: bool = False
+    """It is just being read."""
+    outstanding: int = 0
+    """Parts of it that are taken and not yet committed."""
+
+
+@dataclass(slots=True)
 class _Batch:
     parts: list[Part]
     body: bytes
@@ -77,14 +89,13 @@ class _Batch:
 
 
 class Pump:
-    """See the module's text. `scope` is the encoded InstrumentationScope; `committed` is called after each commit."""
+    """See the module's text. `committed` is called after each commit."""
 
     def __init__(
         self,
         destination: Destination,
         client: Client,
         executor: Executor,
-        scope: bytes,
         committed: Callable[[Feed], None],
         *,
         lanes: int = 4,
@@ -98,7 +109,6 @@ class Pump:
         self.tally = Tally()
         self._client = client
         self._executor = executor
-        self._scope = scope
         self._committed = committed
         self._delay = delay
         self._size = size
@@ -110,6 +120,7 @@ class Pump:
         self._oldest = 0.0
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._known: dict[Feed, _Known] = {}
         self._tails: dict[Feed, asyncio.Future[None]] = {}
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
         self._holding = 0
@@ -123,15 +134,39 @@ class Pump:
 
     def poke(self, feed: Feed) -> None:
         """The feed may have work."""
-        if feed.queued or feed.outstanding >= 2 or not feed.needs_work:
+        known = self._known.get(feed)
+        if known is None:
+            known = self._known[feed] = _Known()
+        if known.queued or known.outstanding >= 2 or not feed.needs_work:
             return
-        feed.queued = True
+        known.queued = True
         if not self._ready:
             self._oldest = self._loop.time()
         self._ready.append(feed)
         self._queued_bytes += feed.pending
         if len(self._ready) == 1 or self._is_full():
             self._wake.set()
+
+    def will_look(self, feed: Feed) -> bool:
+        """Whether the pump looks at the feed by itself before long, so that it needs no `poke`. Any thread."""
+        known = self._known.get(feed)
+        return known is not None and (known.queued or known.outstanding > 0)
+
+    def is_under_way(self, feed: Feed) -> bool:
+        """Whether something of the feed is taken and not yet committed."""
+        known = self._known.get(feed)
+        return known is not None and known.outstanding > 0
+
+    def is_idle(self, feed: Feed) -> bool:
+        """Whether nothing of the feed waits, is read or is under way."""
+        known = self._known.get(feed)
+        return known is None or not (known.queued or known.busy or known.outstanding or feed.needs_work)
+
+    def let_go(self, feed: Feed) -> None:
+        """Have the feed close the segment that it read last, unless it reads it just now."""
+        known = self._known.get(feed)
+        if known is None or not known.busy:
+            feed.let_go()
 
     def _is_full(self) -> bool:
         """Enough waits for a request to go at once. Many small parts are not worth it before the delay is over."""
@@ -144,16 +179,17 @@ class Pump:
 
     async def skip(self, feed: Feed, to: int) -> None:
         """Have the feed give up what is before offset `to`, unless it is just being read."""
-        if feed.busy:
+        known = self._known.setdefault(feed, _Known())
+        if known.busy:
             return
-        feed.busy = True
+        known.busy = True
         skipped = False
         try:
             skipped = await self._loop.run_in_executor(self._executor, feed.skip, to)
         except OSError as error:
             self._say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be read: {error}")
         finally:
-            feed.busy = False
+            known.busy = False
         if skipped:
             self._committed(feed)
         self.poke(feed)
@@ -164,9 +200,8 @@ class Pump:
         if timer:
             timer.cancel()
         self._tails.pop(feed, None)
-        if feed.queued and feed in self._ready:
+        if self._known.pop(feed, _Known()).queued and feed in self._ready:
             self._ready.remove(feed)
-            feed.queued = False
 
     async def close(self) -> None:
         """Stop: nothing new is gathered, requests in flight get a moment, what is unsent stays in the journal."""
@@ -230,23 +265,23 @@ class Pump:
         return feeds
 
     async def _build(self, feeds: list[Feed]) -> _Batch | None:
-        busy = [feed for feed in feeds if feed.busy]
-        feeds = [feed for feed in feeds if not feed.busy]
+        busy = [feed for feed in feeds if self._known[feed].busy]
+        feeds = [feed for feed in feeds if not self._known[feed].busy]
         for feed in feeds:
-            feed.busy = True
+            self._known[feed].busy = True
         try:
             body, parts, left, failed = await self._loop.run_in_executor(self._executor, self._encode, feeds)
         finally:
             for feed in feeds:
-                feed.busy = False
+                self._known[feed].busy = False
         for feed in feeds + busy:
-            feed.queued = False
+            self._known[feed].queued = False
         batch = None
         if parts:
             done = self._loop.create_future()
             before = [self._tails[part.feed] for part in parts if part.feed in self._tails]
             for part in parts:
-                part.feed.outstanding += 1
+                self._known[part.feed].outstanding += 1
                 self._tails[part.feed] = done
             batch = _Batch(parts, body, sum(part.records for part in parts), before, done)
         for feed in dict.fromkeys(left + feeds):  # who had no room comes first next time; `skip` pokes the busy ones
@@ -254,7 +289,7 @@ class Pump:
                 self._watch(feed, _DISK_PAUSE)
                 continue
             self.poke(feed)
-            if not feed.queued:
+            if not self._known[feed].queued:
                 self._watch(feed)
         if left:
             self._oldest = 0.0
@@ -289,9 +324,9 @@ class Pump:
                 continue
             parts.append(part)
             if part.payload:
-                entry = resource_logs(feed.resource, part.payload, self._scope)
+                entry = resource_logs(feed.resource, part.payload, SCOPE)
                 pieces.extend(entry)
-                used += part.size + len(feed.resource) + len(self._scope) + 64
+                used += part.size + len(feed.resource) + len(SCOPE) + 64
         else:
             left = []
         return prepare(self.destination, pieces) if pieces else b"", parts, left, failed
@@ -310,14 +345,15 @@ class Pump:
     def _look_again(self, feed: Feed) -> None:
         self._timers.pop(feed, None)
         self.poke(feed)
-        if not feed.queued and feed.outstanding < 2:  # else it is watched again once it has been read
+        known = self._known[feed]
+        if not known.queued and known.outstanding < 2:  # else it is watched again once it has been read
             self._watch(feed)
 
     def _commit(self, batch: _Batch) -> None:
         for part in batch.parts:
             feed = part.feed
             feed.commit(part, self._sync)
-            feed.outstanding -= 1
+            self._known[feed].outstanding -= 1
             if self._tails.get(feed) is batch.done:
                 del self._tails[feed]
             try:

@@ -12,7 +12,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from otellogdriver import __version__
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.export.client import client_for
@@ -25,10 +24,6 @@ log = logging.getLogger(__name__)
 
 _IDLE = 60.0
 """Seconds that a pump without a user stays, with its connections: containers come back."""
-
-_NAME, _VERSION = b"otellogdriver", __version__.encode()
-_SCOPE = b"\x0a" + bytes([len(_NAME)]) + _NAME + b"\x12" + bytes([len(_VERSION)]) + _VERSION
-"""InstrumentationScope{1 name, 2 version}."""
 
 
 def destinations(settings: Settings) -> list[tuple[str, Destination]]:
@@ -104,7 +99,7 @@ class Pumps:
         found = self._in_use.get(key)
         if not found:
             client = client_for(destination)
-            pump = Pump(destination, client, self._executor, _SCOPE, self._committed, **wants)
+            pump = Pump(destination, client, self._executor, self._committed, **wants)
             found = self._in_use[key] = _InUse(pump)
         found.users += 1
         return found.pump

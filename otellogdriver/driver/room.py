@@ -55,8 +55,8 @@ class Room:
             for entry in self._store.entries():
                 self._store.drop_segments(entry, entry.stream.delivered)
             for session in self._active.values():
-                for _, feed in session.feeds:
-                    feed.let_go()  # a deleted file takes its space as long as it is open
+                for pump, feed in session.feeds:
+                    pump.let_go(feed)  # a deleted file takes its space as long as it is open
             missing = self._missing()
         limit = self._plugin.journal_total_max_size
         over = sum(session.stream.undelivered for session in self._active.values()) - limit

@@ -87,8 +87,8 @@ class Session:
 
     def _notify(self) -> None:
         """FIFO thread: bytes were added. One message is on its way to the loop at a time, and none goes while the loop
-        will look at the feeds anyway: it does when a feed's batch is built or done, after it has said so (`queued`,
-        `outstanding`), and the bytes are there before this is asked, so one of the two sees the other."""
+        will look at the feeds anyway: it does when a feed's batch is built or done, after `will_look` has become false,
+        and the bytes are there before this is asked, so one of the two sees the other."""
         if self._poked:
             return
         end, now = self.stream.end, time.monotonic()
@@ -98,7 +98,7 @@ class Session:
             and end - self._told[0] < _TELL_BYTES
             and now - self._told[1] < _TELL_SECONDS
             and self.stream.undelivered < self.limit.size
-            and all(feed.queued or feed.outstanding for _, feed in self.feeds)
+            and all(pump.will_look(feed) for pump, feed in self.feeds)
         ):
             return
         self._told = end, now
@@ -179,7 +179,7 @@ class Session:
         """The FIFO is finished and everything in it is delivered or given up."""
         return (
             self.stream.ended_at is not None
-            and all(feed.exhausted for _, feed in self.feeds)
+            and all(feed.exhausted and not pump.is_under_way(feed) for pump, feed in self.feeds)
             and bool(self.feeds or self.excluded or not self.stream.size)
         )
 

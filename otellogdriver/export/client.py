@@ -6,25 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from otellogdriver.export import gzip
 from otellogdriver.export.destination import GRPC, HTTP, Destination
 from otellogdriver.export.failover import FailoverClient
 from otellogdriver.export.grpc import GrpcClient
 from otellogdriver.export.http import HttpClient
-from otellogdriver.export.outcome import Denied, Outcome
+from otellogdriver.export.outcome import Client, Denied, Outcome
 from otellogdriver.export.request import MAX_REQUEST
-
-
-class Client(Protocol):
-    """A way to one destination. Cheap to make; connects when it must."""
-
-    async def send(self, body: bytes) -> Outcome:
-        """Send one request as `prepare` made it. Never raises, except CancelledError."""
-
-    async def close(self) -> None:
-        """Give up all connections. Sends that are under way are best cancelled before."""
 
 
 def client_for(destination: Destination) -> Client:

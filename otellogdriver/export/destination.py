@@ -26,13 +26,11 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from otellogdriver.errors import OptionError
+from otellogdriver.settings.endpoints import HEADER_NAME, HEADER_VALUE
 
 HTTP = "http/protobuf"
 GRPC = "grpc"
 PATH = "/v1/logs"
-
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # a field name: RFC 9110, section 5.6.2
-_PRINTABLE = re.compile(r"[\t\x20-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +116,11 @@ def parse_endpoint(text: str, protocol: str, insecure: bool = False) -> Endpoint
 def check_headers(headers: Iterable[tuple[str, str]], protocol: str) -> None:
     """Raise OptionError for a header that cannot be sent. Names the header, never its value."""
     for name, value in headers:
-        if not _TOKEN.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             raise OptionError(f"header {name!r}: a name is made of letters, digits and any of !#$%&'*+-.^_`|~")
         if protocol == GRPC and (name.lower().startswith("grpc-") or name.lower().endswith("-bin")):
             raise OptionError(f"header {name!r}: with grpc a name neither begins with grpc- nor ends with -bin")
-        if not _PRINTABLE.fullmatch(value):
+        if not HEADER_VALUE.fullmatch(value):
             raise OptionError(f"header {name!r}: its value may only have printable ASCII characters")
 
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
-from otellogdriver.export.outcome import Denied, Outcome, Retry
+from otellogdriver.export.outcome import Client, Denied, Outcome, Retry
 
 RETURN = 30.0
 
@@ -29,17 +28,10 @@ def spread(endpoints: Sequence[str], host: str) -> tuple[str, ...]:
     return tuple(sorted(endpoints, key=rank))
 
 
-class Sender(Protocol):
-    """The shape of a client (see `client.Client`)."""
-
-    async def send(self, body: bytes) -> Outcome: ...
-    async def close(self) -> None: ...
-
-
 class FailoverClient:
     """A client over the clients of each endpoint."""
 
-    def __init__(self, clients: Sequence[Sender], back_after: float = RETURN) -> None:
+    def __init__(self, clients: Sequence[Client], back_after: float = RETURN) -> None:
         self._clients = clients
         self._back_after = back_after
         self._used = 0

@@ -1,4 +1,4 @@
-"""What became of one OTLP request: a closed set of values, matched in full by the caller.
+"""What became of one OTLP request: a closed set of values, matched in full by the caller; and the shape of a sender.
 
 Source of the classes: OTLP specification, sections "Failures" of OTLP/gRPC and OTLP/HTTP; how each status maps to a
 class is written down in `http.py` and `grpc.py`.
@@ -7,6 +7,7 @@ class is written down in `http.py` and `grpc.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,13 @@ class Denied:
 
 
 Outcome = Delivered | Retry | Refused | Denied
+
+
+class Client(Protocol):
+    """A way to one destination. Cheap to make; connects when it must."""
+
+    async def send(self, body: bytes) -> Outcome:
+        """Send one request as `prepare` made it. Never raises, except CancelledError."""
+
+    async def close(self) -> None:
+        """Give up all connections. Sends that are under way are best cancelled before."""

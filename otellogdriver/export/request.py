@@ -12,12 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from otellogdriver import __version__
+from otellogdriver.codec.python import nested, varint
+from otellogdriver.resource import SCHEMA_URL
+
 MAX_REQUEST = 64 << 20
 """Longest request in bytes, before compression, that OTLP allows a sender."""
 
-SCHEMA_URL = b"https://opentelemetry.io/schemas/1.44.0"
+SCOPE = nested(b"\x0a", b"otellogdriver") + nested(b"\x12", __version__.encode())
+"""InstrumentationScope{1 name, 2 version}."""
 
-_SCHEMA = b"\x1a" + bytes([len(SCHEMA_URL)]) + SCHEMA_URL
+_SCHEMA = nested(b"\x1a", SCHEMA_URL.encode())
 _CONTAINER_ID = b"container.id"
 
 
@@ -59,16 +64,6 @@ def records_by_container(request: bytes) -> dict[str, int]:
             container = _container(request, *resource) or container
         counts[container] = counts.get(container, 0) + _records(request, begin, end)
     return counts
-
-
-def varint(value: int) -> bytes:
-    """A length in protobuf's base-128 form."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def _divide(data: bytes, begin: int, end: int, left: int, first: list[bytes], second: list[bytes]) -> int:

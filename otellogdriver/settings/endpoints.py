@@ -16,8 +16,9 @@ Pairs = tuple[tuple[str, str], ...]
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?", re.ASCII)
 _SPLIT_ADDRESS = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})", re.ASCII)
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+"""A field name: RFC 9110, section 5.6.2."""
+HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
 
 
 def _check_host(host: str) -> None:
@@ -149,9 +150,9 @@ def _pairs(text: str, separators: str) -> list[tuple[int, str, str]]:
 def _headers(text: str) -> Pairs:
     headers: dict[str, str] = {}
     for place, key, value in _pairs(text, r"[,\r\n]"):
-        if not _TOKEN.fullmatch(key):
+        if not HEADER_NAME.fullmatch(key):
             raise ValueError(f"entry {place} has a name that HTTP headers cannot have")
-        if not _HEADER_VALUE.fullmatch(value):
+        if not HEADER_VALUE.fullmatch(value):
             raise ValueError(f"entry {place} has a value with characters that HTTP headers cannot have")
         headers[key.lower()] = value.strip()
     return tuple(headers.items())

@@ -27,7 +27,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from otellogdriver.codec.contract import Codec
 from otellogdriver.commands import destination_flags
 from otellogdriver.commands.amounts import counted, size
-from otellogdriver.commands.journal.lines import SCOPE, Journal, Span, feed_of, requests
+from otellogdriver.commands.journal.lines import Journal, Span, feed_of, requests
 from otellogdriver.commands.journal.running import pid_at
 from otellogdriver.commands.progress import Progress
 from otellogdriver.commands.record_lines import json_lines
@@ -236,48 +236,43 @@ async def _deliver(
     begins = {feed: feed.delivered for feed in feeds}
     changed, loop = asyncio.Event(), asyncio.get_running_loop()
     moved = loop.time()
+    pumps: dict[Feed, Pump] = {}
 
     def committed(feed: Feed) -> None:
         nonlocal moved
         moved = loop.time()
-        if _is_done(feed):
+        if pumps[feed].is_idle(feed):
             feed.close()  # there may be more of them than files can be open
         changed.set()
 
     with ThreadPoolExecutor(2, "export") as workers:
-        pumps: list[Pump] = []
         try:
             for place, (settings, members) in groups.items():
                 pump = Pump(
                     place,
                     client_for(place),
                     workers,
-                    SCOPE,
                     committed,
                     lanes=settings.otlp_concurrency,
                     delay=0.0,
                     size=settings.batch_size,
                 )
-                pumps.append(pump)
                 for feed in members:
+                    pumps[feed] = pump
                     pump.poke(feed)
-            while not all(map(_is_done, feeds)):
+            while not all(pumps[feed].is_idle(feed) for feed in feeds):
                 changed.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), 0.2)
                 progress.reach(sum(feed.delivered - begins[feed] for feed in feeds))
-                denied = [pump for pump in pumps if not pump.gate.is_open and pump.tally.outcomes.get("denied")]
-                stuck = [pump for pump in pumps if not pump.gate.is_open]
+                stuck = [pump for pump in set(pumps.values()) if not pump.gate.is_open]
+                denied = [pump for pump in stuck if pump.tally.outcomes.get("denied")]
                 if denied or loop.time() - moved > patience:
                     reasons = [pump.gate.last_failure for pump in denied or stuck]
                     result.fault = "; ".join(reasons) or f"no progress within {patience:g} s"
                     return
         finally:
-            await asyncio.gather(*(pump.close() for pump in pumps))
-
-
-def _is_done(feed: Feed) -> bool:
-    return not (feed.busy or feed.queued or feed.outstanding or feed.needs_work)
+            await asyncio.gather(*(pump.close() for pump in set(pumps.values())))
 
 
 def _tell(text: str) -> None:

@@ -13,23 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-
-from otellogdriver import __version__
 from otellogdriver.codec.contract import MAX_FRAME, Codec
 from otellogdriver.codec.frames import walk
 from otellogdriver.commands.installation import Installation
 from otellogdriver.commands.journal.snapshot import cursors
 from otellogdriver.delivery.feed import BUFFER, CHUNK, Feed, Part
 from otellogdriver.delivery.recipe import Recipe, container_of
-from otellogdriver.export.request import resource_logs
+from otellogdriver.export.request import SCOPE, resource_logs
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Reader, Stream
 from otellogdriver.resource import this_host
 from otellogdriver.settings.options import Settings, resolve_running
 
-SCOPE = InstrumentationScope(name="otellogdriver", version=__version__).SerializeToString()
 _REQUEST = 1 << 20
 """Bytes of records that are made at a time."""
 _GLANCE = 64 << 10

@@ -56,7 +56,7 @@ class Scene:
         self.executor = ThreadPoolExecutor(2)
         self.client = Client()
         destination = Destination(("http://127.0.0.1:1",), "http/protobuf", compression="none")
-        self.pump = Pump(destination, self.client, self.executor, b"", self.committed, delay=0.005)
+        self.pump = Pump(destination, self.client, self.executor, self.committed, delay=0.005)
         self.crowd = Crowd()
         self.changes = self.attached = 0
         self.sessions: list[Session] = []

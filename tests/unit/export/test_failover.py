@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from otellogdriver.export.client import Client, client_for, prepare
+from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.failover import FailoverClient, spread
-from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry
 from tests.fakes import behaviour as do
 from tests.fakes.otlp_server import OtlpServer
 from tests.unit.export.otlp_requests import request

@@ -14,10 +14,12 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from otellogdriver.codec.python import varint
 from otellogdriver.export import gzip as ours
 from otellogdriver.export.client import prepare, restore
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.request import SCHEMA_URL, halves, records_by_container, resource_logs, varint
+from otellogdriver.export.request import halves, records_by_container, resource_logs
+from otellogdriver.resource import SCHEMA_URL
 from tests.unit.export.otlp_requests import request
 
 HTTP, GRPC = "http/protobuf", "grpc"
@@ -51,7 +53,7 @@ def test_resource_logs(sizes: list[int]) -> None:
     (scope_logs,) = logs.scope_logs
     assert logs.resource == resource
     assert scope_logs.scope.name == "otellogdriver"
-    assert logs.schema_url == scope_logs.schema_url == SCHEMA_URL.decode()
+    assert logs.schema_url == scope_logs.schema_url == SCHEMA_URL
     assert [record.body.string_value for record in scope_logs.log_records] == [
         f"line {number}" for size in sizes for number in range(size)
     ]
