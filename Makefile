@@ -71,7 +71,7 @@ release: python ## build/release: the plugin as an archive, its bill of material
 demo: $(VENV)/ready plugin ## a container's lines arrive in a receiver; removes everything again
 	$(RUN) plugin.demo
 
-stack: $(VENV)/ready ## collector, Loki, Prometheus, Grafana and demo containers, with the plugin; unstack ends it
+stack: $(VENV)/ready ## collector, VictoriaLogs, Prometheus, Grafana and demo containers, with the plugin; unstack ends it
 	$(RUN) compose.stack up
 
 unstack: $(VENV)/ready ## the end of it

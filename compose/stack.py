@@ -32,7 +32,7 @@ DEFAULTS = {
     "STACK_PLUGIN": PLUGIN,
     "STACK_GATEWAY": "172.29.94.1",
     "STACK_OTLP_PORT": "4318",
-    "STACK_LOKI_PORT": "3100",
+    "STACK_VICTORIALOGS_PORT": "9428",
     "STACK_PROMETHEUS_PORT": "9090",
     "STACK_GRAFANA_PORT": "3000",
 }
@@ -92,7 +92,7 @@ class Stack:
         """What answers when it is ready, by name."""
         variables = self.variables
         pages = {
-            "Loki": f"http://127.0.0.1:{variables['STACK_LOKI_PORT']}/ready",
+            "VictoriaLogs": f"http://127.0.0.1:{variables['STACK_VICTORIALOGS_PORT']}/select/vmui/",
             "Prometheus": f"http://127.0.0.1:{variables['STACK_PROMETHEUS_PORT']}/-/ready",
             "status page": f"http://{variables['STACK_GATEWAY']}:9464/",
         }

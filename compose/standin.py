@@ -37,10 +37,10 @@ def _collector() -> Path:
     return collector()
 
 
-def _loki() -> Path:
-    from tests.tools.loki import loki
+def _victorialogs() -> Path:
+    from tests.tools.victorialogs import victorialogs
 
-    return loki()
+    return victorialogs()
 
 
 def _prometheus() -> Path:
@@ -49,7 +49,7 @@ def _prometheus() -> Path:
 
 PROGRAMS = {
     "otel/opentelemetry-collector-contrib": Program(_collector, "otelcol-contrib"),
-    "grafana/loki": Program(_loki, "usr/bin/loki", "loki"),
+    "victoriametrics/victoria-logs": Program(_victorialogs, "victoria-logs-prod", "vlogs"),
     "prom/prometheus": Program(_prometheus, "bin/prometheus", "prometheus"),
 }
 

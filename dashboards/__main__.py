@@ -11,7 +11,11 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards import container_logs, driver
 
-BOARDS = {"driver.json": driver.board, "container-logs.json": container_logs.board}
+BOARDS = {
+    "driver.json": driver.board,
+    "container-logs.json": container_logs.victorialogs,
+    "container-logs-loki.json": container_logs.loki,
+}
 COMMAND = "python -m dashboards --render"
 
 

@@ -1,60 +1,48 @@
-"""Dashboard *Container logs*: how much, of whom, how bad; the lines themselves; from a line to its trace."""
+"""Dashboard *Container logs*: how much, of whom, how bad; the lines themselves; from a line to its trace.
+
+One layout for every log store."""
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import common, dashboard, logs, loki, table
+from grafana_foundation_sdk.builders import common, dashboard, logs, table, timeseries
 from grafana_foundation_sdk.models import common as words
 from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards.panel import COUNT, LOKI, SECONDS, choice, field, graph, link, number, other, source
+from dashboards.panel import COUNT, SECONDS, R, drivers, graph, link, number, other, source
 from dashboards.panel import board as new_board
+from dashboards.stores import Loki, Store, VictoriaLogs
 
-UID = "otellogdriver-logs"
+THEIRS = (
+    '{job=~"$job", cluster=~"$cluster", instance=~"$instance", service_name=~"$service", container_name=~"$container"}'
+)
+"""The driver's series of the chosen containers."""
 
-CHOSEN = '{service_name=~"$service", container_name=~"$container"} | detected_level=~"$level" |~ "(?i)$search"'
-"""The lines that the variables choose."""
-TRACED = f'{CHOSEN} | trace_id!="" | trace_id=~"$trace.*"'
+
+def victorialogs() -> dashboard.Dashboard:
+    return board(VictoriaLogs())
 
 
-def board() -> dashboard.Dashboard:
-    made = new_board(UID, "otellogdriver / Container logs", "What containers print, as Loki got it over OTLP.")
+def loki() -> dashboard.Dashboard:
+    return board(Loki())
+
+
+def board(store: Store) -> dashboard.Dashboard:
+    made = new_board(
+        store.uid,
+        f"otellogdriver / Container logs ({store.name})",
+        f"What containers print, as {store.name} got it over OTLP.",
+    )
     made.link(other("Driver", "otellogdriver-driver"))
-    made.with_variable(source("loki", "Loki")).with_variable(source("prometheus", "Prometheus"))
-    made.with_variable(choice("service", "Service", _values("service_name", ""), LOKI, ".+"))
-    made.with_variable(
-        choice("container", "Container", _values("container_name", '{service_name=~"$service"}'), LOKI, ".+")
+    for variable in [*store.variables(), source("prometheus_datasource", "Prometheus", "prometheus"), *drivers()]:
+        made.with_variable(variable)
+    made.with_variable(dashboard.TextBoxVariable("search").label("Search").default_value(""))
+    made.with_variable(dashboard.TextBoxVariable("trace").label("Trace").default_value(""))
+    counted = (
+        ("Lines, by level", "Records by the severity they carry.", store.level, 12, 8),
+        ("Lines, by service", "Who prints how much.", store.service, 12, 8),
     )
-    levels = ["critical", "fatal", "error", "warn", "info", "debug", "trace", "unknown"]
-    made.with_variable(
-        dashboard.CustomVariable("level")
-        .label("Level")
-        .values(",".join(levels))
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
-        .current(model.VariableOption(text="All", value="$__all"))
-    )
-    made.with_variable(field("search", "Search")).with_variable(field("trace", "Trace"))
-    made.with_panel(
-        graph(
-            "Lines, by level",
-            "Records by the severity they carry; where they carry none, by what Loki reads in the line.",
-            COUNT,
-            [("{{detected_level}}", f"sum by (detected_level) (count_over_time({CHOSEN} [$__auto]))")],
-            bars=True,
-            of=LOKI,
-        )
-    )
-    made.with_panel(
-        graph(
-            "Lines, by service",
-            "Who prints how much.",
-            COUNT,
-            [("{{service_name}}", f"sum by (service_name) (count_over_time({CHOSEN} [$__auto]))")],
-            bars=True,
-            of=LOKI,
-        )
-    )
+    for title, text, by, width, height in counted:
+        made.with_panel(_counted(store, title, text, by, width, height))
     made.with_panel(
         logs.Panel()
         .title("Lines")
@@ -63,20 +51,20 @@ def board() -> dashboard.Dashboard:
         )
         .span(24)
         .height(16)
-        .datasource(LOKI)
-        .with_target(loki.Dataquery().expr(f'{CHOSEN} | trace_id=~"$trace.*"').max_lines(1000).ref_id("A"))
+        .datasource(store.source)
+        .with_target(store.lines())
         .show_time(True)
         .wrap_log_message(True)
         .enable_log_details(True)
         .sort_order(words.LogsSortOrder.DESCENDING)
         .dedup_strategy(words.LogsDedupStrategy.NONE)
     )
-    made.with_panel(_traces())
+    made.with_panel(_traces(store))
     made.with_panel(
         number(
             "Not here yet",
             "Age of the oldest line of these services that the driver has not delivered: what is missing above.",
-            'max(otellogdriver_lag_seconds{service_name=~"$service", container_name=~"$container"}) or vector(0)',
+            f"max(otellogdriver_lag_seconds{THEIRS}) or vector(0)",
             SECONDS,
             [(None, "green"), (10, "orange"), (60, "red")],
             width=8,
@@ -85,60 +73,45 @@ def board() -> dashboard.Dashboard:
     made.with_panel(
         graph(
             "Lost of these",
-            "Lines that the driver gave up since its start, and so will never be here.",
+            "Lines that the driver gave up, and that will never be here.",
             COUNT,
             [
                 (
-                    "{{container_name}} {{reason}}",
-                    "sum by (container_name, reason) (otellogdriver_dropped_lines_total"
-                    '{service_name=~"$service", container_name=~"$container"})',
+                    "{{instance}} {{container_name}} {{reason}}",
+                    "sum by (job, cluster, instance, container_name, reason) "
+                    f"(increase(otellogdriver_dropped_lines_total{THEIRS}{R})) > 0",
                 )
             ],
             width=8,
             height=5,
-        )
-    )
-    made.with_panel(
-        graph(
-            "By stream",
-            "Lines on stdout and on stderr.",
-            COUNT,
-            [("{{log_iostream}}", f"sum by (log_iostream) (count_over_time({CHOSEN} [$__auto]))")],
             bars=True,
-            of=LOKI,
-            width=8,
-            height=5,
         )
     )
+    made.with_panel(_counted(store, "By stream", "Lines on stdout and on stderr.", store.iostream, 8, 5))
     return made
 
 
-def _values(label: str, stream: str) -> dict[str, object]:
-    """The query of a variable: the values that a label has, in streams that match."""
-    return {"type": 1, "label": label, "stream": stream, "refId": "values"}
+def _counted(store: Store, title: str, text: str, by: str, width: int, height: int) -> timeseries.Panel:
+    panel = graph(title, text, COUNT, [], width=width, height=height, bars=True, of=store.source)
+    return panel.with_target(store.over_time(by))
 
 
-def _traces() -> table.Panel:
-    here = f"/d/{UID}?${{__url_time_range}}&var-trace=${{__value.text}}"
+def _traces(store: Store) -> table.Panel:
+    here = f"/d/{store.uid}?${{__url_time_range}}&var-trace=${{__value.text}}"
     links = model.DynamicConfigValue(id_val="links", value=[link("All lines of this trace", here).build()])
+    names = {"Value #A": "lines", "Value": "lines"}
     return (
         table.Panel()
         .title("Traces")
         .description("Traces that the chosen lines belong to, with their number of lines. Click one to see them.")
         .span(24)
         .height(8)
-        .datasource(LOKI)
-        .with_target(
-            loki.Dataquery()
-            .expr(f"topk(50, sum by (trace_id, service_name) (count_over_time({TRACED} [$__range])))")
-            .instant(True)
-            .query_type("instant")
-            .ref_id("A")
-        )
+        .datasource(store.source)
+        .unit(COUNT)
+        .with_target(store.traces())
         .with_transformation(
             model.DataTransformerConfig(
-                id_val="organize",
-                options={"excludeByName": {"Time": True}, "renameByName": {"Value #A": "lines", "Value": "lines"}},
+                id_val="organize", options={"excludeByName": {"Time": True, "Line": True}, "renameByName": names}
             )
         )
         .override_by_name("trace_id", [links])

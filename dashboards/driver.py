@@ -12,7 +12,10 @@ from dashboards.panel import (
     LINES,
     PROMETHEUS,
     SECONDS,
+    D,
+    R,
     choice,
+    drivers,
     graph,
     grid,
     link,
@@ -27,12 +30,15 @@ from dashboards.panel import (
 
 UID = "otellogdriver-driver"
 
-D = '{instance=~"$instance"}'
-"""Series of the chosen drivers."""
-C = '{instance=~"$instance", container_name=~"$container", service_name=~"$service"}'
+C = D.replace("}", ', container_name=~"$container", service_name=~"$service"}')
 """Series of the chosen containers."""
-R = "[$__rate_interval]"
-WHO = "container_name, service_name"
+WHERE = "job, cluster, instance"
+"""What tells drivers apart: nothing is added up over hosts unless the panel says so."""
+WHO = f"{WHERE}, container_name, service_name"
+EACH, ITS_NAME = f"{WHERE}, container_name", "{{instance}} {{container_name}}"
+PLACE, ITS_PLACE = f"{WHERE}, destination", "{{instance}} {{destination}}"
+
+FALLBACK = D.replace("}", ', codec!="native"}')
 
 MONTH = 30 * 86400
 """Seconds beyond which nobody cares when the journal will be full."""
@@ -48,12 +54,13 @@ TIME_TO_FULL = (
 def board() -> dashboard.Dashboard:
     made = new_board(UID, "otellogdriver / Driver", "What the Docker logging driver read, delivered and lost.")
     made.link(other("Container logs", "otellogdriver-logs"))
-    made.with_variable(source("prometheus", "Prometheus"))
-    made.with_variable(choice("instance", "Driver", "label_values(otellogdriver_build_info, instance)", PROMETHEUS))
-    labels = 'label_values(otellogdriver_undelivered_bytes{instance=~"$instance"}, %s)'
-    made.with_variable(choice("service", "Service", labels % "service_name", PROMETHEUS))
-    labels = labels.replace('"$instance"', '"$instance", service_name=~"$service"')
-    made.with_variable(choice("container", "Container", labels % "container_name", PROMETHEUS))
+    made.with_variable(source("prometheus_datasource", "Prometheus", "prometheus"))
+    for variable in drivers():
+        made.with_variable(variable)
+    labels = f"label_values(otellogdriver_undelivered_bytes{D}, %s)"
+    made.with_variable(choice("service", "Service", labels % "service_name", PROMETHEUS, ".*"))
+    labels = labels.replace("}", ', service_name=~"$service"}')
+    made.with_variable(choice("container", "Container", labels % "container_name", PROMETHEUS, ".*"))
     for add in (_well, _way, _containers, _collector, _disk, _driver):
         add(made)
     return made
@@ -162,7 +169,12 @@ def _way(made: dashboard.Dashboard) -> None:
             "Behind, by container",
             "Age of the oldest line that waits, of the ten containers that are furthest behind.",
             SECONDS,
-            [("{{container_name}}", f"topk(10, max by (container_name) (otellogdriver_lag_seconds{C}))")],
+            [
+                (
+                    ITS_NAME,
+                    f"topk(10, max by ({EACH}) (otellogdriver_lag_seconds{C}))",
+                )
+            ],
             steps=[(None, "transparent"), (60, "red")],
         )
     )
@@ -175,8 +187,8 @@ def _containers(made: dashboard.Dashboard) -> None:
     made.with_panel(
         grid(
             "Each container",
-            "Click a name to look at this container alone, here or in its logs. Lost, excluded and damaged count since "
-            "the driver's start.",
+            "Click a name to look at this container alone, here or in its logs. Lost, excluded and damaged count "
+            "within the chosen time.",
             [
                 ("Lines/s", f"sum by ({WHO}) (rate(otellogdriver_lines_total{C}{R}))", LINES, None),
                 ("Bytes/s", f"sum by ({WHO}) (rate(otellogdriver_line_bytes_total{C}{R}))", BYTES_A_SECOND, None),
@@ -190,14 +202,19 @@ def _containers(made: dashboard.Dashboard) -> None:
                 ),
                 (
                     "Lost",
-                    f"sum by ({WHO}) (otellogdriver_dropped_lines_total{C})",
+                    f"sum by ({WHO}) (increase(otellogdriver_dropped_lines_total{C}[$__range]))",
                     COUNT,
                     [(None, "text"), (1, "red")],
                 ),
-                ("Excluded", f"sum by ({WHO}) (otellogdriver_excluded_lines_total{C})", COUNT, None),
-                ("Damaged", f"sum by ({WHO}) (otellogdriver_damaged_bytes_total{C})", BYTES, None),
+                (
+                    "Excluded",
+                    f"sum by ({WHO}) (increase(otellogdriver_excluded_lines_total{C}[$__range]))",
+                    COUNT,
+                    None,
+                ),
+                ("Damaged", f"sum by ({WHO}) (increase(otellogdriver_damaged_bytes_total{C}[$__range]))", BYTES, None),
             ],
-            by=["container_name", "service_name"],
+            by=["container_name", "service_name", "instance"],
             links=[link("This container", here), link("Its logs", logs)],
         )
     )
@@ -206,8 +223,8 @@ def _containers(made: dashboard.Dashboard) -> None:
             "Loudest",
             "Lines a second of the ten loudest containers.",
             LINES,
-            "{{container_name}}",
-            f"topk(10, sum by (container_name) (rate(otellogdriver_lines_total{C}{R})))",
+            ITS_NAME,
+            f"topk(10, sum by ({EACH}) (rate(otellogdriver_lines_total{C}{R})))",
             width=8,
         )
     )
@@ -216,7 +233,12 @@ def _containers(made: dashboard.Dashboard) -> None:
             "Lines of each",
             "The ten loudest, over time.",
             LINES,
-            [("{{container_name}}", f"topk(10, sum by (container_name) (rate(otellogdriver_lines_total{C}{R})))")],
+            [
+                (
+                    ITS_NAME,
+                    f"topk(10, sum by ({EACH}) (rate(otellogdriver_lines_total{C}{R})))",
+                )
+            ],
             width=8,
         )
     )
@@ -225,7 +247,12 @@ def _containers(made: dashboard.Dashboard) -> None:
             "Read from each",
             "Bytes through the FIFOs of the ten heaviest; it goes on while the collector is away.",
             BYTES_A_SECOND,
-            [("{{container_name}}", f"topk(10, sum by (container_name) (rate(otellogdriver_read_bytes_total{C}{R})))")],
+            [
+                (
+                    ITS_NAME,
+                    f"topk(10, sum by ({EACH}) (rate(otellogdriver_read_bytes_total{C}{R})))",
+                )
+            ],
             width=8,
         )
     )
@@ -235,7 +262,10 @@ def _containers(made: dashboard.Dashboard) -> None:
             "Bytes of the ten containers with most, beside the least limit of them.",
             BYTES,
             [
-                ("{{container_name}}", f"topk(10, sum by (container_name) (otellogdriver_undelivered_bytes{C}))"),
+                (
+                    ITS_NAME,
+                    f"topk(10, sum by ({EACH}) (otellogdriver_undelivered_bytes{C}))",
+                ),
                 ("limit", f"min(otellogdriver_journal_limit_bytes{C})"),
             ],
         )
@@ -247,8 +277,8 @@ def _containers(made: dashboard.Dashboard) -> None:
             BYTES,
             [
                 (
-                    "{{container_name}} {{reason}}",
-                    f"topk(10, sum by (container_name, reason) (otellogdriver_dropped_bytes_total{C}))",
+                    "{{instance}} {{container_name}} {{reason}}",
+                    f"topk(10, sum by ({EACH}, reason) (increase(otellogdriver_dropped_bytes_total{C}{R})) > 0)",
                 )
             ],
         )
@@ -259,8 +289,8 @@ def _collector(made: dashboard.Dashboard) -> None:
     made.with_row(dashboard.Row("Collectors"))
     quantiles = [
         (
-            f"{{{{destination}}}} p{quantile * 100:g}",
-            f"histogram_quantile({quantile}, sum by (destination, le) "
+            f"{{{{instance}}}} {{{{destination}}}} p{quantile * 100:g}",
+            f"histogram_quantile({quantile}, sum by ({WHERE}, destination, le) "
             f"(rate(otellogdriver_request_duration_seconds_bucket{D}{R})))",
         )
         for quantile in (0.5, 0.99)
@@ -273,9 +303,10 @@ def _collector(made: dashboard.Dashboard) -> None:
             "reqps",
             [
                 (
-                    "{{destination}} {{outcome}}",
-                    "sum by (destination, outcome) (rate(otellogdriver_requests_total"
-                    '{instance=~"$instance", outcome!~"delivered|refused|denied"}' + R + "))",
+                    "{{instance}} {{destination}} {{outcome}}",
+                    f"sum by ({WHERE}, destination, outcome) (rate(otellogdriver_requests_total"
+                    + D.replace("}", ', outcome!~"delivered|refused|denied"}')
+                    + f"{R}))",
                 )
             ],
             width=8,
@@ -287,7 +318,7 @@ def _collector(made: dashboard.Dashboard) -> None:
             "Requests that wait for their answer. At the window's size (`otlp-concurrency`) all the time, the "
             "collector is the bottleneck.",
             COUNT,
-            [("{{destination}}", f"sum by (destination) (otellogdriver_requests_in_flight{D})")],
+            [(ITS_PLACE, f"sum by ({PLACE}) (otellogdriver_requests_in_flight{D})")],
             width=8,
         )
     )
@@ -296,7 +327,12 @@ def _collector(made: dashboard.Dashboard) -> None:
             "On the wire",
             "Bytes of request bodies, compressed.",
             BYTES_A_SECOND,
-            [("{{destination}}", f"sum by (destination) (rate(otellogdriver_sent_bytes_total{D}{R}))")],
+            [
+                (
+                    ITS_PLACE,
+                    f"sum by ({PLACE}) (rate(otellogdriver_sent_bytes_total{D}{R}))",
+                )
+            ],
             width=8,
         )
     )
@@ -305,7 +341,7 @@ def _collector(made: dashboard.Dashboard) -> None:
             "Taken",
             "1 while a destination takes what it is sent.",
             COUNT,
-            [("{{destination}}", f"min by (destination) (otellogdriver_destination_up{D})")],
+            [(ITS_PLACE, f"min by ({PLACE}) (otellogdriver_destination_up{D})")],
             width=8,
         )
     )
@@ -314,7 +350,12 @@ def _collector(made: dashboard.Dashboard) -> None:
             "Pause",
             "Time until the next try; long where the collector asked for it or denies us.",
             SECONDS,
-            [("{{destination}}", f"max by (destination) (otellogdriver_destination_pause_seconds{D})")],
+            [
+                (
+                    ITS_PLACE,
+                    f"max by ({PLACE}) (otellogdriver_destination_pause_seconds{D})",
+                )
+            ],
             width=8,
         )
     )
@@ -426,7 +467,7 @@ def _driver(made: dashboard.Dashboard) -> None:
         number(
             "Codec",
             "Whether the native codec is at work; the one in Python costs many times the CPU.",
-            'count(otellogdriver_build_info{instance=~"$instance", codec!="native"}) or vector(0)',
+            f"count(otellogdriver_build_info{FALLBACK}) or vector(0)",
             COUNT,
             [(None, "green"), (1, "orange")],
             width=3,
@@ -438,8 +479,8 @@ def _driver(made: dashboard.Dashboard) -> None:
             "Drivers",
             "Version and codec of each.",
             [
-                ("Up for", f"time() - max by (instance, job) (otellogdriver_start_time_seconds{D})", SECONDS, None),
-                ("Version", f"max by (instance, job, version, codec) (otellogdriver_build_info{D})", COUNT, None),
+                ("Up for", f"time() - max by ({WHERE}) (otellogdriver_start_time_seconds{D})", SECONDS, None),
+                ("Version", f"max by ({WHERE}, version, codec) (otellogdriver_build_info{D})", COUNT, None),
             ],
             by=["instance"],
             links=[],

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, logs, loki, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, logs, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import common as words
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-PROMETHEUS = model.DataSourceRef(type_val="prometheus", uid="${prometheus}")
-LOKI = model.DataSourceRef(type_val="loki", uid="${loki}")
+PROMETHEUS = model.DataSourceRef(type_val="prometheus", uid="${prometheus_datasource}")
 
-LINES = "suffix: lines/s"
-BYTES, BYTES_A_SECOND, SECONDS, COUNT = "bytes", "binBps", "s", "short"
+LINES, BYTES, BYTES_A_SECOND, SECONDS, COUNT = "cps", "bytes", "binBps", "s", "short"
+"""Units that Grafana knows: each number is shown with its own."""
+
+D = '{job=~"$job", cluster=~"$cluster", instance=~"$instance"}'
+"""Series of the chosen drivers."""
+R = "[$__rate_interval]"
 
 Steps = list[tuple[float | None, str]]
 """(from this value on, colour), the first one from None."""
@@ -110,10 +113,7 @@ def graph(
             common.GraphThresholdsStyleConfig().mode(words.GraphThresholdsStyleMode.DASHED)
         )
     for ref, (legend, expr) in zip("ABCDEFGH", queries, strict=False):
-        if of is LOKI:
-            panel.with_target(loki.Dataquery().expr(expr).legend_format(legend).ref_id(ref))
-        else:
-            panel.with_target(prometheus.Dataquery().expr(expr).range().legend_format(legend).ref_id(ref))
+        panel.with_target(prometheus.Dataquery().expr(expr).range().legend_format(legend).ref_id(ref))
     return panel
 
 
@@ -168,13 +168,24 @@ def link(title: str, url: str) -> dashboard.DashboardLink:
     return dashboard.DashboardLink(title).url(url).type(model.DashboardLinkType.LINK)
 
 
-def source(name: str, label: str) -> dashboard.DatasourceVariable:
-    """The choice of a data source; the variable's name is its type."""
-    return dashboard.DatasourceVariable(name).label(label).type(name)
+def source(name: str, of: str, plugin: str) -> dashboard.DatasourceVariable:
+    """The choice of a data source."""
+    return dashboard.DatasourceVariable(name).label(f"{of} data source").type(plugin)
+
+
+def drivers() -> list[dashboard.QueryVariable]:
+    """The choice of drivers by the labels that a scrape gives them. `cluster` is often not there at all."""
+    info = "label_values(otellogdriver_build_info%s, %s)"
+    job, cluster = '{job=~"$job"}', '{job=~"$job", cluster=~"$cluster"}'
+    return [
+        choice("job", "Job", info % ("", "job"), PROMETHEUS, ".+"),
+        choice("cluster", "Cluster", info % (job, "cluster"), PROMETHEUS, ".*"),
+        choice("instance", "Instance", info % (cluster, "instance"), PROMETHEUS, ".+"),
+    ]
 
 
 def choice(
-    name: str, label: str, query: str | dict[str, object], of: model.DataSourceRef, every: str = ".*"
+    name: str, label: str, query: str | dict[str, object], of: model.DataSourceRef, every: str
 ) -> dashboard.QueryVariable:
     """A choice of one, several or all values of a label. `every` is the pattern that stands for all."""
     return (
@@ -206,7 +217,7 @@ def board(uid: str, title: str, text: str) -> dashboard.Dashboard:
         .refresh("10s")
         .timezone("browser")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .editable()
+        .readonly()
     )
 
 

@@ -1,7 +1,9 @@
-"""Every query of every panel and variable, against a real Prometheus and a real Loki that hold what a real driver sent.
+"""Every query of every panel and variable, against a real Prometheus and VictoriaLogs that hold what a driver sent.
 
-The engine is simulated, so that there are losses, retries and old lines to show within seconds. Records with a trace
-come from an application of their own that speaks OTLP, as instrumented ones do.
+They are asked by the calls that Grafana's data sources make, with what these put in the place of variables. The queries
+of the board for Loki are parsed alone: tests/house/test_dashboards.py. The engine is simulated, so that there are
+losses, retries and old lines to show within seconds. Records with a trace come from an application of their own that
+speaks OTLP, as instrumented ones do.
 """
 
 from __future__ import annotations
@@ -22,15 +24,16 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from dashboards.__main__ import BOARDS
 from tests.conftest import missing_means_skip
 from tests.engine.collector import Collector
-from tests.engine.loki import Loki
 from tests.engine.loopback import wait_for
 from tests.engine.prometheus import Prometheus
+from tests.engine.victorialogs import VictoriaLogs
 from tests.fakes.engine import Engine, frame
 from tests.process.metrics_port import port, started
 from tests.tools.collector import collector as build_collector
-from tests.tools.loki import loki as build_loki
+from tests.tools.victorialogs import victorialogs as build_victorialogs
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
+HOST = "node-1.example"
 TRACE = secrets.token_hex(16)
 LINES = [
     *(
@@ -43,30 +46,31 @@ LINES = [
     "größer als 3 €".encode(),
 ]
 
-CHOSEN = {
-    "$instance": ".*", "$container": ".+", "$service": ".+", "$level": ".*", "$search": "", "$trace": "",
-    "$__rate_interval": "20s", "$__range": "10m", "$__auto": "1m",
+ALL = {
+    "$job": ".+", "$cluster": ".*", "$instance": ".+", "$container": ".*", "$service": ".*", "$host": ".*",
+    "$level": ".*", "$search": "", "$trace": "", "$__rate_interval": "20s", "$__range": "10m",
 }  # fmt: skip
-"""What Grafana puts in the place of variables."""
+"""What Grafana puts in the place of variables when nothing is chosen."""
+ASKED = [name for name in BOARDS if "loki" not in name]
 
 
-class ToLoki(Collector):
-    """The collector, which hands on to Loki, too."""
+class Store(Collector):
+    """The collector, which hands on to VictoriaLogs, too."""
 
-    def __init__(self, folder: Path, loki: Loki) -> None:
+    def __init__(self, folder: Path, store: VictoriaLogs) -> None:
         super().__init__(folder)
-        self.loki = loki
+        self.store = store
 
     def settings(self) -> dict[str, Any]:
         settings = super().settings()
-        settings["exporters"]["otlphttp"] = {"endpoint": self.loki.otlp}
-        settings["service"]["pipelines"]["logs"]["exporters"].append("otlphttp")
+        settings["exporters"]["otlp_http"] = {"logs_endpoint": self.store.logs_endpoint}
+        settings["service"]["pipelines"]["logs"]["exporters"].append("otlp_http")
         return settings
 
 
 @dataclass(frozen=True)
 class Stack:
-    loki: Loki
+    store: VictoriaLogs
     prometheus: Prometheus
 
 
@@ -74,15 +78,15 @@ class Stack:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with missing_means_skip():
         build_collector()
-        build_loki()
+        build_victorialogs()
     root = tmp_path_factory.mktemp("stack")
-    with Loki(root / "loki") as loki, ToLoki(root / "collector", loki) as collector:
-        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http}
+    with VictoriaLogs(root / "store") as store, Store(root / "collector", store) as collector:
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http, "OTELLOGDRIVER_HOST_NAME": HOST}
         with Engine(root / "driver", settings) as engine:
             wait_for(lambda: "metrics on http://" in engine.log(), "metrics port", 10)
             target = f"127.0.0.1:{port(engine)}"
             with Prometheus(root / "prometheus", target, FOLDER / "alerts.yaml") as prometheus:
-                made = Stack(loki, prometheus)
+                made = Stack(store, prometheus)
                 live(engine, collector, made)
                 yield made
 
@@ -90,7 +94,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def live(engine: Engine, collector: Collector, stack: Stack) -> None:
     """Containers print, one of them to a collector that is not there, one whose lines an option
     leaves out; until both databases have some of it."""
-    shop = started(engine, "shop-web-1", service_name="shop")
+    shop = started(engine, "shop-web-1", service_name="shop", parse="json")
     cart = started(engine, "shop-cart-1", service_name="cart")
     lost = started(
         engine, "lost", 300, otlp_endpoint="http://127.0.0.1:9", journal_max_size="4k", journal_full="drop-newest"
@@ -104,9 +108,9 @@ def live(engine: Engine, collector: Collector, stack: Stack) -> None:
         lost.write(frame(b"one too many"))
         picky.write(frame(b"this is too much"))
         dropped = stack.prometheus.query("otellogdriver_dropped_bytes_total > 0")
-        return bool(dropped) and len(stack.loki.lines('{service_name=~"shop|cart"}')) > 50
+        return bool(dropped) and stack.store.count("service.name:in(shop, cart)") > 50
 
-    wait_for(more, "data in Prometheus and Loki", 60, 0.5)
+    wait_for(more, "data in Prometheus and VictoriaLogs", 60, 0.5)
     # `rate` needs some scrapes; a dozen make the values steady.
     wait_for(lambda: len(stack.prometheus.query("otellogdriver_build_info[30s]")[0]["values"]) > 12, "scrapes", 30, 0.5)
 
@@ -130,60 +134,83 @@ def traced(collector: Collector) -> None:
         assert answer.status == 200
 
 
-def chosen(query: str) -> str:
-    for variable, value in CHOSEN.items():
-        query = query.replace(variable, value)
+def chosen(query: str, **values: str) -> str:
+    """The query as it is sent, with these values chosen and all of the other variables."""
+    for variable, value in {**ALL, **{f"${name}": value for name, value in values.items()}}.items():
+        query = query.replace(f"in({variable})", "in(*)" if value == ".*" else f'in("{value}")').replace(
+            variable, value
+        )
     assert "$" not in query, query
     return query
 
 
+def panels(name: str) -> list[Any]:
+    return list(json.loads((FOLDER / name).read_text())["panels"])
+
+
+def asked(stack: Stack, panel: Any, target: Any, **values: str) -> list[Any]:
+    """What a panel gets: samples with their values, or records."""
+    query = chosen(target["expr"], **values)
+    if panel["datasource"]["type"] == "prometheus":
+        return stack.prometheus.query(query)
+    if target["queryType"] == "statsRange":
+        return stack.store.stats_range(query, "15s")
+    return stack.store.rows(query, limit="1000", start=str(time.time() - 3600), end=str(time.time()))
+
+
 def queries() -> list[Any]:
-    found = []
-    for name in BOARDS:
-        for panel in json.loads((FOLDER / name).read_text())["panels"]:
-            for target in panel.get("targets", []):
-                case = f"{name} | {panel['title']} | {target['refId']}"
-                found.append(pytest.param(panel["datasource"]["type"], target["expr"], id=case))
-    return found
+    return [
+        pytest.param(panel, target, id=f"{name} | {panel['title']} | {target['refId']}")
+        for name in ASKED
+        for panel in panels(name)
+        for target in panel.get("targets", [])
+    ]
 
 
-@pytest.mark.parametrize(("source", "query"), queries())
-def test_each_query_of_each_panel_returns_data(stack: Stack, source: str, query: str) -> None:
-    database = stack.loki if source == "loki" else stack.prometheus
-    found = database.query(chosen(query))
-    assert found, chosen(query)
+@pytest.mark.parametrize(("panel", "target"), queries())
+def test_each_query_of_each_panel_returns_data(stack: Stack, panel: Any, target: Any) -> None:
+    found = asked(stack, panel, target)
+    assert found, chosen(target["expr"])
     values = [float(sample["value"][1]) for sample in found if "value" in sample]
     assert all(value == value for value in values), f"not a number: {found}"
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", ASKED)
 def test_each_variable_offers_values(stack: Stack, name: str) -> None:
     offered = {}
     for variable in json.loads((FOLDER / name).read_text())["templating"]["list"]:
         query = variable.get("query")
-        if variable["type"] == "query" and variable["datasource"]["type"] == "loki":
-            offered[variable["name"]] = stack.loki.values(query["label"], chosen(query["stream"]))
-        elif variable["type"] == "query":
+        if variable["type"] != "query":
+            continue
+        if variable["datasource"]["type"] == "prometheus":
             match = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
             assert match, query
             offered[variable["name"]] = stack.prometheus.values(match[2], chosen(match[1]))
+        else:
+            assert query["type"] == "fieldValue"
+            offered[variable["name"]] = stack.store.values(query["field"], chosen(query["query"]))
     assert {"shop", "cart"} <= set(offered["service"])
     assert {"shop-web-1", "shop-cart-1"} <= set(offered["container"])
+    assert offered["cluster"] == ["east"] and offered["job"] == ["otellogdriver"]
     assert all(offered.values())
 
 
+def lines_panel() -> tuple[Any, Any]:
+    (panel,) = [panel for panel in panels("container-logs.json") if panel["type"] == "logs"]
+    return panel, panel["targets"][0]
+
+
 def test_a_trace_leads_to_its_lines_and_no_others(stack: Stack) -> None:
-    board = json.loads((FOLDER / "container-logs.json").read_text())
-    (lines,) = [panel for panel in board["panels"] if panel["type"] == "logs"]
-    query = chosen(lines["targets"][0]["expr"].replace("$trace", TRACE))
-    assert sorted(stack.loki.lines(query)) == ["step 0", "step 1", "step 2"]
+    assert sorted(row["_msg"] for row in asked(stack, *lines_panel(), trace=TRACE)) == ["step 0", "step 1", "step 2"]
 
 
-def test_levels_choose(stack: Stack) -> None:
-    board = json.loads((FOLDER / "container-logs.json").read_text())
-    (lines,) = [panel for panel in board["panels"] if panel["type"] == "logs"]
-    query = chosen(lines["targets"][0]["expr"].replace("$level", "warn"))
-    assert set(stack.loki.lines(query)) == {'{"level":"warn","msg":"order 1"}'}
+def test_levels_hosts_and_words_choose(stack: Stack) -> None:
+    warnings = asked(stack, *lines_panel(), level="warn")
+    assert {row["_msg"] for row in warnings} == {"order 1"}
+    assert {row["level"] for row in asked(stack, *lines_panel())} == {"info", "warn", "error", "debug", "none"}
+    assert {row["_msg"] for row in asked(stack, *lines_panel(), search="traceBACK")} == {"Traceback: an ERROR happened"}
+    assert {row["service.name"] for row in asked(stack, *lines_panel(), host=HOST)} == {"shop", "cart"}
+    assert asked(stack, *lines_panel(), host="elsewhere") == []
 
 
 def test_losing_lines_fires_the_alert(stack: Stack) -> None:

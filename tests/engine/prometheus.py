@@ -15,7 +15,8 @@ from tests.engine.loopback import free_port, wait_for
 
 
 class Prometheus:
-    """A context manager; scrapes `target` (host:port) every second as the job `otellogdriver`."""
+    """A context manager; scrapes `target` (host:port) every second as the job `otellogdriver` of the
+    cluster `east`."""
 
     def __init__(self, folder: Path, target: str, rules: Path | None = None) -> None:
         self.folder = folder
@@ -26,12 +27,13 @@ class Prometheus:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         settings, log = self.folder / "prometheus.json", self.folder / "prometheus.log"
+        static = [{"targets": [self.target], "labels": {"cluster": "east"}}]
         settings.write_text(
             json.dumps(
                 {
                     "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
                     "rule_files": [str(self.rules)] if self.rules else [],
-                    "scrape_configs": [{"job_name": "otellogdriver", "static_configs": [{"targets": [self.target]}]}],
+                    "scrape_configs": [{"job_name": "otellogdriver", "static_configs": static}],
                 }
             )
         )

@@ -7,10 +7,17 @@ import sys
 from tests.tools.collector import collector
 from tests.tools.compose import compose
 from tests.tools.golang import ToolError
-from tests.tools.loki import loki
+from tests.tools.logql import grammar
 from tests.tools.registry import registry
+from tests.tools.victorialogs import victorialogs
 
-TOOLS = {"collector": collector, "registry": registry, "compose": compose, "loki": loki}
+TOOLS = {
+    "collector": collector,
+    "registry": registry,
+    "compose": compose,
+    "victorialogs": victorialogs,
+    "logql": grammar,
+}
 
 
 def main(names: list[str]) -> int:

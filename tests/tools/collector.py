@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from plugin.cache import cached
@@ -30,26 +31,38 @@ PARTS: dict[str, list[str]] = {
 }
 
 
-def recipe() -> str:
+KAFKA: dict[str, list[str]] = {
+    "receivers": [f"{CORE}/receiver/otlpreceiver", f"{CONTRIB}/receiver/kafkareceiver"],
+    "exporters": [f"{CORE}/exporter/otlphttpexporter", f"{CONTRIB}/exporter/kafkaexporter"],
+}
+"""For the chain with Kafka, a build of its own: its modules are many, and only the soak test needs them."""
+
+
+def recipe(parts: Mapping[str, list[str]] = PARTS) -> str:
     """The builder's configuration (YAML)."""
     lines = ["dist:", "  name: otelcol", "  output_path: ./collector", "  version: " + VERSION[1:]]
-    for kind, modules in PARTS.items():
+    for kind, modules in parts.items():
         lines += [f"{kind}:", *(f"  - gomod: {module} {VERSION}" for module in modules)]
     return "\n".join(lines) + "\n"
 
 
-def collector() -> Path:
+def collector(parts: Mapping[str, list[str]] = PARTS) -> Path:
     """The executable `otelcol`; built in a few minutes when it is not in the cache."""
-    digest = hashlib.sha256(recipe().encode()).hexdigest()[:12]
-    return cached(f"otelcol-{VERSION}-{digest}", make)
+    digest = hashlib.sha256(recipe(parts).encode()).hexdigest()[:12]
+    return cached(f"otelcol-{VERSION}-{digest}", lambda path: make(path, parts))
 
 
-def make(path: Path) -> None:
+def kafka_collector() -> Path:
+    """The same with a receiver and an exporter for Kafka."""
+    return collector(KAFKA)
+
+
+def make(path: Path, parts: Mapping[str, list[str]]) -> None:
     work = path.parent
     builder = work / "ocb"
     build_from_module(builder, f"{CORE}/cmd/builder", VERSION, f"{CORE}/cmd/builder")
     # The builder shall write the sources and go.mod only. Its `go mod tidy` would want modules that just tests of
     # dependencies need and that need not resolve, so it is given `true` as its Go command.
-    (work / "builder.yaml").write_text(recipe().replace("dist:\n", f"dist:\n  go: {shutil.which('true')}\n"))
+    (work / "builder.yaml").write_text(recipe(parts).replace("dist:\n", f"dist:\n  go: {shutil.which('true')}\n"))
     run([str(builder), "--config=builder.yaml", "--skip-compilation", "--skip-strict-versioning"], work)
     build(path, work / "collector")
