@@ -5,7 +5,8 @@ process gets in: neither its OTEL_SERVICE_NAME nor `telemetry.sdk.*`. Attributes
 
 A later source wins over an earlier one, attribute by attribute:
 
-1. Docker and the host: `container.*`, `host.*`, `service.instance.id`, and the container's name as `service.name`;
+1. Docker and the host: `container.*`, `host.*`, `service.instance.id`, the container's name as `service.name`, and as
+   `service.version` the label `org.opencontainers.image.version`, else the image's tag, else its digest;
    `container.label.<key>` and `container.env.<name>` (no convention has a name for the latter) for what the options
    `labels`, `labels-regex`, `env` and `env-regex` select; `container.log.tag` for the option `tag`
 2. OTEL_RESOURCE_ATTRIBUTES of the plugin
@@ -16,12 +17,17 @@ A later source wins over an earlier one, attribute by attribute:
 5. labels `resource.opentelemetry.io/<attribute>`
 6. log-opt `resource-attributes`, then log-opt `service-name`
 
+Not known without asking the engine, which takes a permission that a logging plugin does not have:
+`container.runtime.version` and `container.runtime.description`.
+
 Only `container.id` always stays what it is: the driver finds a container's records by it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import platform
 import re
 import socket
 from collections.abc import Mapping, Sequence
@@ -43,6 +49,14 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 ATTRIBUTE_LABEL = "resource.opentelemetry.io/"
 """Prefix of labels that name an attribute, as in OpenTelemetry's non-normative page on Kubernetes attributes."""
 
+VERSION_LABEL = "org.opencontainers.image.version"
+"""Label of an image, inherited by its containers, for the version of what is packed in it (OCI image annotations)."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm32", "armv6l": "arm32", "i686": "x86"}
+"""The convention's names of what `uname -m` says; others stay as they are."""
+
+log = logging.getLogger(__name__)
+
 _INSTANCE_NAMESPACE = UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 """The convention's namespace for a `service.instance.id` made from an identifier that is unique already."""
 
@@ -51,10 +65,11 @@ _Attributes = dict[str, str | Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The machine. `id` is empty if it is not known."""
+    """The machine. `id` and `arch` are empty if they are not known."""
 
     name: str
     id: str = ""
+    arch: str = ""
 
 
 def this_host(environ: Mapping[str, str] = os.environ) -> Host:
@@ -66,7 +81,10 @@ def this_host(environ: Mapping[str, str] = os.environ) -> Host:
     not every host has, so it is an option.
     """
     settings, _ = plugin_settings(environ)
-    return Host(settings.host_name or socket.gethostname(), settings.host_id)
+    machine = platform.machine()
+    return Host(
+        settings.host_name or socket.gethostname(), settings.host_id, _ARCHITECTURES.get(machine, machine.lower())
+    )
 
 
 def resource_of(container: Container, settings: Settings, host: Host) -> Resource:
@@ -75,7 +93,7 @@ def resource_of(container: Container, settings: Settings, host: Host) -> Resourc
     attributes = _described(container, settings, host)
     attributes |= settings.plugin_resource_attributes
     attributes |= _orchestrated(labels)
-    attributes |= _own(container.env)
+    attributes |= _own(container)
     attributes |= {
         key.removeprefix(ATTRIBUTE_LABEL): value
         for key, value in labels.items()
@@ -101,7 +119,12 @@ def _described(container: Container, settings: Settings, host: Host) -> _Attribu
         attributes["container.image.id"] = container.image_id
     if host.id:
         attributes["host.id"] = host.id
-    attributes |= _image(container.image_name, container.image_id)
+    if host.arch:
+        attributes["host.arch"] = host.arch
+    image = _image(container.image_name, container.image_id)
+    attributes |= image
+    if version := container.labels.get(VERSION_LABEL, "").strip() or _version(image):
+        attributes["service.version"] = version
     for key in _selected(container.labels, settings.labels, settings.labels_regex):
         attributes[f"container.label.{key}"] = container.labels[key]
     for name in _selected(container.env, settings.env, settings.env_regex):
@@ -130,6 +153,14 @@ def _image(reference: str, image_id: str) -> _Attributes:
     return attributes
 
 
+def _version(image: _Attributes) -> str:
+    """The tag of an image, else its digest."""
+    for name in ("container.image.tags", "container.image.repo_digests"):
+        if found := image.get(name):
+            return found[0].rpartition("@")[2]
+    return ""
+
+
 def _selected(given: Mapping[str, str], names: Sequence[str], pattern: str) -> list[str]:
     matches = compiled(pattern).search if pattern else lambda _: None
     return [name for name in given if name and (name in names or matches(name))]
@@ -144,13 +175,14 @@ def _orchestrated(labels: Mapping[str, str]) -> _Attributes:
     return found
 
 
-def _own(env: Mapping[str, str]) -> _Attributes:
+def _own(container: Container) -> _Attributes:
     try:
-        found: _Attributes = dict(ATTRIBUTES.parse(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
-    except ValueError:
-        # The specification: of a value that cannot be decoded nothing is used.
+        found: _Attributes = dict(ATTRIBUTES.parse(container.env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
+    except ValueError as fault:
+        # The specification: of a value that cannot be decoded nothing is used, and that is reported.
+        log.warning("container %s: nothing of its OTEL_RESOURCE_ATTRIBUTES is used: %s", container.name, fault)
         found = {}
-    if service := env.get("OTEL_SERVICE_NAME", "").strip():
+    if service := container.env.get("OTEL_SERVICE_NAME", "").strip():
         found["service.name"] = service
     return found
 

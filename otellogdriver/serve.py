@@ -89,7 +89,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     from otellogdriver.engine import protocol
     from otellogdriver.engine.readlogs import LogReader
     from otellogdriver.resource import this_host
-    from otellogdriver.settings.options import plugin_settings, problems
+    from otellogdriver.settings.options import doubts, plugin_settings, problems
     from otellogdriver.telemetry import status
     from otellogdriver.telemetry.events import Events
 
@@ -97,6 +97,8 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     wrong = problems(environ)
     for problem in wrong:
         log.error("%s", problem)
+    for doubt in doubts(environ):
+        log.warning("%s", doubt)
     events = Events()
     log.addHandler(events)
     driver = Driver(plugin, environ, codec.load(plugin.codec), this_host(environ))

@@ -67,6 +67,9 @@ def _boolean(text: str) -> bool:
 
 BOOLEAN: Kind[bool] = Kind(_boolean, "true, 1, yes, on, false, 0, no or off", "boolean")
 
+OTEL_BOOLEAN: Kind[bool] = Kind(lambda text: text.strip().lower() == "true", "true or false", "boolean")
+"""As OpenTelemetry reads its own variables: `true`, in any case, and all else is false."""
+
 
 def choice(*names: Name, aliases: dict[str, Name] | None = None) -> Kind[Name]:
     """One of a few words, in any case. Aliases are taken, too, but not advertised."""

@@ -15,7 +15,7 @@ from typing import Any
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.export.client import client_for
-from otellogdriver.export.destination import Destination
+from otellogdriver.export.destination import Destination, Reading
 from otellogdriver.export.failover import spread
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import Settings
@@ -28,9 +28,11 @@ _IDLE = 60.0
 
 def destinations(settings: Settings) -> list[tuple[str, Destination]]:
     """(name of the cursor file, destination) for each place the lines go to."""
-    places = [("cursor", settings.otlp_endpoint)]
+    places: list[tuple[str, tuple[str, ...], Reading]] = [
+        ("cursor", settings.otlp_endpoint, settings.otlp_endpoint_reading)
+    ]
     if settings.otlp_mirror:
-        places.append(("cursor-mirror", settings.otlp_mirror))
+        places.append(("cursor-mirror", settings.otlp_mirror, "either"))
     return [
         (
             role,
@@ -48,9 +50,10 @@ def destinations(settings: Settings) -> list[tuple[str, Destination]]:
                 server_name=settings.otlp_server_name,
                 insecure=settings.otlp_insecure,
                 skip_verify=settings.otlp_insecure_skip_verify,
+                reading=reading,
             ),
         )
-        for role, endpoints in places
+        for role, endpoints, reading in places
     ]
 
 

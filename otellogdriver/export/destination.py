@@ -4,44 +4,53 @@ A `Destination` is a plain value. Two containers whose destinations are equal sh
 Nothing here touches the network or a file. Neither `repr` nor `label` nor an error shows a secret: header values,
 keys, and what stands in an endpoint as user, password or query.
 
-An endpoint, with `http/protobuf`:
+An endpoint, with `http/protobuf`, is read in one of three ways (`Reading`):
 
-    http://collector:4318                    sends to http://collector:4318/v1/logs
-    https://vendor.example/otlp              sends to https://vendor.example/otlp/v1/logs
-    https://vendor.example/otlp/v1/logs      is used as it is
+    whole    OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: used as it is, with `/` where it has no path
+    base     OTEL_EXPORTER_OTLP_ENDPOINT: `/v1/logs` is added to it
+    either   otlp-endpoint, otlp-mirror: the same as base, but one that ends in `/v1/logs` is used as it is, because
+             there is one log-opt for those who know either variable
 
-There is one endpoint option, so it must please who knows `OTEL_EXPORTER_OTLP_ENDPOINT` (a base that gets `/v1/logs`)
-and who knows `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` (used as it is, and in practice ends in `/v1/logs`). A query stays
-behind the path. With `grpc`: `http://host:port` (plain), `https://host:port` (TLS) or `host:port` (TLS unless
-`insecure`). Without a port a URL means 80 or 443, as the OTLP specification says. `user:password@` before the host
-becomes HTTP basic authentication in both protocols.
+A query stays at the end; path and query are sent as they are written. With `grpc`: `http://host:port` (plain),
+`https://host:port` (TLS) or `host:port` (TLS unless `insecure`). Without a port a URL means 80 or 443, as the OTLP
+specification says. `user:password@` before the host becomes HTTP basic authentication in both protocols.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from otellogdriver.errors import OptionError
-from otellogdriver.settings.endpoints import HEADER_NAME, HEADER_VALUE
+from otellogdriver.settings.endpoints import LOGS_PATH, below, hidden, whole_url, zoned
 
 HTTP = "http/protobuf"
 GRPC = "grpc"
-PATH = "/v1/logs"
+Reading = Literal["whole", "base", "either"]
+"""How an endpoint of HTTP becomes the URL of requests; see the module's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint taken apart. `target` is the URL (HTTP) or host:port (gRPC); `label` is what may be shown;
-    `authorization` is the header that stands for user and password, or empty."""
+    """An endpoint taken apart. `target` is the URL (HTTP) or grpcio's name of host and port; `label` is what may be
+    shown; `authorization` is the header that stands for user and password, or empty. `host` has no brackets and no
+    zone: the zone of an IPv6 address is for this machine alone, neither a server nor its certificate knows it."""
 
     target: str
     label: str
     tls: bool
     authorization: str
+    host: str
+    port: int
+    zone: str
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a server knows them."""
+        return f"{bracketed(self.host)}:{self.port}"
 
     def __repr__(self) -> str:
         return f"Endpoint({self.label})"
@@ -66,6 +75,7 @@ class Destination:
     server_name: str = ""
     insecure: bool = False
     skip_verify: bool = False
+    reading: Reading = "either"
 
     @property
     def label(self) -> str:
@@ -76,7 +86,7 @@ class Destination:
             return "invalid-endpoint"
 
     def __repr__(self) -> str:
-        shown = ", ".join(shown_endpoint(endpoint) for endpoint in self.endpoints)
+        shown = ", ".join(hidden(endpoint) for endpoint in self.endpoints)
         names = ", ".join(name for name, _ in self.headers)
         files = {"certificate": self.certificate, "client_certificate": self.client_certificate}
         tls = "".join(f", {name}={value if _is_path(value) else '(PEM)'}" for name, value in files.items() if value)
@@ -86,7 +96,7 @@ class Destination:
         )
 
 
-def parse_endpoint(text: str, protocol: str, insecure: bool = False) -> Endpoint:
+def parse_endpoint(text: str, protocol: str, insecure: bool = False, reading: Reading = "either") -> Endpoint:
     """Take an endpoint apart. Raises OptionError, which names what is allowed."""
     if not text or re.search(r"[\s\x00-\x1f\x7f]", text):
         raise _invalid(text, protocol, "it is empty or has white space or control characters")
@@ -102,40 +112,36 @@ def parse_endpoint(text: str, protocol: str, insecure: bool = False) -> Endpoint
     if not host:
         raise _invalid(text, protocol, "the host is missing")
     tls = url.scheme == "https"
-    place = f"{f'[{host}]' if ':' in host else host}:{port or (443 if tls else 80)}"
+    host, zone = zoned(host)
+    port = port or (443 if tls else 80)
+    place = f"{bracketed(host + ('%' + zone if zone else ''))}:{port}"
     label = f"{url.scheme}://{place}"
     if protocol == GRPC:
         if url.path.strip("/") or url.query:
             raise _invalid(text, protocol, "a gRPC endpoint has no path")
-        return Endpoint(place, label, tls, _basic(url))
-    path = url.path.rstrip("/")
-    path = path if path.endswith(PATH) else path + PATH
-    return Endpoint(label + path + (f"?{url.query}" if url.query else ""), label, tls, _basic(url))
+        # grpcio's resolver of names knows no zones, that of addresses does.
+        target = f"ipv6:[{host}%25{zone}]:{port}" if zone else place
+        return Endpoint(target, label, tls, _basic(url), host, port, zone)
+    written = text.partition("://")[2]
+    written = written[len(url.netloc) :]
+    base = f"{label}{written}"
+    if reading == "whole":
+        url_of_requests = whole_url(base)
+    elif reading == "either" and url.path.rstrip("/").endswith(LOGS_PATH):
+        url_of_requests = below(base, "")
+    else:
+        url_of_requests = below(base)
+    return Endpoint(url_of_requests, label, tls, _basic(url), host, port, zone)
 
 
-def check_headers(headers: Iterable[tuple[str, str]], protocol: str) -> None:
-    """Raise OptionError for a header that cannot be sent. Names the header, never its value."""
-    for name, value in headers:
-        if not HEADER_NAME.fullmatch(name):
-            raise OptionError(f"header {name!r}: a name is made of letters, digits and any of !#$%&'*+-.^_`|~")
-        if protocol == GRPC and (name.lower().startswith("grpc-") or name.lower().endswith("-bin")):
-            raise OptionError(f"header {name!r}: with grpc a name neither begins with grpc- nor ends with -bin")
-        if not HEADER_VALUE.fullmatch(value):
-            raise OptionError(f"header {name!r}: its value may only have printable ASCII characters")
-
-
-def shown_endpoint(text: str) -> str:
-    """The endpoint without what may be secret in it, also when it is not a valid one."""
-    before, slashes, behind = text.rpartition("://")
-    place = re.split(r"[?#]", behind, maxsplit=1)[0]
-    if "@" in behind and "@" not in place:  # perhaps a password with ? or # in it
-        place = "***"
-    return before + slashes + place.rpartition("@")[2]
+def bracketed(host: str) -> str:
+    """A host as it stands before a colon and a port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _invalid(text: str, protocol: str, why: str) -> OptionError:
     forms = "http://host:4317, https://host:4317 or host:4317" if protocol == GRPC else "http(s)://host:4318[/path]"
-    return OptionError(f"endpoint {shown_endpoint(text)!r}: {why}; with {protocol} write {forms}")
+    return OptionError(f"endpoint {hidden(text)!r}: {why}; with {protocol} write {forms}")
 
 
 def _basic(url: SplitResult) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from otellogdriver.errors import OptionError
-from otellogdriver.export.destination import Destination, check_headers
-from otellogdriver.settings.endpoints import HEADERS
+from otellogdriver.export.destination import GRPC, Destination
+from otellogdriver.settings.endpoints import HEADERS, not_for_grpc
+from otellogdriver.values import shown
 
 _MOST = 1 << 20
 
@@ -29,5 +30,9 @@ def headers_of(destination: Destination) -> tuple[tuple[str, str], ...]:
             headers.update(HEADERS.parse(text))
         except ValueError as error:
             raise OptionError(f"otlp-headers-file {destination.headers_file!r}: {error}") from None
-    check_headers(headers.items(), destination.protocol)
+        if destination.protocol == GRPC and (name := not_for_grpc(headers)):
+            raise OptionError(
+                f"otlp-headers-file {destination.headers_file!r}: {shown(name)} is not allowed: with grpc "
+                "no name begins with grpc- or ends with -bin"
+            )
     return tuple(headers.items())

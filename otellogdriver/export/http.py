@@ -67,12 +67,12 @@ class HttpClient:
         try:
             endpoint, session = self._ready()
             async with session.post(
-                URL(endpoint.target),
+                URL(endpoint.target, encoded=True),  # path and query as they are written
                 data=_Body(body),
                 headers=self._headers,
                 allow_redirects=False,
                 ssl=self._context or True,
-                server_hostname=self._destination.server_name or None,
+                server_hostname=self._destination.server_name or (endpoint.host if endpoint.zone else None),
             ) as response:
                 outcome = await self._classify(endpoint.label, response)
                 if isinstance(outcome, Denied) and self._destination.headers_file:
@@ -103,9 +103,11 @@ class HttpClient:
         """Whatever can be wrong with the settings is found here. TLS files are read again after a failure."""
         destination = self._destination
         if self._endpoint is None:
-            endpoint = parse_endpoint(self._text, HTTP)
+            endpoint = parse_endpoint(self._text, HTTP, reading=destination.reading)
             given = headers_of(destination)
             headers = CIMultiDict({"User-Agent": answer.user_agent()})
+            if endpoint.zone:
+                headers["Host"] = endpoint.authority
             if endpoint.authorization:
                 headers["Authorization"] = endpoint.authorization
             headers.update(given)

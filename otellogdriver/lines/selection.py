@@ -15,6 +15,9 @@ from otellogdriver.settings.patterns import Matcher
 
 SECOND = 10**9
 
+_SET_BACK = 10 * SECOND
+"""Lines of one container are never that late: the engine gives them their times as it reads them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Used:
@@ -47,7 +50,9 @@ class Selection:
             reason = self._reason(record[2], record[3])
             if not reason and self._rate:
                 level = max(0, level - max(0, record[1] - last) * self._rate)
-                last = record[1]
+                # A time before the last one is that of another stream or thread, whose time has been reckoned already;
+                # one long before it says that the clock was set back.
+                last = record[1] if last - record[1] > _SET_BACK else max(last, record[1])
                 if level > (self._burst - 1) * SECOND:
                     reason = "rate_limit"
                 else:

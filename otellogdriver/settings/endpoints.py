@@ -8,6 +8,7 @@ Configuration" and "Resource SDK"; both lists are W3C Baggage without metadata.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from otellogdriver.values import Kind, shown
@@ -15,6 +16,10 @@ from otellogdriver.values import Kind, shown
 Pairs = tuple[tuple[str, str], ...]
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?", re.ASCII)
+_NUMERIC = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
+_LABEL = 63
+"""Characters of one part of a name: RFC 1035."""
+_ZONE = re.compile(r"%(?:25)?[A-Za-z0-9._~-]{1,15}", re.ASCII)
 _SPLIT_ADDRESS = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})", re.ASCII)
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 """A field name: RFC 9110, section 5.6.2."""
@@ -22,15 +27,49 @@ HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
 
 
 def _check_host(host: str) -> None:
+    """Raise ValueError for what can never be a host, whatever name servers say."""
     if ":" in host:
         from ipaddress import IPv6Address
 
+        address, percent, zone = host.partition("%")
         try:
-            IPv6Address(host)
+            IPv6Address(address)
         except ValueError:
             raise ValueError("the host in brackets is not an IPv6 address") from None
-    elif not _HOST.fullmatch(host) or ".." in host:
+        if percent and not _ZONE.fullmatch(percent + zone):
+            raise ValueError("what is after the % of the IPv6 address is not the name of an interface")
+        return
+    if not _HOST.fullmatch(host) or ".." in host:
         raise ValueError("no host" if not host else "the host is not a name or an address")
+    labels = host.removesuffix(".").split(".")
+    if any(len(label) > _LABEL for label in labels):
+        raise ValueError(f"a part of the host's name is longer than {_LABEL} characters")
+    if _NUMERIC.fullmatch(labels[-1]):
+        # No name ends in a number (RFC 1123), and of addresses only the full form means the same to every program.
+        from ipaddress import IPv4Address
+
+        try:
+            IPv4Address(host)
+        except ValueError:
+            raise ValueError("the host is neither a name nor an address of four numbers such as 127.0.0.1") from None
+
+
+def _check_peer(host: str) -> None:
+    """The same for a host to connect to: addresses of many hosts at once are none."""
+    _check_host(host)
+    if ":" in host or _NUMERIC.fullmatch(host.rpartition(".")[2]):
+        from ipaddress import IPv4Address, ip_address
+
+        address = ip_address(host.partition("%")[0])
+        if address.is_multicast or address == IPv4Address("255.255.255.255"):
+            raise ValueError("the host is an address of many hosts (multicast), not of one")
+
+
+def zoned(host: str) -> tuple[str, str]:
+    """(address, zone) of a checked host. RFC 6874 writes the % before the zone of an IPv6 address as %25; a bare one is
+    taken, too. Only IPv6 addresses have a zone."""
+    address, percent, zone = host.partition("%")
+    return address, (zone[2:] if zone.startswith("25") and len(zone) > 2 else zone) if percent else ""
 
 
 def _split_address(text: str) -> tuple[str, int]:
@@ -51,8 +90,10 @@ def _endpoint(text: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise ValueError("spaces, control characters or letters that URLs do not have")
     if "://" not in text:
-        if _split_address(text)[1] == 0:
+        host, number = _split_address(text)
+        if number == 0:
             raise ValueError("the port is 0")
+        _check_peer(host)
         return text
     try:
         parts = urlsplit(text)
@@ -65,8 +106,8 @@ def _endpoint(text: str) -> str:
     if "#" in text:
         raise ValueError("a fragment (#) in it")
     if port == 0 or parts.netloc.endswith(":"):
-        raise ValueError("the port is 0 or missing behind the colon")
-    _check_host(parts.hostname or "")
+        raise ValueError("the port is 0 or missing after the colon")
+    _check_peer(parts.hostname or "")
     return text
 
 
@@ -96,15 +137,37 @@ ENDPOINTS: Kind[tuple[str, ...]] = Kind(_some_endpoints, _FORM, "URLs")
 ENDPOINTS_OR_NONE: Kind[tuple[str, ...]] = Kind(_endpoints, _FORM + ", or nothing", "URLs")
 
 
+LOGS_PATH = "/v1/logs"
+
+
+def whole_url(endpoint: str) -> str:
+    """The URL of requests to a (checked) endpoint that is used as it is: `/` where it has no path. As text, because a
+    path or query taken apart and put together again may not be what was written."""
+    place, mark, query = endpoint.partition("?")
+    scheme, slashes, rest = place.partition("://")
+    return scheme + slashes + (rest if "/" in rest else rest + "/") + mark + query
+
+
+def below(endpoint: str, path: str = LOGS_PATH) -> str:
+    """The URL of requests to a (checked) endpoint that is a base: the path is added, a query stays at the end."""
+    place, mark, query = endpoint.partition("?")
+    return place.rstrip("/") + path + mark + query
+
+
 def has_path(endpoint: str) -> bool:
     """Whether there is more in a (checked) endpoint than host and port."""
     parts = urlsplit(endpoint) if "://" in endpoint else None
     return parts is not None and bool(parts.path.strip("/") or parts.query)
 
 
+def hidden(text: str) -> str:
+    """Endpoints, valid or not, without what may hold credentials: all before the last @, all after a ? or #."""
+    return re.sub(r"(?s)([?#]).*", r"\1...", re.sub(r"(?s)^(https?://)?.*@", r"\1...@", text))
+
+
 def endpoint_shown(text: str) -> str:
-    """Endpoints for an error text. What may hold credentials is left out: all before an @ and all behind a ?."""
-    return shown(re.sub(r"(?s)\?.*", "?...", re.sub(r"(?s).*@", "...@", text)))
+    """Endpoints for an error text, in quotes and without what may hold credentials."""
+    return shown(hidden(text))
 
 
 def _address(text: str) -> tuple[str, int] | None:
@@ -129,6 +192,9 @@ def _server_name(text: str) -> str:
 SERVER_NAME: Kind[str] = Kind(_server_name, "a host name", "host name")
 
 
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
 def _pairs(text: str, separators: str) -> list[tuple[int, str, str]]:
     """(number, key, decoded value) of each entry. Raises ValueError that names an entry by its number alone."""
     pairs: list[tuple[int, str, str]] = []
@@ -138,7 +204,7 @@ def _pairs(text: str, separators: str) -> list[tuple[int, str, str]]:
         key, equals, value = entry.partition("=")
         if not equals or not key.strip():
             raise ValueError(f"entry {place} is not of the form key=value")
-        if re.search(r"%(?![0-9A-Fa-f]{2})", value):
+        if _BAD_PERCENT.search(value):
             raise ValueError(f"entry {place} has a % that is not followed by two hex digits (a % itself is %25)")
         try:
             pairs.append((place, key.strip(), unquote_to_bytes(value.strip()).decode()))
@@ -147,11 +213,20 @@ def _pairs(text: str, separators: str) -> list[tuple[int, str, str]]:
     return pairs
 
 
+_FRAMING = frozenset(
+    "connection content-encoding content-length content-type expect keep-alive proxy-connection te trailer "
+    "transfer-encoding upgrade".split()
+)
+"""Headers that say how a request is laid out on its connection; each is the exporter's."""
+
+
 def _headers(text: str) -> Pairs:
     headers: dict[str, str] = {}
     for place, key, value in _pairs(text, r"[,\r\n]"):
         if not HEADER_NAME.fullmatch(key):
             raise ValueError(f"entry {place} has a name that HTTP headers cannot have")
+        if key.lower() in _FRAMING:
+            raise ValueError(f"entry {place} is {key.lower()}, which says how a request is laid out and is not yours")
         if not HEADER_VALUE.fullmatch(value):
             raise ValueError(f"entry {place} has a value with characters that HTTP headers cannot have")
         headers[key.lower()] = value.strip()
@@ -163,9 +238,20 @@ HEADERS: Kind[Pairs] = Kind(
 )
 
 
+def not_for_grpc(names: Iterable[str]) -> str:
+    """The first header name that gRPC keeps for itself, or an empty text."""
+    return next((name for name in names if name.startswith("grpc-") or name.endswith("-bin")), "")
+
+
 def _attributes(text: str) -> Pairs:
     attributes: dict[str, str] = {}
-    for place, key, value in _pairs(text, ","):
+    for place, written, value in _pairs(text, ","):
+        if _BAD_PERCENT.search(written):
+            raise ValueError(f"entry {place} has a % that is not followed by two hex digits (a % itself is %25)")
+        try:
+            key = unquote_to_bytes(written).decode()
+        except UnicodeError:
+            raise ValueError(f"entry {place} is not valid UTF-8") from None
         if not key.isprintable():
             raise ValueError(f"entry {place} has control characters in its key")
         attributes[key] = value
@@ -173,7 +259,7 @@ def _attributes(text: str) -> Pairs:
 
 
 ATTRIBUTES: Kind[Pairs] = Kind(
-    _attributes, "key=value pairs separated by commas; , = and % in values percent-encoded", "key=value pairs"
+    _attributes, "key=value pairs separated by commas; , = and % percent-encoded", "key=value pairs"
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from otellogdriver.errors import OptionError
 from otellogdriver.settings.endpoints import ENDPOINTS, ENDPOINTS_OR_NONE, endpoint_shown
-from otellogdriver.values import Kind, shown
+from otellogdriver.values import BOOLEAN, OTEL_BOOLEAN, Kind, shown
 
 T = TypeVar("T")
 
@@ -49,8 +49,9 @@ class Option:
 
     def parse(self, where: str, text: str) -> Any:
         """The value that `text` stands for. Raises OptionError."""
+        kind = OTEL_BOOLEAN if self.kind is BOOLEAN and where.startswith("OTEL_") else self.kind
         try:
-            return self.kind.parse(text)
+            return kind.parse(text)
         except ValueError as fault:
             raise OptionError(f"{where}: {self.shown(text)} is not allowed ({fault}): {self.kind.allowed}") from None
 
@@ -105,7 +106,9 @@ def options_of(settings: type) -> tuple[Option, ...]:
     found: list[Option] = []
     section = ""
     for item in fields(settings):
-        declared: Option = item.metadata["option"]
+        declared: Option | None = item.metadata.get("option")
+        if declared is None:
+            continue  # found out, not given
         section = declared.section or section
         found.append(
             replace(

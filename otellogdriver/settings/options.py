@@ -20,11 +20,16 @@ from otellogdriver.settings.endpoints import (
     ENDPOINTS,
     ENDPOINTS_OR_NONE,
     HEADERS,
+    LOGS_PATH,
     OWN_ATTRIBUTES,
     SERVER_NAME,
     Pairs,
+    below,
     endpoint_shown,
     has_path,
+    hidden,
+    not_for_grpc,
+    whole_url,
 )
 from otellogdriver.settings.line_options import LineSettings
 from otellogdriver.settings.line_options import contradictions as line_contradictions
@@ -53,11 +58,14 @@ class Settings(LineSettings):
     otlp_endpoint: tuple[str, ...] = option(
         ENDPOINTS,
         "http://localhost:4318",
-        "The collector. Of several, a later one is used while those before it cannot be reached.",
+        "The collector. The log-opt and OTEL_EXPORTER_OTLP_ENDPOINT take a base URL, to which `/v1/logs` is added (the "
+        "log-opt also one that ends in it); OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is used as it is. Of several, a later one "
+        "is used while those before it cannot be reached.",
         section="Destination",
         env=otel("ENDPOINT"),
         grpc_default="http://localhost:4317",
     )
+    otlp_endpoint_reading: Literal["whole", "base", "either"] = "either"  # follows from where the endpoint is given
     otlp_endpoint_order: Literal["listed", "spread"] = option(
         choice("listed", "spread"),
         "listed",
@@ -253,7 +261,7 @@ def resolve_running(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> 
                     continue
                 sources[item.name] = where
                 break
-        _add_grpc_defaults(values, sources)
+        _add_what_follows(values, sources)
         settings = Settings(**values)
         if not list(_contradictions(settings, sources)):
             break
@@ -282,6 +290,38 @@ def problems(environ: Mapping[str, str]) -> list[str]:
     return plugin_settings(environ)[1] + _container_settings({}, environ)[1] + _unknown_variables(environ)
 
 
+_WHOLE, _BASE = otel("ENDPOINT")
+_READINGS = {_WHOLE: "whole", _BASE: "base"}
+"""OpenTelemetry: the variable for logs has the URL of requests, the one for all signals has what is before it."""
+
+_PLAIN = ("true", "false")
+
+
+def doubts(environ: Mapping[str, str]) -> Iterator[str]:
+    """A line for each value in the driver's environment that is used, but hardly means what was meant."""
+    settings, _ = _container_settings({}, environ)
+    for item in options_of(Settings):
+        given = item.given({}, environ)
+        if item.kind is BOOLEAN and given and given[0].startswith("OTEL_") and given[1].strip().lower() not in _PLAIN:
+            yield f"{given[0]}: {item.shown(given[1])} is false, as OpenTelemetry reads it: only true is true"
+    if settings.otlp_protocol == "grpc":
+        return
+    for endpoint in settings.otlp_endpoint:
+        place = hidden(endpoint)
+        if settings.otlp_endpoint_reading == "whole" and whole_url(endpoint) != endpoint:
+            yield (
+                f"{_WHOLE}: {shown(place)} has no path and is used as it is, so that requests go to "
+                f"{shown(hidden(whole_url(endpoint)))}: write {shown(hidden(below(endpoint)))}, or use {_BASE}"
+            )
+        if settings.otlp_endpoint_reading == "base" and whole_url(endpoint).partition("?")[0].rstrip("/").endswith(
+            LOGS_PATH
+        ):
+            yield (
+                f"{_BASE}: {shown(place)} gets {LOGS_PATH} added, so that requests go to "
+                f"{shown(hidden(below(endpoint)))}: leave {LOGS_PATH} out, or use {_WHOLE}"
+            )
+
+
 def _read(
     options: tuple[Option, ...], log_opts: Mapping[str, str], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
@@ -303,12 +343,14 @@ def _read(
 
 def _container_settings(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     values, sources, faults = _read(options_of(Settings), log_opts, environ)
-    _add_grpc_defaults(values, sources)
+    _add_what_follows(values, sources)
     settings = Settings(**values)
     return settings, faults or list(_contradictions(settings, sources))
 
 
-def _add_grpc_defaults(values: dict[str, Any], sources: Mapping[str, str]) -> None:
+def _add_what_follows(values: dict[str, Any], sources: Mapping[str, str]) -> None:
+    """What depends on the values that were given, and where."""
+    values["otlp_endpoint_reading"] = _READINGS.get(sources.get("otlp_endpoint", ""), "either")
     if values.get("otlp_protocol") == "grpc":
         for item in options_of(Settings):
             if item.grpc_default is not None and item.name not in sources:
@@ -326,6 +368,11 @@ def _contradictions(settings: Settings, sources: Mapping[str, str]) -> Iterator[
                 yield start + "protocol grpc: host and port only, or use otlp-protocol=http/protobuf"
     for endpoint in sorted(set(settings.otlp_endpoint) & set(settings.otlp_mirror)):
         yield f"{sources['otlp_mirror']}: {endpoint_shown(endpoint)} is not allowed: it is an otlp-endpoint already"
+    if settings.otlp_protocol == "grpc" and (header := not_for_grpc(name for name, _ in settings.otlp_headers)):
+        yield (
+            f"{sources['otlp_headers']}: {shown(header)} is not allowed with protocol grpc: no name begins with grpc- "
+            "or ends with -bin"
+        )
     certificate, key = settings.otlp_client_certificate, settings.otlp_client_key
     if bool(certificate) != bool(key):
         there, missing = ("certificate", "key") if certificate else ("key", "certificate")

@@ -49,8 +49,9 @@ from otellogdriver.delivery.tally import LATENCY_BOUNDS
 from otellogdriver.driver.driver import Driver
 from otellogdriver.errors import OptionError
 from otellogdriver.export import tls
-from otellogdriver.export.destination import GRPC, PATH, Destination, parse_endpoint
+from otellogdriver.export.destination import GRPC, Destination, parse_endpoint
 from otellogdriver.resource import Host
+from otellogdriver.settings.endpoints import LOGS_PATH
 from otellogdriver.settings.options import resolve
 from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.metrics import METRICS
@@ -125,7 +126,9 @@ class SelfTelemetry:
         """(of logs, of metrics)"""
         if destination.skip_verify or destination.server_name:
             raise OptionError("not with otlp-insecure-skip-verify or otlp-server-name: name the CA instead")
-        endpoint = parse_endpoint(destination.endpoints[0], destination.protocol, destination.insecure)
+        endpoint = parse_endpoint(
+            destination.endpoints[0], destination.protocol, destination.insecure, destination.reading
+        )
         headers = {name.lower(): value for name, value in destination.headers}
         if endpoint.authorization:
             headers.setdefault("authorization", endpoint.authorization)
@@ -146,7 +149,9 @@ class SelfTelemetry:
         if material.certificate:
             common["client_certificate_file"] = self._file(material.certificate)
             common["client_key_file"] = self._file(material.key or material.certificate)
-        before, _, behind = endpoint.target.rpartition(PATH)
+        before, path, behind = endpoint.target.rpartition(LOGS_PATH)
+        if not path:
+            raise OptionError(f"not with an endpoint that does not end in {LOGS_PATH}: where metrics go is not known")
         metrics = HttpMetricExporter(**common, endpoint=f"{before}/v1/metrics{behind}")
         return HttpLogExporter(**common, endpoint=endpoint.target), metrics
 

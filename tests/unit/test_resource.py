@@ -44,7 +44,9 @@ def resource(case: dict[str, Any]) -> Resource:
     }
     info["ContainerImageName"] = placed(info["ContainerImageName"])
     settings = resolve(case.get("log_opts", {}), case.get("environ", {}))
-    return resource_of(Container.from_info(info), settings, Host("node1", case.get("host_id", "m1")))
+    return resource_of(
+        Container.from_info(info), settings, Host("node1", case.get("host_id", "m1"), case.get("arch", ""))
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -94,7 +96,16 @@ def test_other_values_are_encoded_as_what_they_are() -> None:
     ]
 
 
-def test_this_host() -> None:
-    assert this_host({}) == Host(socket.gethostname(), "")
+def test_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert this_host({}) == Host(socket.gethostname(), "", "arm64")
     environ = {"OTELLOGDRIVER_HOST_NAME": "node7", "OTELLOGDRIVER_HOST_ID": "abc"}
-    assert this_host(environ) == Host("node7", "abc")
+    assert this_host(environ) == Host("node7", "abc", "arm64")
+
+
+def test_a_broken_variable_of_a_container_is_reported_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    resource({"info": {"ContainerName": "/shop", "ContainerEnv": ["OTEL_RESOURCE_ATTRIBUTES=a=1,hunter2"]}})
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "container shop: nothing of its OTEL_RESOURCE_ATTRIBUTES is used: entry 2" in record.getMessage()
+    assert "hunter2" not in caplog.text

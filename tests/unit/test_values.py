@@ -13,6 +13,7 @@ from otellogdriver.settings.endpoints import (
     ENDPOINTS,
     ENDPOINTS_OR_NONE,
     HEADERS,
+    OWN_ATTRIBUTES,
     SERVER_NAME,
     endpoint_shown,
     has_path,
@@ -21,6 +22,7 @@ from otellogdriver.settings.patterns import PATTERN
 from otellogdriver.values import (
     BOOLEAN,
     NAMES,
+    OTEL_BOOLEAN,
     PATH,
     PEM,
     TEXT,
@@ -74,6 +76,12 @@ TAKEN: list[tuple[Kind[Any], str, object]] = [
     (ENDPOINTS, "HTTPS://A.b_c-d:443/x?y=1", ("HTTPS://A.b_c-d:443/x?y=1",)),
     (ENDPOINTS, "http://u:p@[fe80::1]:4318", ("http://u:p@[fe80::1]:4318",)),
     (ENDPOINTS, "10.0.0.1:4317,[::1]:4317", ("10.0.0.1:4317", "[::1]:4317")),
+    *(
+        (ENDPOINTS, f"http://{host}", (f"http://{host}",))
+        for host in ("[fe80::1%25eth0]:4318", "[fe80::1%lo]", "a1.b2.")
+    ),
+    (ENDPOINTS, "[fe80::1%eth0]:4317", ("[fe80::1%eth0]:4317",)),
+    (ENDPOINTS, "http://a/b%2Fc/../d?x=%2F%3F", ("http://a/b%2Fc/../d?x=%2F%3F",)),
     (ENDPOINTS_OR_NONE, " , ", ()),
     (ADDRESS, "0.0.0.0:0", ("0.0.0.0", 0)),
     (ADDRESS, "[::1]:9464", ("::1", 9464)),
@@ -83,6 +91,9 @@ TAKEN: list[tuple[Kind[Any], str, object]] = [
     (HEADERS, "A=b, c=d%20e,,f=", (("a", "b"), ("c", "d e"), ("f", ""))),
     (HEADERS, "a=1\nb=2\r\na=3\n", (("a", "3"), ("b", "2"))),
     (ATTRIBUTES, "a=b,c=%E2%82%AC", (("a", "b"), ("c", "€"))),
+    (ATTRIBUTES, "a%2Cb=c,%E2%82%AC=1,a%3D=%25", (("a,b", "c"), ("€", "1"), ("a=", "%"))),
+    *((OTEL_BOOLEAN, text, True) for text in ("true", " TRUE")),
+    *((OTEL_BOOLEAN, text, False) for text in ("1", "yes", "on", "false", "")),
     (PATTERN, "", ""),
     (PATTERN, "^com\\.example\\.", "^com\\.example\\."),
 ]
@@ -118,7 +129,7 @@ REFUSED: list[tuple[Kind[Any], str, str]] = [
     (ENDPOINTS, "[a]:4317", "the host in brackets is not an IPv6 address"),
     (ENDPOINTS, "http://", "no host"),
     (ENDPOINTS, "http://:4318", "no host"),
-    (ENDPOINTS, "http://a:", "the port is 0 or missing behind the colon"),
+    (ENDPOINTS, "http://a:", "the port is 0 or missing after the colon"),
     (ENDPOINTS, "http://a:70000", "the host or the port is malformed"),
     (ENDPOINTS, "http://a:x", "the host or the port is malformed"),
     (ENDPOINTS, "http://[::1", "the host or the port is malformed"),
@@ -130,15 +141,47 @@ REFUSED: list[tuple[Kind[Any], str, str]] = [
     (ENDPOINTS, "unix:///run/x", "the scheme is not http or https"),
     (ENDPOINTS, "http://a,http://a", "an endpoint is named twice"),
     (ENDPOINTS, "http://a,b", "endpoint 2: not of the form host:port"),
+    *(
+        (ENDPOINTS, form.format(host), "the host is neither a name nor an address of four numbers such as 127.0.0.1")
+        for host in (
+            "127.1",
+            "0",
+            "1.2.3",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "0x7f000001",
+            "127.0.0.01",
+            "collector.1",
+            "2130706433",
+        )
+        for form in ("http://{}:4318", "{}:4317")
+    ),
+    *(
+        (ENDPOINTS, form.format(host), "the host is an address of many hosts (multicast), not of one")
+        for host in ("224.0.0.1", "255.255.255.255", "[ff02::1%25eth0]")
+        for form in ("http://{}:4318", "{}:4317")
+    ),
+    (ENDPOINTS, f"http://{'a' * 64}.example", "a part of the host's name is longer than 63 characters"),
     (ADDRESS, "9464", "not of the form host:port"),
     (ADDRESS, "", "not of the form host:port"),
+    *(
+        (ENDPOINTS, f"[fe80::1%{zone}]:1", "what is after the % of the IPv6 address is not the name of an interface")
+        for zone in ("", "a%b", "a/b")
+    ),
     (SERVER_NAME, "a b", "the host is not a name or an address"),
+    *(
+        (HEADERS, f"a=b,{name}=5", f"entry 2 is {name.lower()}, which says how a request is laid out and is not yours")
+        for name in ("content-length", "Transfer-Encoding", "connection", "Content-Encoding", "te")
+    ),
     (HEADERS, "a", "entry 1 is not of the form key=value"),
     (HEADERS, "a=b,=c", "entry 2 is not of the form key=value"),
     (HEADERS, "a b=c", "entry 1 has a name that HTTP headers cannot have"),
     (HEADERS, "a=b%0D%0Ac", "entry 1 has a value with characters that HTTP headers cannot have"),
     (HEADERS, "a=ü", "entry 1 has a value with characters that HTTP headers cannot have"),
     (HEADERS, "a=100%", "entry 1 has a % that is not followed by two hex digits (a % itself is %25)"),
+    (ATTRIBUTES, "a%zz=b", "entry 1 has a % that is not followed by two hex digits (a % itself is %25)"),
+    (ATTRIBUTES, "%C3=b", "entry 1 is not valid UTF-8"),
+    (OWN_ATTRIBUTES, "container%2Eid=b", "container.id cannot be set, it says whose the records are"),
     (ATTRIBUTES, "a=%C3", "entry 1 is not valid UTF-8"),
     (ATTRIBUTES, "a=\ud800", "entry 1 is not valid UTF-8"),
     (ATTRIBUTES, "a\x00=b", "entry 1 has control characters in its key"),
@@ -199,9 +242,12 @@ def test_shown(value: object, text: str) -> None:
     ("text", "wanted"),
     [
         ("http://a:1/b", '"http://a:1/b"'),
-        ("http://u:p@a,http://b", '"...@a,http://b"'),
-        ("http://u:p,q@a", '"...@a"'),
+        ("http://u:p@a,http://b", '"http://...@a,http://b"'),
+        ("http://u:p,q@a", '"http://...@a"'),
+        ("http://u:p?q@a", '"http://...@a"'),
+        ("u:p@a:1", '"...@a:1"'),
         ("http://a/?k=v,w", '"http://a/?..."'),
+        ("http://a/#k", '"http://a/#..."'),
     ],
 )
 def test_an_endpoint_is_shown_without_credentials(text: str, wanted: str) -> None:

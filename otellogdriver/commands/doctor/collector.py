@@ -38,7 +38,7 @@ _SOON = 14 * 86400
 async def look(destination: Destination, endpoint: str, host_name: str, send: bool) -> AsyncIterator[Check]:
     """See the module's text."""
     try:
-        parsed = parse_endpoint(endpoint, destination.protocol, destination.insecure)
+        parsed = parse_endpoint(endpoint, destination.protocol, destination.insecure, destination.reading)
         headers = tuple(name for name, _ in headers_of(destination))
         context = tls.context(destination) if parsed.tls else None
     except OptionError as error:
@@ -92,7 +92,7 @@ async def _connect(place: Place, addresses: list[str]) -> Check:
 async def _shake_hands(place: Place, context: ssl.SSLContext) -> Check:
     destination = place.destination
     context.set_alpn_protocols(["h2"] if destination.protocol == GRPC else ["http/1.1"])
-    name = destination.server_name or place.host
+    name = destination.server_name or place.endpoint.host
     try:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection(

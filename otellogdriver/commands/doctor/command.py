@@ -19,13 +19,13 @@ from pathlib import Path
 from otellogdriver import __version__
 from otellogdriver.commands import destination_flags
 from otellogdriver.commands.doctor import collector, driver, engine, host, time_out
-from otellogdriver.commands.doctor.check import Check, failed, skipped
+from otellogdriver.commands.doctor.check import Check, failed, note, skipped
 from otellogdriver.commands.engine_api import EngineApi
 from otellogdriver.commands.installation import NAME, Installation
 from otellogdriver.delivery.pumps import destinations
 from otellogdriver.errors import OptionError
 from otellogdriver.resource import this_host
-from otellogdriver.settings.options import PluginSettings, Settings, plugin_settings, problems, resolve
+from otellogdriver.settings.options import PluginSettings, Settings, doubts, plugin_settings, problems, resolve
 
 FOLLOW = 32.0
 """Seconds of --follow: a little more than the engine's usual time-out."""
@@ -115,6 +115,8 @@ async def _checks(arguments: argparse.Namespace, flags: Mapping[str, str]) -> As
     if not answered:
         for problem in problems(environ):
             yield failed("options", problem, driver.OPTIONS)
+    for doubt in doubts(environ):
+        yield note("options", doubt, driver.OPTIONS)
     wrong = {problem.partition(":")[0] for problem in problems(environ)}  # which has been said
     usable = {name: value for name, value in environ.items() if name not in wrong}
     try:

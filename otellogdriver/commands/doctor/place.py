@@ -23,11 +23,12 @@ class Place:
 
     @property
     def host(self) -> str:
-        return urlsplit(self.endpoint.label).hostname or ""
+        zone = self.endpoint.zone
+        return self.endpoint.host + (f"%{zone}" if zone else "")
 
     @property
     def port(self) -> int:
-        return urlsplit(self.endpoint.label).port or 0
+        return self.endpoint.port
 
     @property
     def target(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 from otellogdriver.errors import OptionError
 from otellogdriver.export.answer import one_line, secrets_of
 from otellogdriver.export.client import client_for, prepare
-from otellogdriver.export.destination import Destination, parse_endpoint
+from otellogdriver.export.destination import Destination, Reading, parse_endpoint
 from otellogdriver.export.outcome import Delivered, Denied
 from tests.fakes import behaviour as do
 from tests.fakes.otlp_server import OtlpServer
@@ -36,6 +36,42 @@ def test_http_endpoints(text: str, target: str, label: str) -> None:
     endpoint = parse_endpoint(text, HTTP)
     assert (endpoint.target, endpoint.label, endpoint.tls) == (target, label, label.startswith("https"))
     assert Destination((text,), HTTP).label == label
+
+
+@pytest.mark.parametrize(
+    ("text", "reading", "target"),
+    [
+        ("http://c:1", "whole", "http://c:1/"),
+        ("http://c:1/", "whole", "http://c:1/"),
+        ("http://c:1?a=b", "whole", "http://c:1/?a=b"),
+        ("http://c:1/otlp", "whole", "http://c:1/otlp"),
+        ("http://c:1/v1/logs/", "whole", "http://c:1/v1/logs/"),
+        ("http://c:1", "base", "http://c:1/v1/logs"),
+        ("http://c:1/otlp/", "base", "http://c:1/otlp/v1/logs"),
+        ("http://c:1/v1/logs", "base", "http://c:1/v1/logs/v1/logs"),
+        ("http://c:1/a%2Fb/../c?x=%2F%3F&y", "whole", "http://c:1/a%2Fb/../c?x=%2F%3F&y"),
+        ("http://c:1/a%2Fb/../c?x=%2F%3F&y", "base", "http://c:1/a%2Fb/../c/v1/logs?x=%2F%3F&y"),
+    ],
+)
+def test_readings(text: str, reading: Reading, target: str) -> None:
+    assert parse_endpoint(text, HTTP, reading=reading).target == target
+
+
+@pytest.mark.parametrize("text", ["http://[fe80::1%25lo]:4318/v1/logs", "http://[fe80::1%lo]:4318/v1/logs"])
+def test_the_zone_of_an_address_is_for_this_machine_alone(text: str) -> None:
+    endpoint = parse_endpoint(text, HTTP)
+    assert (endpoint.host, endpoint.zone, endpoint.authority) == ("fe80::1", "lo", "[fe80::1]:4318")
+    assert endpoint.target == "http://[fe80::1%lo]:4318/v1/logs"
+    assert parse_endpoint("[fe80::1%lo]:4317", GRPC).target == "ipv6:[fe80::1%25lo]:4317"
+
+
+async def test_path_and_query_are_sent_as_they_are_written() -> None:
+    async with OtlpServer(HTTP) as server:
+        written = "/a%2Fb/../c//d%20/v1/logs?x=%2F%3F&y=%41+"
+        client = client_for(Destination((server.endpoint + written,), HTTP, reading="whole"))
+        await client.send(b"")
+        await client.close()
+        assert server.requests[-1].path == f"POST {written}"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +127,7 @@ def test_nothing_secret_is_shown() -> None:
     for text in texts:
         for secret in ("pass-word", "ss-word", "to-ken", "head-er", "cer-ti", "ke-y"):
             assert secret not in text
-    assert "https://c:1" in repr(destination) and "authorization" in repr(destination)
+    assert "https://...@c:1" in repr(destination) and "authorization" in repr(destination)
 
 
 @pytest.mark.parametrize("protocol", [HTTP, GRPC])

@@ -52,3 +52,13 @@ async def test_what_is_wrong_with_the_file_is_told_without_its_content(tmp_path:
     assert isinstance(outcome, Denied)
     assert str(file) in outcome.reason
     assert "hunter2" not in outcome.reason
+
+
+async def test_a_header_that_grpc_keeps_for_itself_is_not_sent(tmp_path: Path) -> None:
+    file = tmp_path / "headers"
+    file.write_text("x-token-bin=hunter2")
+    client = client_for(Destination(("http://127.0.0.1:9",), "grpc", (), str(file)))
+    outcome = await client.send(b"")
+    await client.close()
+    assert isinstance(outcome, Denied)
+    assert "x-token-bin" in outcome.reason and "hunter2" not in outcome.reason

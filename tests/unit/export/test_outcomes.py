@@ -289,10 +289,6 @@ async def test_grpc_request_larger_than_the_collector_takes() -> None:
         (Destination(("collector:4318",), HTTP), "collector:4318"),
         (Destination(("http://collector:4318/x",), GRPC), "no path"),
         (Destination(("http://c:1",), "carrier-pigeon"), "carrier-pigeon"),
-        (Destination(("http://c:1",), HTTP, headers=(("bad name", "v"),)), "bad name"),
-        (Destination(("http://c:1",), HTTP, headers=(("x", "secret\r\nhost: evil"),)), "header 'x'"),
-        (Destination(("http://c:1",), GRPC, headers=(("x", "secret-é"),)), "header 'x'"),
-        (Destination(("http://c:1",), GRPC, headers=(("grpc-timeout", "secret"),)), "grpc-timeout"),
         (Destination(("https://c:1",), GRPC, skip_verify=True), "skip"),
     ],
 )
