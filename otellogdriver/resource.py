@@ -18,7 +18,7 @@ A later source wins over an earlier one, attribute by attribute:
 6. log-opt `resource-attributes`, then log-opt `service-name`
 
 Not known without asking the engine, which takes a permission that a logging plugin does not have:
-`container.runtime.version` and `container.runtime.description`.
+`container.runtime.description`, and `container.runtime.version` unless OTELLOGDRIVER_ENGINE_VERSION says it.
 
 Only `container.id` always stays what it is: the driver finds a container's records by it.
 """
@@ -65,11 +65,12 @@ _Attributes = dict[str, str | Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The machine. `id` and `arch` are empty if they are not known."""
+    """The machine, and the version of its engine. What is empty is not known."""
 
     name: str
     id: str = ""
     arch: str = ""
+    engine: str = ""
 
 
 def this_host(environ: Mapping[str, str] = os.environ) -> Host:
@@ -83,7 +84,10 @@ def this_host(environ: Mapping[str, str] = os.environ) -> Host:
     settings, _ = plugin_settings(environ)
     machine = platform.machine()
     return Host(
-        settings.host_name or socket.gethostname(), settings.host_id, _ARCHITECTURES.get(machine, machine.lower())
+        name=settings.host_name or socket.gethostname(),
+        id=settings.host_id,
+        arch=_ARCHITECTURES.get(machine, machine.lower()),
+        engine=settings.engine_version,
     )
 
 
@@ -119,6 +123,8 @@ def _described(container: Container, settings: Settings, host: Host) -> _Attribu
         attributes["container.image.id"] = container.image_id
     if host.id:
         attributes["host.id"] = host.id
+    if host.engine:
+        attributes["container.runtime.version"] = host.engine
     if host.arch:
         attributes["host.arch"] = host.arch
     image = _image(container.image_name, container.image_id)
@@ -130,7 +136,7 @@ def _described(container: Container, settings: Settings, host: Host) -> _Attribu
     for name in _selected(container.env, settings.env, settings.env_regex):
         attributes[f"container.env.{name}"] = container.env[name]
     if settings.tag:
-        attributes["container.log.tag"] = render(settings.tag, container)
+        attributes["container.log.tag"] = render(settings.tag, container, host.engine)
     return attributes
 
 

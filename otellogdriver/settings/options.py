@@ -189,6 +189,12 @@ class PluginSettings:
     )
     host_name: str = option(TEXT, "", "`host.name`; the machine's own name if not given.", log_opt=False)
     host_id: str = option(TEXT, "", "`host.id`, by convention the text in /etc/machine-id.", log_opt=False)
+    engine_version: str = option(
+        TEXT,
+        "",
+        "The engine's version, for `container.runtime.version`; `{{.ImageID}}` has no `sha256:` from 29.4 on.",
+        log_opt=False,
+    )
     journal_total_max_size: int = option(
         size(least=4096), "10g", "How much may wait on disk for delivery, all containers together.", log_opt=False
     )
