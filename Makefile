@@ -14,7 +14,7 @@ export OTELLOGDRIVER_NATIVE ?= require
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help test parts lint drift format unit e2e bench soak plugin plugin-push release demo stack unstack tools lock upgrade clean
+.PHONY: help test parts lint drift format unit e2e bench anomalies soak plugin plugin-push release demo stack unstack tools lock upgrade clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -53,8 +53,12 @@ e2e: tools plugin ## tests with a real engine and a real collector
 bench: tools plugin ## one table of ratios against baselines
 	$(RUN) bench
 
-soak: tools plugin ## fuzzing, 500 kills of the driver, then MINUTES (10) of random faults
+anomalies: $(VENV)/ready ## each system call of the driver fails in turn, in each phase
+	$(RUN) tests.anomalies
+
+soak: tools plugin ## fuzzing, anomalies, 500 kills of the driver, then MINUTES (10) of random faults
 	for native in codec lines; do $(RUN) tests.fuzz.run $$native --seconds 60 || exit 1; done
+	$(RUN) tests.anomalies
 	$(RUN) pytest tests/faults -m soak
 	$(RUN) tests.soak --minutes $(or $(MINUTES),10)
 
