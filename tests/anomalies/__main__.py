@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from plugin.build import ROOT
-from tests.anomalies import plan, table
+from tests.anomalies import plan, restarts, table
 from tests.anomalies.phases import PHASES
+from tests.anomalies.restarts import Restarts
 from tests.anomalies.scene import Scene
 from tests.anomalies.strace import Injection, Strace
 from tests.anomalies.trial import Outcome, run
@@ -28,9 +29,19 @@ _ONE_DRIVER = 100
 Work = deque[tuple[str, Injection, float]]
 
 
+def seen_at_restarts(folder: Path, phases: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The same for the begin and the end of the process."""
+    if not phases:
+        return {}
+    with Restarts(folder) as scene:
+        return {name: scene.run(name, None)[1] for name in phases}
+
+
 def seen(folder: Path, phases: Sequence[str]) -> dict[str, dict[str, int]]:
     """Phase -> call -> the most that one thread makes of it."""
-    found = {}
+    found: dict[str, dict[str, int]] = {}
+    if not phases:
+        return found
     with Scene(folder) as scene:
         for name in phases:
             phase = PHASES[name]
@@ -39,6 +50,22 @@ def seen(folder: Path, phases: Sequence[str]) -> dict[str, dict[str, int]]:
                 phase.act(scene, patient)
             found[name] = strace.made()
     return found
+
+
+def work_off_restarts(folder: Path, work: Work, outcomes: list[Outcome]) -> None:
+    """Take injections into the begin and the end from `work` until there are none."""
+    if not work:
+        return
+    with Restarts(folder) as scene:
+        while work:
+            try:
+                name, injection, lasting = work.popleft()
+            except IndexError:
+                return
+            outcome, _ = scene.run(name, injection, lasting)
+            outcomes.append(outcome)
+            if outcome.broken:
+                print(outcome, flush=True)
 
 
 def work_off(folder: Path, work: Work, outcomes: list[Outcome]) -> None:
@@ -60,28 +87,40 @@ def work_off(folder: Path, work: Work, outcomes: list[Outcome]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
+    every = [*restarts.PHASES, *PHASES]
     parser = argparse.ArgumentParser(prog="python -m tests.anomalies", description=__doc__.splitlines()[0])
-    parser.add_argument("--phase", nargs="+", choices=PHASES, default=list(PHASES), help="only these")
+    parser.add_argument("--phase", nargs="+", choices=every, default=every, help="only these")
     parser.add_argument("--call", nargs="+", help="only these system calls")
     parser.add_argument("--most", type=int, default=20, help="how many of each call fail, one by one")
     parser.add_argument(
         "--lasting", type=float, default=5.0, help="seconds for which all calls of a kind fail; 0: none"
     )
-    parser.add_argument("--jobs", type=int, default=3, help="drivers at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="drivers at a time")
     chosen = parser.parse_args(arguments)
-    work: Work = deque()
     outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory(prefix="anomalies-") as folder:
-        for name, made in seen(Path(folder, "seen"), chosen.phase).items():
+
+    def planned(found: dict[str, dict[str, int]]) -> Work:
+        work: Work = deque()
+        for name, made in found.items():
             wanted = {call: count for call, count in made.items() if not chosen.call or call in chosen.call}
             work += [(name, injection, 0.0) for injection in plan.single(wanted, chosen.most)]
-            if chosen.lasting:
+            if chosen.lasting and name != "end":  # the process has ended before the fault does
                 work += [(name, injection, chosen.lasting) for injection in plan.lasting(wanted)]
-        print(f"{len(work)} injections", flush=True)
-        with ThreadPoolExecutor(chosen.jobs) as jobs:
-            for each in [
-                jobs.submit(work_off, Path(folder, f"job-{job}"), work, outcomes) for job in range(chosen.jobs)
-            ]:
+        return work
+
+    with tempfile.TemporaryDirectory(prefix="anomalies-") as folder:
+        lives = planned(seen(Path(folder, "seen"), [name for name in PHASES if name in chosen.phase]))
+        ends = planned(
+            seen_at_restarts(Path(folder, "restarts"), [name for name in restarts.PHASES if name in chosen.phase])
+        )
+        print(f"{len(lives) + len(ends)} injections", flush=True)
+        with ThreadPoolExecutor(2 * chosen.jobs) as jobs:
+            running = [jobs.submit(work_off, Path(folder, f"job-{job}"), lives, outcomes) for job in range(chosen.jobs)]
+            running += [
+                jobs.submit(work_off_restarts, Path(folder, f"restart-{job}"), ends, outcomes)
+                for job in range(chosen.jobs)
+            ]
+            for each in running:
                 each.result()
     print(table.write(ROOT / "build", outcomes))
     return 1 if any(outcome.broken for outcome in outcomes) else 0

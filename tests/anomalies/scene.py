@@ -118,22 +118,16 @@ class Scene:
         self.neighbours: list[Printer] = []
         self.files = self.threads = 0
         """What the process holds when nothing happens."""
-        self._environ = dict(environ or {})
+        self.environ = {"OTELLOGDRIVER_BATCH_DELAY": "10ms", **(environ or {})}
         self._read = 0
         self._arrived: dict[str, dict[int, int]] = {}
 
     def __enter__(self) -> Self:
         self.collector.__enter__()
-        self.engine = Engine(
-            self.root,
-            {
-                "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.server.endpoint,
-                "OTELLOGDRIVER_BATCH_DELAY": "10ms",
-                **self._environ,
-            },
-        )
+        self.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = self.collector.server.endpoint
+        self.engine = Engine(self.root, self.environ)
         try:
-            self.engine.start()
+            self.engine.start(timeout=60)
             for index in range(NEIGHBOURS):
                 self.neighbours.append(self.printer(f"neighbour-{index}"))
                 self.neighbours[-1].start()
@@ -234,6 +228,11 @@ class Scene:
                     counts[number(record.body)] = counts.get(number(record.body), 0) + 1
         self._read = end
         return list(self._arrived.get(container, ()))
+
+    def forget(self, arrived: Mapping[str, list[int]]) -> None:
+        """Nothing has arrived but this."""
+        self._read = len(self.collector.server.requests)
+        self._arrived = {container: dict.fromkeys(numbers, 1) for container, numbers in arrived.items()}
 
     def twice(self, container: str) -> int:
         """Records that came again."""

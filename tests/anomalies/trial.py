@@ -54,14 +54,14 @@ def run(scene: Scene, phase: Phase, injection: Injection, lasting: float = 0.0) 
     strace = Strace(scene.pid, injection, phase.strikes(scene, patient), scene.root / "strace")
     with strace:
         deadline = time.monotonic() + lasting
-        _check(outcome, lambda: phase.act(scene, patient))
+        check(outcome, lambda: phase.act(scene, patient))
         while scene.alive and time.monotonic() < deadline:
-            _check(outcome, lambda: phase.again(scene, patient))
+            check(outcome, lambda: phase.again(scene, patient))
     outcome.struck = strace.struck
     ended = time.monotonic()
-    if _check(outcome, lambda: _whole(scene, phase, patient, ended)):
+    if check(outcome, lambda: _whole(scene, phase, patient, ended)):
         outcome.whole = time.monotonic() - ended
-        _check(outcome, lambda: _accounts(scene, phase, patient, outcome))
+        check(outcome, lambda: _accounts(scene, phase, patient, outcome))
     elif not scene.alive:
         outcome.broken.append(f"exit code {scene.engine.process.returncode if scene.engine.process else None}")
     outcome.printed = patient.printed
@@ -69,7 +69,8 @@ def run(scene: Scene, phase: Phase, injection: Injection, lasting: float = 0.0) 
     return outcome
 
 
-def _check(outcome: Outcome, part: Callable[[], None]) -> bool:
+def check(outcome: Outcome, part: Callable[[], None]) -> bool:
+    """Whether `part` finds all well; what it does not is noted."""
     try:
         part()
     except Broken as error:
