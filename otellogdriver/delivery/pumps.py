@@ -51,6 +51,10 @@ def destinations(settings: Settings) -> list[tuple[str, Destination]]:
                 insecure=settings.otlp_insecure,
                 skip_verify=settings.otlp_insecure_skip_verify,
                 reading=reading,
+                proxy=settings.otlp_proxy,
+                https_proxy=settings.https_proxy,
+                http_proxy=settings.http_proxy,
+                no_proxy=settings.no_proxy,
             ),
         )
         for role, endpoints, reading in places

@@ -76,6 +76,10 @@ class Destination:
     insecure: bool = False
     skip_verify: bool = False
     reading: Reading = "either"
+    proxy: str = ""
+    https_proxy: str = ""
+    http_proxy: str = ""
+    no_proxy: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -89,10 +93,11 @@ class Destination:
         shown = ", ".join(hidden(endpoint) for endpoint in self.endpoints)
         names = ", ".join(name for name, _ in self.headers)
         files = {"certificate": self.certificate, "client_certificate": self.client_certificate}
+        proxy = f", proxy={hidden(self.proxy)}" if self.proxy else ""
         tls = "".join(f", {name}={value if _is_path(value) else '(PEM)'}" for name, value in files.items() if value)
         return (
             f"Destination({shown}, {self.protocol}, headers=[{names}], compression={self.compression},"
-            f" timeout={self.timeout:g}{tls}{', client_key=(set)' if self.client_key else ''})"
+            f" timeout={self.timeout:g}{tls}{proxy}{', client_key=(set)' if self.client_key else ''})"
         )
 
 

@@ -22,6 +22,7 @@ channel is given up and the next call dials anew: name lookup, TCP, TLS with fil
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,8 +31,12 @@ from typing import Any
 from otellogdriver.errors import OptionError
 from otellogdriver.export import answer, tls
 from otellogdriver.export.destination import GRPC, Destination, Endpoint, parse_endpoint
+from otellogdriver.export.files import Files
 from otellogdriver.export.headers import headers_of
 from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry
+from otellogdriver.export.proxy import Forwarder, proxy_for
+
+log = logging.getLogger(__name__)
 
 METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 _RETRY = frozenset({"CANCELLED", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
@@ -61,11 +66,15 @@ class GrpcClient:
         self._metadata: tuple[tuple[str, str], ...] = ()
         self._secrets: tuple[str, ...] = ()
         self._line: _Line | None = None
+        self._dialing = asyncio.Lock()
+        self._files = Files(destination)
+        self._forwarder: Forwarder | None = None
+        self._forwarder_path = ""
 
     async def send(self, body: bytes) -> Outcome:
         """Make one call. Never raises, except CancelledError."""
         try:
-            line = self._dial()
+            line = await self._dial()
         except OptionError as error:
             return Denied(str(error))
         line.calls += 1
@@ -88,6 +97,8 @@ class GrpcClient:
             return answer.delivered(response, secrets=self._secrets)
         except aio.AioRpcError as error:
             stands = error.code().name == "UNAVAILABLE" and await self._stands(line.channel)
+            if not stands and error.code().name == "UNAVAILABLE" and self._forwarder and self._forwarder.fault:
+                return self._forwarder.fault.outcome
             return self._classify(error, stands)
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -115,16 +126,42 @@ class GrpcClient:
         line, self._line = self._line, None
         if line is not None:
             await line.channel.close()
+        forwarder, self._forwarder = self._forwarder, None
+        if forwarder is not None:
+            await forwarder.close()
 
     @property
     def _label(self) -> str:
         return self._endpoint.label if self._endpoint else "invalid-endpoint"
 
-    def _dial(self) -> _Line:
-        """The channel to use. Whatever can be wrong with the settings is found here."""
-        if self._line is not None:
+    async def _dial(self) -> _Line:
+        """The channel to use. Whatever can be wrong with the settings is found here. One that was made before its files
+        were replaced is used by the calls on it, and by no others."""
+        stale = self._line is not None and self._files.changed()
+        if self._line is not None and not stale:
             return self._line
+        async with self._dialing:
+            old = self._line
+            if old is None:
+                return await self._open()
+            if not stale:
+                return old
+            kept = self._endpoint, self._metadata, self._secrets
+            self._line = self._endpoint = None
+            try:
+                line = await self._open()
+            except OptionError as error:  # perhaps the second of two files is not there yet
+                log.warning("%s; what was read before stays in use", str(error))
+                self._line, (self._endpoint, self._metadata, self._secrets) = old, kept
+                return old
+            if not old.calls:
+                await old.channel.close()
+            return line
+
+    async def _open(self) -> _Line:
+        """A new channel, from files read now. Raises OptionError."""
         destination = self._destination
+        signature = self._files.signature()
         if self._endpoint is None:
             endpoint = parse_endpoint(self._text, GRPC, destination.insecure)
             given = headers_of(destination)
@@ -141,9 +178,18 @@ class GrpcClient:
             ("grpc.use_local_subchannel_pool", 1),  # else a new channel inherits the old one's back-off
             ("grpc.dns_min_time_between_resolutions_ms", 500),
             ("grpc.max_reconnect_backoff_ms", 1000),
-            ("grpc.enable_http_proxy", 0),  # as over HTTP: no environment variable decides where logs go
+            ("grpc.enable_http_proxy", 0),  # the destination says which proxy is used, if any
         ]
         compression = grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression
+        target = self._endpoint.target
+        if proxy_for(destination, self._endpoint) is not None:
+            if self._forwarder is None:
+                self._forwarder = Forwarder(destination, self._endpoint)
+                self._forwarder_path = await self._forwarder.start()
+            target = f"unix:{self._forwarder_path}"
+            options.append(("grpc.default_authority", self._endpoint.authority))
+            if self._endpoint.tls and not destination.server_name:
+                options.append(("grpc.ssl_target_name_override", self._endpoint.host))
         if self._endpoint.tls:
             if destination.skip_verify:
                 raise OptionError(
@@ -154,9 +200,10 @@ class GrpcClient:
             if destination.server_name:
                 options.append(("grpc.ssl_target_name_override", destination.server_name))
                 options.append(("grpc.default_authority", destination.server_name))
-            channel = aio.secure_channel(self._endpoint.target, credentials, options, compression)
+            channel = aio.secure_channel(target, credentials, options, compression)
         else:
-            channel = aio.insecure_channel(self._endpoint.target, options, compression)
+            channel = aio.insecure_channel(target, options, compression)
+        self._files.settle(signature)
         self._line = _Line(channel, channel.unary_unary(METHOD))
         return self._line
 

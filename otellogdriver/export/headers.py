@@ -1,7 +1,7 @@
 """The headers of a destination, those of its file included.
 
-The file is read again after the collector has denied us, so that a rotated token heals without a restart. Raises
-OptionError that names the file and the fault, never what the file holds.
+The file is read again when it is replaced and after the collector has denied us, so that a rotated token heals without
+a restart. Raises OptionError that names the file and the fault, never what the file holds.
 """
 
 from __future__ import annotations

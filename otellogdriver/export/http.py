@@ -19,29 +19,37 @@ bad; statuses that speak of us, of the address or of a gateway in between are so
 
 Names are looked up for every new connection; connections are kept alive for 15 s, which is shorter than what servers
 allow, so that a request rarely meets a connection that is just being closed. Redirects are not followed: the token
-would go along. Proxy variables of the environment are not used.
+would go along. Which proxy is used, if any, says the destination (`proxy.py`), never aiohttp by itself.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import ssl
 import time
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.payload import Payload
+from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
 from otellogdriver.errors import OptionError
 from otellogdriver.export import answer, tls
 from otellogdriver.export.destination import HTTP, Destination, Endpoint, parse_endpoint
+from otellogdriver.export.files import Files
 from otellogdriver.export.headers import headers_of
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.proxy import ProxyFault, proxy_for, tunnel
 from otellogdriver.export.resolver import Resolver
+
+log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 15.0
 _MAX_ERROR = 64 << 10  # what is read of an error's body
@@ -61,6 +69,7 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
         self._context: ssl.SSLContext | None = None
         self._secrets: tuple[str, ...] = ()
+        self._files = Files(destination)
 
     async def send(self, body: bytes) -> Outcome:
         """POST one request. Never raises, except CancelledError."""
@@ -80,6 +89,8 @@ class HttpClient:
                 return outcome
         except OptionError as error:
             return Denied(str(error))
+        except ProxyFault as fault:
+            return fault.outcome
         except TimeoutError:
             return Retry("timeout", f"{self._label}: no whole answer within {self._destination.timeout:g} s")
         except aiohttp.InvalidURL:  # its text would quote the URL
@@ -100,8 +111,35 @@ class HttpClient:
         return self._endpoint.label if self._endpoint else "invalid-endpoint"
 
     def _ready(self) -> tuple[Endpoint, aiohttp.ClientSession]:
-        """Whatever can be wrong with the settings is found here. TLS files are read again after a failure."""
+        """Whatever can be wrong with the settings is found here. TLS files are read again after a failure, and when
+        they have been replaced; connections made before that stay until they are idle."""
         destination = self._destination
+        if self._endpoint is not None and self._files.changed():
+            kept = self._endpoint, self._headers, self._secrets, self._context
+            self._endpoint = self._context = None
+            try:
+                self._load()
+            except OptionError as error:  # perhaps the second of two files is not there yet
+                log.warning("%s; what was read before stays in use", str(error))
+                self._endpoint, self._headers, self._secrets, self._context = kept
+        endpoint = self._load()
+        if self._session is None:
+            connector = _Connector(
+                destination, endpoint, resolver=Resolver(), use_dns_cache=False, limit=0, keepalive_timeout=KEEP_ALIVE
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=destination.timeout or None),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return endpoint, self._session
+
+    def _load(self) -> Endpoint:
+        """Read what is not read yet. Raises OptionError."""
+        destination = self._destination
+        if self._endpoint is not None and (self._context is not None or not self._endpoint.tls):
+            return self._endpoint
+        signature = self._files.signature()
         if self._endpoint is None:
             endpoint = parse_endpoint(self._text, HTTP, reading=destination.reading)
             given = headers_of(destination)
@@ -117,19 +155,10 @@ class HttpClient:
                 headers["Content-Encoding"] = "gzip"
             sent = (("", endpoint.authorization), *given)
             self._headers, self._secrets, self._endpoint = headers, answer.secrets_of(sent), endpoint
-        endpoint = self._endpoint
-        if endpoint.tls and self._context is None:
+        if self._endpoint.tls and self._context is None:
             self._context = tls.context(destination)
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                resolver=Resolver(), use_dns_cache=False, limit=0, keepalive_timeout=KEEP_ALIVE
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                timeout=aiohttp.ClientTimeout(total=destination.timeout or None),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return endpoint, self._session
+        self._files.settle(signature)
+        return self._endpoint
 
     async def _classify(self, label: str, response: aiohttp.ClientResponse) -> Outcome:
         status, kind = response.status, response.content_type
@@ -170,6 +199,26 @@ class HttpClient:
             return Retry("unreachable", f"{self._label}: the answer is not HTTP/1.1; is this a port for gRPC?")
         number = error.errno if isinstance(error, OSError) else None
         return Retry("unreachable", f"{self._label}: {os.strerror(number) if number else type(error).__name__}")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's own, but for the way through a proxy: it would send plain http to the proxy as a request."""
+
+    def __init__(self, destination: Destination, endpoint: Endpoint, *, resolver: Resolver, **more: Any) -> None:
+        super().__init__(resolver=resolver, **more)
+        self._destination = destination
+        self._endpoint = endpoint
+        self._names = resolver
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        proxy = proxy_for(self._destination, self._endpoint)  # its certificate may have been replaced
+        if proxy is None:
+            return await super()._create_connection(req, traces, timeout)
+        context = self._get_ssl_context(req)
+        _, made = await tunnel(proxy, self._endpoint, self._names, self._factory, context, req.server_hostname or "")
+        return made
 
 
 class _Body(Payload):

@@ -54,6 +54,20 @@ def context(destination: Destination, read: Material | None = None) -> ssl.SSLCo
     return made
 
 
+def for_proxy(destination: Destination) -> ssl.SSLContext:
+    """What an https proxy is believed by: the usual authorities, and those of the destination."""
+    made = ssl.create_default_context()
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    authority = _read("CA certificate", destination.certificate)
+    if authority:
+        try:
+            made.load_verify_locations(cadata=authority.decode("ascii"))
+        except (ssl.SSLError, ValueError) as error:
+            shown = _shown(destination.certificate)
+            raise OptionError(f"CA certificate {shown}: no valid PEM ({_short(error)})") from None
+    return made
+
+
 def _load_chain(made: ssl.SSLContext, destination: Destination, pem: bytes) -> None:
     """OpenSSL takes a client certificate only from a file: give it one that is in memory alone."""
     shown = f"client certificate {_shown(destination.client_certificate)}"

@@ -86,7 +86,8 @@ def _split_address(text: str) -> tuple[str, int]:
     return host, int(match[2])
 
 
-def _endpoint(text: str) -> str:
+def check_endpoint(text: str) -> str:
+    """The text itself if it can be an endpoint. Raises ValueError."""
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise ValueError("spaces, control characters or letters that URLs do not have")
     if "://" not in text:
@@ -116,7 +117,7 @@ def _endpoints(text: str) -> tuple[str, ...]:
     found: list[str] = []
     for part in filter(None, parts):
         try:
-            found.append(_endpoint(part))
+            found.append(check_endpoint(part))
         except ValueError as fault:
             where = f"endpoint {parts.index(part) + 1}: " if len(parts) > 1 else ""
             raise ValueError(f"{where}{fault}") from None

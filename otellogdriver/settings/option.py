@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from otellogdriver.errors import OptionError
 from otellogdriver.settings.endpoints import ENDPOINTS, ENDPOINTS_OR_NONE, endpoint_shown
+from otellogdriver.settings.proxies import PROXY
 from otellogdriver.values import BOOLEAN, OTEL_BOOLEAN, Kind, shown
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class Option:
         return endpoint_shown(text) if self.kind in _ENDPOINTS else shown(text)
 
 
-_ENDPOINTS = (ENDPOINTS, ENDPOINTS_OR_NONE)  # may hold user:password@
+_ENDPOINTS = (ENDPOINTS, ENDPOINTS_OR_NONE, PROXY)  # may hold user:password@
 
 
 def otel(name: str) -> tuple[str, str]:

@@ -35,6 +35,7 @@ from otellogdriver.settings.line_options import LineSettings
 from otellogdriver.settings.line_options import contradictions as line_contradictions
 from otellogdriver.settings.option import Option, option, options_of, otel
 from otellogdriver.settings.patterns import PATTERN
+from otellogdriver.settings.proxies import NO_PROXY, PROXY
 from otellogdriver.settings.tag import TAG
 from otellogdriver.values import (
     BOOLEAN,
@@ -105,6 +106,24 @@ class Settings(LineSettings):
         BOOLEAN, "false", "No TLS to a grpc endpoint that is written without a scheme.", env=otel("INSECURE")
     )
     otlp_insecure_skip_verify: bool = option(BOOLEAN, "false", "TLS without a check of the collector's certificate.")
+    otlp_proxy: str = option(
+        PROXY,
+        "",
+        "A proxy on the way to the collector, by CONNECT; none for the direct way. Without it the next three count.",
+    )
+    https_proxy: str = option(
+        PROXY, "", "The proxy for collectors with TLS.", env=("HTTPS_PROXY", "https_proxy"), log_opt=False
+    )
+    http_proxy: str = option(
+        PROXY, "", "The proxy for collectors without TLS.", env=("HTTP_PROXY", "http_proxy"), log_opt=False
+    )
+    no_proxy: tuple[str, ...] = option(
+        NO_PROXY,
+        "",
+        "Collectors that go past those two proxies, as loopback always does.",
+        env=("NO_PROXY", "no_proxy"),
+        log_opt=False,
+    )
     otlp_refused: Literal["hold", "drop"] = option(
         choice("hold", "drop"),
         "hold",

@@ -19,6 +19,7 @@ from otellogdriver.settings.endpoints import ATTRIBUTES, ENDPOINTS, HEADERS
 from otellogdriver.settings.option import Option, options_of
 from otellogdriver.settings.options import PluginSettings, Settings
 from otellogdriver.settings.patterns import PATTERN
+from otellogdriver.settings.proxies import NO_PROXY, PROXY
 from otellogdriver.settings.tag import TAG
 from otellogdriver.values import BOOLEAN, NAMES, PEM, duration, size
 
@@ -59,7 +60,20 @@ def readme_table() -> str:
             cells = (log_opt, variables, item.kind.word, _default(item), item.help + secret)
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
         parts.append("\n")
-    for kind in (BOOLEAN, size(), duration(), ENDPOINTS, HEADERS, ATTRIBUTES, NAMES, PEM, PATTERN, TAG):
+    for kind in (
+        BOOLEAN,
+        size(),
+        duration(),
+        ENDPOINTS,
+        HEADERS,
+        ATTRIBUTES,
+        NAMES,
+        PEM,
+        PROXY,
+        NO_PROXY,
+        PATTERN,
+        TAG,
+    ):
         parts.append(f"- *{kind.word}*: {kind.allowed}\n")
     return "".join(parts)
 

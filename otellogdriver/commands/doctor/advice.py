@@ -12,8 +12,10 @@ from otellogdriver.commands.doctor.place import Place
 from otellogdriver.commands.doctor.port import is_open, speech
 from otellogdriver.export.destination import GRPC, HTTP
 from otellogdriver.export.outcome import Denied, Refused, Retry
+from otellogdriver.export.proxy import Proxy, ProxyFault
 
 USUAL_PORT = {HTTP: 4318, GRPC: 4317}
+FIREWALL = "a firewall drops the packets, or the address is wrong"
 OURS = "the collector asks for a certificate of ours: otlp-client-certificate and otlp-client-key"
 _ABOUT_OURS = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN", "UNKNOWN_CA", "HANDSHAKE_FAILURE")
 """Alerts of OpenSSL with which a server turns away our certificate, or the lack of one."""
@@ -39,11 +41,31 @@ async def of_connection(place: Place, why: str) -> str:
             also = "" if protocol == mine else f" and otlp-protocol={protocol}"
             return f"somebody listens at port {port}, usual for {protocol}: otlp-endpoint={place.at(port=port)}{also}"
     if "no answer" in why:
-        return "a firewall drops the packets, or the address is wrong"
+        return FIREWALL
     return (
         f"is the collector running, does it listen at this address and port (usual: {USUAL_PORT[HTTP]} for "
         f"{HTTP}, {USUAL_PORT[GRPC]} for {GRPC}), and, if it is a container, is the port published?"
     )
+
+
+def of_proxy(place: Place, proxy: Proxy, fault: ProxyFault) -> str:
+    """Why a proxy does not let us through."""
+    given = "otlp-proxy" if place.destination.proxy else "HTTPS_PROXY or HTTP_PROXY (not for what NO_PROXY lists)"
+    if fault.status in (401, 407):  # tinyproxy says 401 for a wrong password
+        wrong = "the user or password is wrong" if proxy.place.authorization else "it asks for a user and a password"
+        return f"{wrong}: {given} is written http://USER:PASSWORD@HOST:PORT, special characters percent-encoded"
+    if fault.status in (403, 405):
+        return (
+            f"the proxy's rules do not allow CONNECT to port {place.port}: squid has them as SSL_ports, tinyproxy as "
+            "ConnectPort; or take a collector at port 443"
+        )
+    if fault.status >= 500:
+        return f"the proxy cannot reach {place}: is the name known there, and the port open from there?"
+    if fault.status:
+        return f"the proxy does not do CONNECT for us: its log says why; {given} says which proxy is used"
+    if isinstance(fault.outcome, Denied):
+        return "the proxy's certificate is not trusted: name its CA in otlp-certificate"
+    return f"is the proxy running, and does {given} say where it is (https:// only if it speaks TLS itself)?"
 
 
 def of_certificate(place: Place, code: int) -> str:
@@ -78,6 +100,8 @@ async def of_handshake(place: Place, why: str) -> str:
 
 async def of_outcome(place: Place, outcome: Denied | Refused | Retry) -> str:
     protocol = place.destination.protocol
+    if place.proxy is not None and outcome.reason.startswith(place.proxy.label):
+        return "the proxy's log says why it does not let us through this time"
     said = re.search(r"HTTP (\d{3})|: ([A-Z]+(?:_[A-Z]+)*)(?:: |$)", outcome.reason)
     code = (said[1] or said[2]) if said else ""
     if code in ("401", "407", "UNAUTHENTICATED"):
@@ -91,7 +115,7 @@ async def of_outcome(place: Place, outcome: Denied | Refused | Retry) -> str:
         return f"known, but not allowed to write logs: check the token's rights ({_sent(place)}) and the tenant"
     if code == "429":
         return "the collector limits how much it takes: nothing is lost, the driver waits as long as it is told to"
-    spoken = await speech(place.address, place.port, place.endpoint.tls)
+    spoken = await speech(place.address, place.port, place.endpoint.tls) if place.proxy is None else ""
     if spoken == "tls":
         return f"this port speaks TLS: otlp-endpoint={place.at('https')}"
     if other := _other_protocol(place, spoken):

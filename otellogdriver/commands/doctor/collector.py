@@ -1,7 +1,8 @@
 """One endpoint, step by step as the driver goes: name, connection, TLS, a record.
 
 In: a destination, an endpoint of it. Out: checks in the order of the steps, up to the first that fails; `advice.py`
-says why it did. The record goes through the driver's own client, so what becomes of it is what containers would get.
+says why it did. Through a proxy there is one step in place of the first three: what is beyond it cannot be looked at.
+The record goes through the driver's own client, so what becomes of it is what containers would get.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import GRPC, Destination, parse_endpoint
 from otellogdriver.export.headers import headers_of
 from otellogdriver.export.outcome import Delivered
+from otellogdriver.export.proxy import Proxy, ProxyFault, proxy_for, tunnel
 from otellogdriver.export.resolver import Resolver
 
 PATIENCE = 5.0
@@ -41,10 +43,18 @@ async def look(destination: Destination, endpoint: str, host_name: str, send: bo
         parsed = parse_endpoint(endpoint, destination.protocol, destination.insecure, destination.reading)
         headers = tuple(name for name, _ in headers_of(destination))
         context = tls.context(destination) if parsed.tls else None
+        proxy = proxy_for(destination, parsed)
     except OptionError as error:
         yield failed("destination", str(error), "mend the option; files are named as the plugin sees them")
         return
     place = Place(destination, parsed, headers + (("authorization",) if parsed.authorization else ()))
+    if proxy is not None:
+        place.proxy = proxy
+        check = await _through(place, proxy)
+        yield check
+        if send and check.state != "failed":
+            yield await _send(place, endpoint, host_name)
+        return
     try:
         addresses = await _addresses(place)
     except (OSError, TimeoutError) as error:
@@ -70,6 +80,21 @@ async def _addresses(place: Place) -> list[str]:
     finally:
         await resolver.close()
     return list(dict.fromkeys(each["host"] for each in found))
+
+
+async def _through(place: Place, proxy: Proxy) -> Check:
+    resolver = Resolver()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            transport, _ = await tunnel(proxy, place.endpoint, resolver, asyncio.Protocol)
+    except ProxyFault as fault:
+        return failed("proxy", fault.outcome.reason, advice.of_proxy(place, proxy, fault))
+    except TimeoutError:
+        return failed("proxy", f"{proxy.label}: no answer within {PATIENCE:g} s", advice.FIREWALL)
+    finally:
+        await resolver.close()
+    transport.abort()
+    return ok("proxy", f"{proxy.label} lets us through to {place}")
 
 
 async def _connect(place: Place, addresses: list[str]) -> Check:

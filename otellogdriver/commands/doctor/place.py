@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from otellogdriver.export.destination import Destination, Endpoint
+from otellogdriver.export.proxy import Proxy
 
 
 @dataclass(slots=True)
@@ -17,6 +18,7 @@ class Place:
     endpoint: Endpoint
     headers: tuple[str, ...]
     address: str = ""
+    proxy: Proxy | None = None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
