@@ -31,6 +31,7 @@ from otellogdriver.settings.endpoints import (
     not_for_grpc,
     whole_url,
 )
+from otellogdriver.settings.foreign import in_place_of
 from otellogdriver.settings.line_options import LineSettings
 from otellogdriver.settings.line_options import contradictions as line_contradictions
 from otellogdriver.settings.option import Option, option, options_of, otel
@@ -416,15 +417,17 @@ def _contradictions(settings: Settings, sources: Mapping[str, str]) -> Iterator[
 def _unknown_log_opts(log_opts: Mapping[str, str]) -> list[str]:
     options = [item for item in options_of(Settings) if item.log_opt]
     known = {item.log_opt: item.log_opt for item in options}
-    unknown = sorted(set(log_opts) - set(known))
+    others = {name: in_place_of(name) for name in sorted(set(log_opts) - set(known))}
+    foreign = [f"log-opt {shown(name)} is one of another driver: {word}" for name, word in others.items() if word]
+    unknown = [name for name, word in others.items() if not word]
     if not unknown:
-        return []
+        return foreign
     # Somebody may well have written the name of the variable.
     known |= {variable: item.log_opt for item in options for variable in item.env}
     faults = [_unknown("log-opt", name, known) for name in unknown]
     told = "; ".join(faults)
     end = "" if told.endswith("?") else ";"
-    return [f"{told}{end} known options: " + ", ".join(sorted(item.log_opt for item in options))]
+    return [*foreign, f"{told}{end} known options: " + ", ".join(sorted(item.log_opt for item in options))]
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
