@@ -30,7 +30,8 @@ Rules:
   make the group longer than MAX_RECORD; it is then treated as if no group had been open.
 - A joined record has the time and the offset of its first piece.
 - Body: `string_value` if the joined bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms), else
-  `bytes_value`. Nothing is cut, nothing is replaced.
+  `bytes_value`. The carriage returns at their end, which a terminal puts there, are left out; nothing else is cut,
+  nothing is replaced.
 - `log.iostream` is the source. stdout has group and count 0, stderr 1.
 - `log.record.uid` is a UUID of version 8 in text form: the 8 bytes of `EncodeOptions.uid`, then the offset of the
   record's first frame (8 bytes, big-endian), with the version and variant bits of RFC 9562 set over them. The same

@@ -293,6 +293,8 @@ cdef int add_line(Records *r, int stream, int64_t begin, int64_t time, const uin
 cdef inline int put_record(
     Records *r, int stream, int64_t begin, int64_t time, const uint8_t *body, size_t size
 ) except -1 nogil:
+    while size and body[size - 1] == b"\r":
+        size -= 1
     cdef size_t any_value = 1 + varint_size(size) + size
     cdef size_t record = (9 if time > 0 else 0) + 1 + varint_size(any_value) + any_value + r.tail_size[stream]
     cdef size_t whole = 1 + varint_size(record) + record

@@ -238,7 +238,9 @@ class _Records:
         self._limit = limit
 
     def add(self, stream: int, offset: int, time: int, body: bytes) -> bool:
+        printed = len(body)
         if self._streams >> stream & 1:
+            body = body.rstrip(b"\r")
             size = len(body)
             tail = self._tails[stream]
             # AnyValue.string_value is field 1, AnyValue.bytes_value field 7.
@@ -261,7 +263,7 @@ class _Records:
         else:
             self.excluded += 1
         self.lines[stream] += 1
-        self.bytes[stream] += len(body)
+        self.bytes[stream] += printed
         return True
 
 

@@ -22,6 +22,7 @@ from otellogdriver.lines.tokens cimport (
     Found, Parser, Token, field_size, hex1, hex4, pair_size, parse_object, parse_pairs, unescaped
 )
 from otellogdriver.lines.writer import LOGFMT_LEAST
+from otellogdriver.settings.patterns import without_returns
 
 assert (MAX_DEPTH, MAX_PARSED) == (json_line.MAX_DEPTH, json_line.MAX_PARSED)
 
@@ -551,11 +552,16 @@ cdef class NativeWriter:
                     if not lines[index].other:
                         data = self.redaction.line(data)
                         kept.append(data)
+                elif len(record) > 4 and b"\r" in data:
+                    data = without_returns(data)
+                    kept.append(data)
                 lines[index].begin = record[0]
                 lines[index].time = record[1]
                 lines[index].stream = record[2]
                 lines[index].data = <const uint8_t *>PyBytes_AS_STRING(data)
                 lines[index].size = PyBytes_GET_SIZE(data)
+                while lines[index].size and lines[index].data[lines[index].size - 1] == b"\r":
+                    lines[index].size -= 1
                 size += lines[index].size + len(out_tail) + 64
             job.limit = max(0, min(limit, INT64_MAX))
             job.json = self.json

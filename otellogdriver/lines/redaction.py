@@ -27,7 +27,7 @@ class Redaction:
         self._asserts = re.search(r"[\^$]|\\", shortened) is not None
 
     def line(self, line: bytes) -> bytes:
-        """The line without what the pattern finds."""
+        """The line, or lines joined by newlines, without what the pattern finds and without a terminal's line ends."""
         return self._matcher.masked(line, MASK)
 
     def looks_at_values(self, line: bytes) -> bool:
@@ -36,7 +36,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         data = text.encode()
-        redacted = self.line(data)
+        redacted = self._matcher.masked(data, MASK, data)
         return text if redacted is data else redacted.decode(errors="replace")
 
     def members(self, members: dict[str, Value]) -> dict[str, Value]:

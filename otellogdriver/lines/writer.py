@@ -16,6 +16,7 @@ from otellogdriver.lines import json_line, logfmt, severity, wire
 from otellogdriver.lines.mapping import Fields, mapped
 from otellogdriver.lines.multiline import Record
 from otellogdriver.lines.redaction import Redaction
+from otellogdriver.settings.patterns import without_returns
 
 LOGFMT_LEAST = 2
 """Pairs that make a line logfmt where it may be anything: `x=1` alone is more often plain text."""
@@ -74,6 +75,8 @@ class PythonWriter:
         if rules.redaction is not None:
             values = rules.redaction.looks_at_values(line)
             line = rules.redaction.line(line)
+        else:
+            line = without_returns(line)
         members = self._parsed(line)
         if members is None:
             found = Fields(_body(line))

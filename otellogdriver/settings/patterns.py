@@ -59,34 +59,76 @@ def _re2() -> Any:
 
 
 class Matcher:
-    """A pattern for bytes. What is no UTF-8 is looked at byte by byte as well: a stray one shall not hide a match.
+    """A pattern for what a container printed: one line or several, joined by newlines.
+
+    `^` and `$` stand for the ends of each line, and a line ends before the carriage returns that a terminal puts after
+    it. What is no UTF-8 is looked at byte by byte as well: a stray byte shall not hide a match. A match within a line
+    as printed counts whatever stands in the other lines, and so does one that needs the carriage return.
     `group`: name of a group of which alone `masked` speaks, if the pattern has one."""
 
     def __init__(self, pattern: str, group: str = "") -> None:
-        self._patterns = compiled(pattern), compiled(pattern, True)
+        self._patterns = compiled("(?m)" + pattern), compiled("(?m)" + pattern, True)
         self._group = self._patterns[0].groupindex.get(group, 0)
+        # With these it may match a line that stands alone, and not the same line among others.
+        self._of_texts = re.search(r"\\[AzQ]|\(\?[a-zA-Z]*-", pattern) is not None
 
-    def finds(self, data: bytes) -> bool:
+    def finds(self, printed: bytes) -> bool:
+        text = without_returns(printed)
+        if self._is_in(text):
+            return True
+        if text is printed and not (self._of_texts and b"\n" in text):
+            return False
+        return any(self._is_in(form) for line in printed.split(b"\n") for form in {line, line.rstrip(b"\r")})
+
+    def masked(self, printed: bytes, mask: bytes, text: bytes | None = None) -> bytes:
+        """`text` with the mask in place of each match, or of its group. It is what was printed, with or without the
+        carriage returns at the ends of its lines; by default without."""
+        text = without_returns(printed) if text is None else text
+        spans = self._spans(text)
+        if b"\r" in printed or (b"\n" in text and (spans or self._of_texts)):
+            at = 0
+            for line, left in zip(printed.split(b"\n"), text.split(b"\n"), strict=True):
+                for form in {line, line.rstrip(b"\r")}:
+                    spans += ((at + begin, at + min(end, len(left))) for begin, end in self._spans(form))
+                at += len(left) + 1
+            spans.sort()
+        return _masked(text, spans, mask) if spans else text
+
+    def _is_in(self, data: bytes) -> bool:
         text, bytewise = self._patterns
         return text.search(data) is not None or (not _is_utf8(data) and bytewise.search(data) is not None)
 
-    def masked(self, data: bytes, mask: bytes) -> bytes:
-        """`data` with the mask in place of each match, or of its group."""
+    def _spans(self, data: bytes) -> list[tuple[int, int]]:
+        """(begin, end) of each match that is not empty, in order."""
         text, bytewise = self._patterns
+        spans = [self._span(match) for match in text.finditer(data)]
         if not _is_utf8(data):
-            data = _masked(bytewise, data, mask, self._group)
-        return _masked(text, data, mask, self._group)
+            spans = sorted(spans + [self._span(match) for match in bytewise.finditer(data)])
+        return [span for span in spans if span[0] < span[1]]
+
+    def _span(self, match: Any) -> tuple[int, int]:
+        begin, end = match.span(self._group)
+        return (begin, end) if begin >= 0 else match.span()
 
 
-def _masked(pattern: Any, data: bytes, mask: bytes, group: int) -> bytes:
-    at = 0
+def without_returns(printed: bytes) -> bytes:
+    """Lines, joined by newlines, without the carriage returns at their ends, which a terminal puts there."""
+    if b"\r" not in printed:
+        return printed
+    if b"\n" not in printed:
+        return printed.rstrip(b"\r")
+    return b"\n".join(line.rstrip(b"\r") for line in printed.split(b"\n"))
+
+
+def _masked(text: bytes, spans: list[tuple[int, int]], mask: bytes) -> bytes:
+    """`spans` are in order of their begins; those that overlap become one."""
     pieces: list[bytes] = []
-    for match in pattern.finditer(data):
-        begin, end = match.span(group) if match.span(group)[0] >= 0 else match.span()
-        if begin < end:
-            pieces += data[at:begin], mask
-            at = end
-    return b"".join((*pieces, data[at:])) if pieces else data
+    at = end = 0
+    for begin, behind in spans:
+        if begin >= end:
+            pieces += text[at:begin], mask
+        at = end = max(end, behind)
+    return b"".join((*pieces, text[at:]))
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -1,0 +1,122 @@
+"""Lines are lines: patterns see each as it was printed, wherever it stands and whatever ends it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from otellogdriver.codec.contract import NOTHING, EncodeOptions
+from otellogdriver.lines import line_encoder
+from otellogdriver.settings.options import resolve
+from otellogdriver.settings.patterns import Matcher
+from tests.data.frames.codecs import codecs
+from tests.data.frames.log_entry import frame
+from tests.data.lines.corpus import records, value
+
+NOW = 1_763_990_000_000_000_000
+HUGE = 1 << 40
+SECRET = b"hunter2"
+JOINED = {"multiline-pattern": "^first"}
+
+FORMS: dict[str, tuple[list[bytes], dict[str, str]]] = {
+    "plain": ([b"password=hunter2"], {}),
+    "terminal": ([b"password=hunter2\r"], {}),
+    "terminal, with a line end of its own": ([b"password=hunter2\r\r"], {}),
+    "joined, first": ([b"first", b"password=hunter2", b"more"], JOINED),
+    "joined, last": ([b"first", b"more", b"password=hunter2"], JOINED),
+    "joined, terminal": ([b"first\r", b"password=hunter2\r", b"more\r"], JOINED),
+    "joined, its line is the first": ([b"password=hunter2", b"\tat a.B(C.java:1)"], {"multiline-pattern": "java"}),
+    "not UTF-8": ([b"password=hunter2", b"\xff\xe9"], {"multiline-pattern": "^password"}),
+    "not UTF-8, terminal": ([b"\xff", b"password=hunter2\r"], {}),
+    "in JSON": ([json.dumps({"msg": "password=hunter2"}).encode()], {"parse": "json"}),
+    "in JSON, escaped": ([b'{"msg":"password=h\\u0075nter2"}'], {"parse": "json"}),
+    "in JSON, in a line of a text": ([json.dumps({"msg": "a\r\npassword=hunter2\r\nb"}).encode()], {"parse": "json"}),
+    "in JSON, in an attribute": ([b'{"msg":"x","a":{"b":["password=hunter2"]}}\r'], {"parse": "json"}),
+    "in JSON, in an exception": (
+        [json.dumps({"msg": "x", "err": {"type": "T", "stack": "T: x\n  at f\npassword=hunter2\n  at g"}}).encode()],
+        {"parse": "json"},
+    ),
+    "in logfmt": ([b'level=info msg="password=hunter2" a=b'], {"parse": "logfmt"}),
+    "in logfmt, escaped": ([b'level=info msg="a\\npassword=h\\x75nter2\\nb" a=b\r'], {"parse": "logfmt"}),
+    "as a value of logfmt": ([b"a=b password=hunter2\r"], {"parse": "auto"}),
+    "with a level": ([b"ERROR\r", b"password=hunter2\r"], {"severity": "auto", "multiline-pattern": "ERROR$"}),
+}
+PATTERNS = [
+    r"^password=[a-z0-9]+$",
+    r"password=.*$",
+    r"^password=(?P<secret>\S+)$",
+    r"\Apassword=[a-z0-9]+\z",
+    r"(?-m:^password=[a-z0-9]+$)",
+    r"(?m)^password=[a-z0-9]+$",
+    r"\bhunter2\b",
+    r"hunter2",
+]
+WITHIN = {"in JSON, in an attribute", "as a value of logfmt"}
+
+
+def sent(lines: list[bytes], options: dict[str, str]) -> list[tuple[bytes, int, dict[str, int]]]:
+    """(payload, records, excluded) with each codec, read at once and with each line on its own."""
+    settings = resolve(options, {})
+    data = [frame(line, NOW) for line in lines]
+    found = []
+    for codec in codecs():
+        for chunks in ([b"".join(data)], data):
+            encoder = line_encoder(settings, codec, EncodeOptions())
+            carry, at, payload, count = NOTHING, 0, b"", 0
+            excluded: dict[str, int] = {}
+            for index, chunk in enumerate(chunks):
+                made = encoder.encode(chunk, at, carry, EncodeOptions(), NOW, HUGE, final=index == len(chunks) - 1)
+                at, carry, payload, count = made.end, made.carry, payload + made.payload, count + made.records
+                excluded |= made.excluded
+            found.append((payload, count, excluded))
+    return found
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_pattern_finds_in_a_line_does_not_leave(form: str, pattern: str) -> None:
+    lines, options = FORMS[form]
+    for payload, count, _ in sent(lines, options | {"redact-pattern": pattern}):
+        assert count and payload
+        whole = b"\n".join(lines)
+        as_printed = any(Matcher(pattern).finds(line) for line in lines)
+        if as_printed or (form not in WITHIN and form.startswith("in ")) or pattern in (r"\bhunter2\b", "hunter2"):
+            assert SECRET not in payload, whole
+
+
+@pytest.mark.parametrize("pattern", [r"^password=[a-z0-9]+$", r"hunter2$", r"\Apassword", r"(?-m:hunter2$)"])
+@pytest.mark.parametrize("form", [form for form in FORMS if not form.startswith("in ") and "value" not in form])
+def test_what_a_pattern_finds_in_a_line_is_selected(form: str, pattern: str) -> None:
+    lines, options = FORMS[form]
+    every = sum(SECRET not in line for line in lines) if "multiline-pattern" not in options else 0
+    for _, count, excluded in sent(lines, options | {"exclude-pattern": pattern}):
+        assert count == every and sum(excluded.values()) == len(lines) - every
+    for _, count, excluded in sent(lines, options | {"include-pattern": pattern}):
+        assert count == 1 and sum(excluded.values()) == every
+
+
+@pytest.mark.parametrize("pattern", ["^first$", r"first$", r"\Afirst\z"])
+def test_the_first_line_is_found_through_a_terminal(pattern: str) -> None:
+    for payload, count, _ in sent([b"first\r", b"a\r", b"first\r", b"b\r"], {"multiline-pattern": pattern}):
+        assert count == 2
+        assert [value(record.body) for record in records(payload)] == ["first\na", "first\nb"]
+
+
+def test_bodies_have_no_carriage_return_at_the_ends_of_lines_and_all_others() -> None:
+    for options in ({}, {"rate-limit": "9"}, {"severity": "auto"}, {"parse": "json"}, {"redact-pattern": "x"}):
+        lines = [b"10%\r20%\r", b"\r", b"a\r\r", b"\xe9\r"]
+        for payload, _, _ in sent(lines, options):
+            bodies = [value(record.body) for record in records(payload)]
+            assert bodies[:3] == ["10%\r20%", "", "a"]
+            assert len(bodies) == 4
+
+
+def test_a_match_is_masked_whatever_else_matches_near_it() -> None:
+    # Over several lines the pattern finds something that ends in the midst of what it finds in the line alone.
+    assert Matcher(r"a[^b]{5}|secret=\d+").masked(b"a123\nsecret=42", b"*") == b"*"
+    assert Matcher(r"BEGIN[\s\S]*END").masked(b"x\r\nBEGIN\r\n1\r\nEND\r\ny\r", b"*") == b"x\n*\ny"
+    assert Matcher(r"password=\w+\s").masked(b"password=x\r", b"*") == b"*"
+    assert Matcher(r"password=\w+\r$").masked(b"a\r\npassword=x\r", b"*") == b"a\n*"
+    assert Matcher("x").masked(b"axa", b"*") == b"a*a"
+    assert Matcher("[0-9]{2}").masked(b"1234", b"*") == b"**"
