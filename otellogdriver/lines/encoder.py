@@ -1,9 +1,9 @@
 """The stages of this folder behind the contract of an encoder (`codec/contract.py`): what a feed calls in place of a
 codec.
 
-Nothing is kept between calls that their arguments do not tell, but for how far the rate limit is used: that is
-remembered for the two places where the next call may begin, the begin of the last one (whose result may be thrown
-away) and its end. Whoever begins elsewhere, after a restart for one, has the whole burst again.
+Nothing is kept between calls that their arguments do not tell, but for how far the rate limit is used and what the last
+record began with: that is remembered for the two places where the next call may begin, the begin of the last one (whose
+result may be thrown away) and its end. Whoever begins elsewhere, after a restart for one, has the whole burst again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otellogdriver.codec.contract import BOTH, NOTHING, Codec, Encoded, EncodeOptions, Line
-from otellogdriver.lines.multiline import Joining, Record
+from otellogdriver.lines.multiline import NO_HEADS, Heads, Joining, Record
 from otellogdriver.lines.selection import Selection, Used
 from otellogdriver.lines.writer import Writer
 
@@ -36,6 +36,7 @@ class _Pass:
     end: int
     carry: Any
     skipped: int
+    heads: Heads
 
     def step(self, kept: int) -> int:
         """The step (see `Joining.join`) that ended the record at this place of `kept`."""
@@ -53,6 +54,7 @@ class LineEncoder:
         self._selection = selection
         self._writer = writer
         self._used: dict[Place, Used] = {}
+        self._heads: dict[Place, Heads] = {}
 
     def encode(
         self,
@@ -74,7 +76,9 @@ class LineEncoder:
             # The same again, up to what ended the first record that found no room.
             done = self._pass(chunk, start, carry, flush, final, done.step(written))
         place = _place(start, carry)
-        self._used = {place: self._used.get(place, Used()), _place(done.end, done.carry): done.used}
+        behind = _place(done.end, done.carry)
+        self._used = {place: self._used.get(place, Used()), behind: done.used}
+        self._heads = {place: self._heads.get(place, NO_HEADS), behind: done.heads}
         lines, size = _counts(done.records)
         return Encoded(
             payload=payload,
@@ -101,12 +105,13 @@ class LineEncoder:
         split = self._codec.split(chunk, start, pieces, flush, final, -1 if steps == _ALL else steps)
         records: Sequence[Line | Record] = split.lines
         carry_behind: Any = split.carry
+        heads = self._heads.get(_place(start, carry), NO_HEADS)
         if joining is not None:
             streams = self._selection.streams
-            records, carry_behind = joining.join(split.lines, carry, split.carry, flush, streams, steps)
+            records, carry_behind, heads = joining.join(split.lines, carry, split.carry, flush, streams, steps, heads)
         used = self._used.get(_place(start, carry), Used())
         kept, excluded, used = self._selection.apply(records, used)
-        return _Pass(records, kept, excluded, used, split.end, carry_behind, split.skipped)
+        return _Pass(records, kept, excluded, used, split.end, carry_behind, split.skipped, heads)
 
 
 def _some(records: Sequence[Any], kept: Sequence[int]) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from otellogdriver.settings.option import option
 from otellogdriver.settings.patterns import PATTERN
 from otellogdriver.values import BOOLEAN, Kind, choice, duration, number
 
-PRESETS = ("java", "python", "go", "timestamp")
+PRESETS = ("auto", "java", "python", "go", "node", "dotnet", "ruby", "php", "rust", "timestamp")
 """Names that stand for the pattern of a first line."""
 
 

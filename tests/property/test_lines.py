@@ -167,7 +167,7 @@ streams = st.lists(st.one_of(frames, frames, written, damaged), max_size=12).map
 options = st.builds(
     Settings,
     parse=st.sampled_from(["none", "json"]),
-    multiline_pattern=st.sampled_from(["", "^A", "x", "java", "python", "go", "timestamp"]),
+    multiline_pattern=st.sampled_from(["", "^A", "x", "auto", "java", "python", "go", "timestamp"]),
     include_pattern=st.sampled_from(["", "", "[a-z]"]),
     exclude_pattern=st.sampled_from(["", "", "Trace"]),
     rate_limit=st.sampled_from([0, 0, 1, 1000]),
