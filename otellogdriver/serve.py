@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -17,15 +18,18 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from otellogdriver.driver.driver import Driver
     from otellogdriver.telemetry.self_telemetry import SelfTelemetry
+
+T = TypeVar("T")
 
 log = logging.getLogger("otellogdriver")
 
@@ -34,6 +38,15 @@ _BACKLOG = 1024
 
 _LISTEN_AGAIN = 2.0
 """Seconds until a metrics address that cannot be had is tried again."""
+
+_START_AGAIN = 0.2
+"""Seconds until something without which no call can be served is tried again, where a shortage refused it: an engine
+that finds a plugin ended while it starts may leave it disabled."""
+
+_SHORTAGES = frozenset(
+    getattr(errno, name) for name in "EMFILE ENFILE ENOMEM ENOBUFS EAGAIN ENOSPC EDQUOT EROFS EIO EADDRINUSE".split()
+)
+"""Errors that pass by themselves, or when the host is mended."""
 
 
 def run(environ: Mapping[str, str]) -> int:
@@ -49,16 +62,34 @@ def run(environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _raise_file_limit()
     try:
-        listener = _listen(plugin.socket)
+        listener = _insist(lambda: _listen(plugin.socket), f"cannot listen on {plugin.socket}")
     except OSError as error:
         log.error("cannot listen on %s: %s", plugin.socket, error)
         return 1
     try:
-        return asyncio.run(_serve(listener, environ))
+        runner = asyncio.Runner()
+        _insist(runner.get_loop, "there is no event loop")
+        with runner:
+            return runner.run(_serve(listener, environ))
     finally:
         listener.close()
         with contextlib.suppress(OSError):
             os.unlink(plugin.socket)
+
+
+def _insist(make: Callable[[], T], what: str) -> T:
+    """What `make` gives; tried again while a shortage refuses it. Raises other OSErrors."""
+    told = False
+    while True:
+        try:
+            return make()
+        except (OSError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno not in _SHORTAGES:
+                raise
+            if not told:
+                log.error("%s: %s; tried again", what, error)
+            told = True
+        time.sleep(_START_AGAIN)
 
 
 def _raise_file_limit() -> None:
@@ -71,13 +102,18 @@ def _raise_file_limit() -> None:
 
 def _listen(path: str) -> socket.socket:
     """A listening unix socket; one left behind by a killed driver is replaced."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # it says so, too, of a folder that it cannot look at
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    listener.bind(path)
-    os.chmod(path, 0o600)
-    listener.listen(_BACKLOG)
+    try:
+        listener.bind(path)
+        os.chmod(path, 0o600)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
@@ -93,6 +129,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     from otellogdriver.telemetry import status
     from otellogdriver.telemetry.events import Events
 
+    asyncio.get_running_loop().set_exception_handler(_hang_up)
     plugin, _ = plugin_settings(environ)
     wrong = problems(environ)
     for problem in wrong:
@@ -106,7 +143,12 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     logs = LogReader(driver)
     api = web.AppRunner(protocol.application(driver, logs), access_log=None, handler_cancellation=True)
     await api.setup()
-    await web.SockSite(api, listener, backlog=_BACKLOG).start()
+    await _open(
+        api,
+        lambda: web.SockSite(api, listener, backlog=_BACKLOG),
+        f"no calls yet: cannot listen on {plugin.socket}",
+        _START_AGAIN,
+    )
     page = web.AppRunner(status.application(driver, events, wrong), access_log=None)
     await page.setup()
     opening = asyncio.create_task(_open_status(page, plugin.metrics_address))
@@ -166,18 +208,41 @@ async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> 
 
     if address is None:
         return
+    await _open(
+        page,
+        lambda: web.TCPSite(page, *address),
+        "no metrics yet: cannot listen on {}:{}".format(*address),
+        _LISTEN_AGAIN,
+    )
+    log.info("metrics on http://%s:%d/metrics", *page.addresses[0][:2])
+
+
+async def _open(runner: web.AppRunner, make: Callable[[], web.BaseSite], what: str, again: float) -> None:
+    """Start the runner's site, tried again after `again` seconds until it can be had."""
     told = False
     while True:
-        site = web.TCPSite(page, *address)
+        site = make()
         try:
             await site.start()
+            if runner.addresses:
+                return
+            raise OSError(errno.ENFILE, "no socket")  # asyncio takes that for an address it need not listen on
         except OSError as error:
             await site.stop()
             if not told:
-                reason = error.strerror or error
-                log.error("no metrics yet: cannot listen on %s:%d: %s; tried again", *address, reason)
+                log.error("%s: %s; tried again", what, error.strerror or error)
             told = True
-            await asyncio.sleep(_LISTEN_AGAIN)
-        else:
-            log.info("metrics on http://%s:%d/metrics", *page.addresses[0][:2])
-            return
+        await asyncio.sleep(again)
+
+
+def _hang_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's handler of errors that nobody has caught. One that struck while a connection was taken up or made
+    leaves that connection open with nobody to read it, and the other side waiting: it is broken off, so that the
+    other side can try again."""
+    loop.default_exception_handler(context)
+    handle = context.get("handle")
+    concerned = [context.get("transport"), getattr(getattr(handle, "_callback", None), "__self__", None)]
+    concerned += getattr(handle, "_args", None) or ()
+    for each in concerned:
+        if isinstance(each, asyncio.Transport):
+            each.abort()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from plugin.build import ROOT
 from tests.anomalies import plan, restarts, table
+from tests.anomalies.calls import NOT_THERE
 from tests.anomalies.phases import PHASES
 from tests.anomalies.restarts import Restarts
 from tests.anomalies.scene import Scene
@@ -102,7 +103,11 @@ def main(arguments: Sequence[str]) -> int:
     def planned(found: dict[str, dict[str, int]]) -> Work:
         work: Work = deque()
         for name, made in found.items():
-            wanted = {call: count for call, count in made.items() if not chosen.call or call in chosen.call}
+            wanted = {
+                call: count
+                for call, count in made.items()
+                if (not chosen.call or call in chosen.call) and (name, call) not in NOT_THERE
+            }
             work += [(name, injection, 0.0) for injection in plan.single(wanted, chosen.most)]
             if chosen.lasting and name != "end":  # the process has ended before the fault does
                 work += [(name, injection, chosen.lasting) for injection in plan.lasting(wanted)]

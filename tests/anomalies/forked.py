@@ -19,11 +19,13 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from tests.fakes.engine import Engine
+from tests.scene import until
 
 
 class Nursery:
@@ -63,6 +65,7 @@ class Nursery:
         self._process.stdin.write(json.dumps(told) + "\n")
         self._process.stdin.flush()
         pid = self._born.get(timeout=30)
+        until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", what="a driver")
         return Child(pid, self._codes[pid])
 
 
@@ -99,7 +102,7 @@ class Child:
 
 
 class ForkedEngine(Engine):
-    """`launch` returns at once with a driver that stands still until `go`."""
+    """`launch` returns with a driver that stands still until `go`."""
 
     def __init__(
         self, root: Path, environ: Mapping[str, str], nursery: Nursery, allocations: Path | None = None
@@ -176,6 +179,8 @@ def main() -> None:
                 code = _drive(json.loads(text))
             except SystemExit as end:
                 code = int(end.code or 0)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(code)

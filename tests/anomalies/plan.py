@@ -37,23 +37,31 @@ def lasting(made: Mapping[str, int]) -> Iterator[Injection]:
 
 
 SAMPLE = {
-    "StartLogging": "accept4 clone3 close eventfd2 getsockname ioctl mkdir newfstatat openat poll recvfrom rename "
-    "sendto splice write",
+    "StartLogging": "accept4 clone3 close epoll_ctl eventfd2 getsockname ioctl mkdir newfstatat openat poll recvfrom "
+    "rename sendto setsockopt splice write",
     "intake": "poll sendto splice",
-    "delivery": "close connect getpeername getsockname getsockopt ioctl preadv2 pwrite64 recvfrom sendto setsockopt "
-    "socket",
+    "delivery": "close connect epoll_ctl getpeername getsockname getsockopt ioctl preadv2 pwrite64 recvfrom sendto "
+    "setsockopt socket",
     "commit with sync": "fdatasync poll preadv2 pwrite64 recvfrom sendto splice",
     "rotation": "close fcntl ioctl lseek newfstatat openat poll preadv2 pwrite64 read recvfrom rename sendto splice "
     "unlink write",
-    "StopLogging": "close getsockname ioctl openat poll read recvfrom sendto splice write",
-    "ReadLogs": "close getsockname ioctl openat preadv2 recvfrom sendto",
-    "scrape": "accept4 close getdents64 getsockname ioctl lseek newfstatat openat read recvfrom sendto statfs",
+    "StopLogging": "close epoll_ctl getsockname ioctl openat poll read recvfrom sendto splice write",
+    "ReadLogs": "close epoll_ctl getsockname ioctl openat preadv2 recvfrom sendto",
+    "scrape": "accept4 close epoll_ctl getdents64 getsockname ioctl lseek newfstatat openat read recvfrom sendto "
+    "statfs",
 }
 """Phase -> the calls that fail in every run of the tests."""
+
+SAMPLE_OF_RESTARTS = {
+    "begin": "accept4 bind chmod close connect epoll_create1 epoll_ctl getsockname ioctl listen mkdir sendto "
+    "setsockopt socket socketpair splice statfs write",
+    "end": "close epoll_ctl openat read recvfrom write",
+}
+"""The same for the begin and the end of the process."""
 
 
 def sample(phase: str) -> Iterator[Injection]:
     """The first call of each kind, with two of its errors."""
-    for call in SAMPLE[phase].split():
+    for call in (SAMPLE | SAMPLE_OF_RESTARTS)[phase].split():
         for errno in ERRORS[call][:2]:
             yield Injection(call, errno)

@@ -71,6 +71,10 @@ class Restarts:
         self._scene.__exit__()
         self._nursery.__exit__()
 
+    def log(self) -> str:
+        """What all its drivers said."""
+        return self._scene.engine.log()
+
     def _restore(self) -> None:
         """State, FIFOs and accounts as the template was made; the FIFOs have unread lines."""
         scene = self._scene

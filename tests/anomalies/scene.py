@@ -190,7 +190,7 @@ class Scene:
                 break
             except (OSError, http.client.HTTPException, ValueError) as error:
                 if not self.alive:
-                    raise Broken(f"the driver has ended: {self.engine.log()[-500:]}") from error
+                    raise Broken("the driver has ended") from error
                 if time.monotonic() - began > within:
                     raise Broken(f"{name} is not answered within {within:g} s: {error!r}") from error
                 time.sleep(_BETWEEN)
