@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from plugin.build import ROOT
-from tests.anomalies import plan, restarts, table
+from tests.anomalies import plan, restarts, shortages, table
 from tests.anomalies.calls import NOT_THERE
 from tests.anomalies.phases import PHASES
 from tests.anomalies.restarts import Restarts
 from tests.anomalies.scene import Scene
+from tests.anomalies.shortages import SHORTAGES
 from tests.anomalies.strace import Injection, Strace
 from tests.anomalies.trial import Outcome, run
 
@@ -87,10 +88,20 @@ def work_off(folder: Path, work: Work, outcomes: list[Outcome]) -> None:
                     break
 
 
+def work_off_shortages(folder: Path, names: Sequence[str], seconds: float, outcomes: list[Outcome]) -> None:
+    """Each shortage of the whole process, on a driver of its own."""
+    for name in names:
+        with shortages.scene(folder / name.replace(" ", "-"), SHORTAGES[name]) as scene:
+            outcome = shortages.run(scene, SHORTAGES[name], seconds)
+        outcomes.append(outcome)
+        if outcome.broken:
+            print(outcome, flush=True)
+
+
 def main(arguments: Sequence[str]) -> int:
-    every = [*restarts.PHASES, *PHASES]
+    every = [*restarts.PHASES, *PHASES, *SHORTAGES]
     parser = argparse.ArgumentParser(prog="python -m tests.anomalies", description=__doc__.splitlines()[0])
-    parser.add_argument("--phase", nargs="+", choices=every, default=every, help="only these")
+    parser.add_argument("--phase", nargs="+", choices=every, default=every, help="only these, or these shortages")
     parser.add_argument("--call", nargs="+", help="only these system calls")
     parser.add_argument("--most", type=int, default=20, help="how many of each call fail, one by one")
     parser.add_argument(
@@ -119,12 +130,14 @@ def main(arguments: Sequence[str]) -> int:
             seen_at_restarts(Path(folder, "restarts"), [name for name in restarts.PHASES if name in chosen.phase])
         )
         print(f"{len(lives) + len(ends)} injections", flush=True)
-        with ThreadPoolExecutor(2 * chosen.jobs) as jobs:
+        wanted = [name for name in SHORTAGES if name in chosen.phase]
+        with ThreadPoolExecutor(2 * chosen.jobs + 1) as jobs:
             running = [jobs.submit(work_off, Path(folder, f"job-{job}"), lives, outcomes) for job in range(chosen.jobs)]
             running += [
                 jobs.submit(work_off_restarts, Path(folder, f"restart-{job}"), ends, outcomes)
                 for job in range(chosen.jobs)
             ]
+            running.append(jobs.submit(work_off_shortages, Path(folder), wanted, 10.0, outcomes))
             for each in running:
                 each.result()
     print(table.write(ROOT / "build", outcomes))

@@ -7,6 +7,7 @@ it has given up.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -181,6 +182,11 @@ class Scene:
 
     def scrape(self, within: float = CALL_WITHIN) -> dict[str, float]:
         return dict(self._timed("scrape", lambda _: self.engine.metrics(), within))
+
+    def tolerate(self, call: Callable[[], object]) -> None:
+        """A call that the shortage may keep from being answered; that it is within its bound is seen by others."""
+        with contextlib.suppress(Broken):
+            call()
 
     def _timed(self, name: str, call: Callable[[float], Any], within: float) -> Any:
         began = time.monotonic()
