@@ -27,6 +27,8 @@ CALL_WITHIN = 5.5
 """Seconds within which a call of the engine must end, whatever fails: StopLogging's bound, and a margin."""
 _BETWEEN = 0.02
 """Seconds between two tries of a call whose connection broke; the engine itself waits longer."""
+_WAITS_WITHIN = 1.0
+"""Seconds in which a FIFO's thread has begun to wait for it."""
 POLL = 7
 """Number of the system call `poll`, in which FIFO threads wait (x86-64)."""
 
@@ -58,7 +60,9 @@ class Printer:
             if time.monotonic() - began > CALL_WITHIN:
                 raise Broken(f"StartLogging of {self.name} goes on failing: {error}")
             time.sleep(_BETWEEN)
-        new = self.scene.fifo_threads() - before
+        deadline = time.monotonic() + _WAITS_WITHIN
+        while not (new := self.scene.fifo_threads() - before) and time.monotonic() < deadline:
+            time.sleep(0.002)
         self.thread = new.pop() if len(new) == 1 else None
 
     def start_once(self) -> bool:
@@ -82,10 +86,10 @@ class Printer:
         self.printed += count
 
     def stop(self) -> None:
-        self.stopped = True
         error = self.scene.call("LogDriver.StopLogging", {"File": self.container.file})["Err"]
         if error:
             raise Broken(f"StopLogging of {self.name} answers {error}")
+        self.stopped = True
         self.container.close()
 
     def arrived(self) -> list[int]:

@@ -7,6 +7,7 @@ unharmed, each call within its bound, each line one fate, all as before within s
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from dataclasses import dataclass, field
 from tests.anomalies.phases import Phase
 from tests.anomalies.scene import Broken, Printer, Scene
 from tests.anomalies.strace import Injection, Strace, threads
-from tests.scene import number
 
 WHOLE_WITHIN = 5.0
 """Seconds from the end of a fault until all is as before."""
 DISK = frozenset({"disk_full", "disk_error"})
 """The reasons for which a line may be given up when a system call of its own FIFO's thread fails."""
+_NUMBER = re.compile(rb"\d{8}(?= )")
+"""A line's number, in a frame."""
 _MORE_FILES, _MORE_THREADS = 10, 4
 """Open files and threads that may come and go: connections kept for later, workers made on demand."""
 
@@ -54,7 +56,10 @@ def run(scene: Scene, phase: Phase, injection: Injection, lasting: float = 0.0) 
     strace = Strace(scene.pid, injection, phase.strikes(scene, patient), scene.root / "strace")
     with strace:
         deadline = time.monotonic() + lasting
-        check(outcome, lambda: phase.act(scene, patient))
+        acted = Outcome(phase.name, injection)
+        check(acted, lambda: phase.act(scene, patient))
+        if not lasting or phase.strikes(scene, patient) is not None:
+            outcome.broken += acted.broken  # else the call itself cannot be answered as long as it fails
         while scene.alive and time.monotonic() < deadline:
             check(outcome, lambda: phase.again(scene, patient))
     outcome.struck = strace.struck
@@ -113,7 +118,7 @@ def _accounts(scene: Scene, phase: Phase, patient: Printer, outcome: Outcome, ot
     """Each line has one fate, and what the process holds is as it was."""
     if not patient.stopped:
         if phase.keeps_all:
-            kept = {number(frame[frame.index(b"\x1a") + 2 :]) for frame in scene.logs(patient)}
+            kept = {int(found[0]) for frame in scene.logs(patient) if (found := _NUMBER.search(frame))}
             missing = set(patient.arrived()) - kept
             if missing:
                 raise Broken(f"`docker logs` lacks {len(missing)} lines that were delivered")
