@@ -20,12 +20,11 @@ from otellogdriver.settings.option import Option, options_of
 from otellogdriver.settings.options import PluginSettings, Settings
 from otellogdriver.settings.patterns import PATTERN
 from otellogdriver.settings.proxies import NO_PROXY, PROXY
+from otellogdriver.settings.rendered import between
 from otellogdriver.settings.tag import TAG
 from otellogdriver.values import BOOLEAN, NAMES, PEM, duration, size
 
 COMMAND = "python -m otellogdriver.settings.tables --render"
-BEGIN = f"<!-- options: begin, made by `{COMMAND}` -->"
-END = "<!-- options: end -->"
 
 
 def options() -> tuple[Option, ...]:
@@ -102,11 +101,7 @@ def plugin_env() -> str:
 
 def readme_with_table(text: str) -> str:
     """README.md as it should be. Raises ValueError if the markers are not there."""
-    before, begin, rest = text.partition("<!-- options: begin")
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the lines {BEGIN} and {END} are missing")
-    return f"{before}{BEGIN}\n\n{readme_table()}\n{END}{after}"
+    return between(text, "options", COMMAND, readme_table())
 
 
 def config_with_env(text: str) -> str:

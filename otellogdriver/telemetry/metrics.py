@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from otellogdriver.settings.rendered import between
+
 CONTAINER = ("container_id", "container_name", "service_name")
 STREAM = (*CONTAINER, "stream")
 REASON = (*CONTAINER, "reason")
@@ -109,8 +111,6 @@ METRICS: tuple[Declared, ...] = (
 )
 
 COMMAND = "python -m otellogdriver.telemetry.metrics --render"
-BEGIN = f"<!-- metrics: begin, made by `{COMMAND}` -->"
-END = "<!-- metrics: end -->"
 
 
 def table() -> str:
@@ -124,11 +124,7 @@ def table() -> str:
 
 def with_table(text: str) -> str:
     """README.md as it should be. Raises ValueError if the markers are not there."""
-    before, begin, rest = text.partition("<!-- metrics: begin")
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md: the lines {BEGIN} and {END} are missing")
-    return f"{before}{BEGIN}\n\n{table()}\n{END}{after}"
+    return between(text, "metrics", COMMAND, table())
 
 
 def main(arguments: Sequence[str]) -> int:

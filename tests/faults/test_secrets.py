@@ -20,6 +20,7 @@ SECRETS = (
     "p4ssw0rd",
     "qu3ry-key",
     "pl4gin-wide",
+    "pr0xy-p4ss",
     "BEGIN PRIVATE KEY",
     "BEGIN EC PRIVATE KEY",
     "l1ne-content",
@@ -43,6 +44,7 @@ def test_secrets_are_shown_nowhere(make_engine: MakeEngine, tmp_path: Path, prot
     key = make_certificates(tmp_path).client_key.read_text()
     environ = {
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer pl4gin-wide",
+        "HTTPS_PROXY": "http://user:pr0xy-p4ss@proxy.invalid:3128",
         "OTELLOGDRIVER_LOG_LEVEL": "debug",
         "OTELLOGDRIVER_NO_SUCH_OPTION": "s3cret-token",
     }
@@ -69,6 +71,8 @@ def test_secrets_are_shown_nowhere(make_engine: MakeEngine, tmp_path: Path, prot
             {"otlp-endpoint": "http://user:p4ssw0rd@host:port"},
             {"otlp-client-key": key},
             {"otlp-client-key": key[:100], "otlp-client-certificate": "/nowhere"},
+            {"otlp-proxy": "ftp://user:pr0xy-p4ss@proxy.invalid:3128"},
+            {"otlp-proxy": "http://user:pr0xy-p4ss@127.0.0.1:9"},
             {"otlp-header": "x=s3cret-token"},
             {"s3cret": "s3cret-token"},
         )
