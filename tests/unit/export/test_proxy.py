@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import socket
 import ssl
@@ -77,6 +78,18 @@ async def test_tls_to_the_collector_and_to_the_proxy(
 
 
 @PROTOCOLS
+async def test_a_collector_beyond_the_proxy_that_is_not_trusted(protocol: str, certificates: Certificates) -> None:
+    async with (
+        OtlpServer(protocol, tls=ServerTls(certificates.server, certificates.server_key)) as server,
+        Proxy() as proxy,
+    ):
+        endpoint = f"https://{certificates.name}:{server.port}"
+        outcome = await send(endpoint, protocol, proxy=proxy.endpoint, certificate=str(certificates.other_ca))
+        assert isinstance(outcome, Denied)
+        assert "proxy http" not in outcome.reason and "certificate" in outcome.reason.lower().replace("_", " ")
+
+
+@PROTOCOLS
 async def test_a_name_that_only_the_proxy_knows(protocol: str) -> None:
     async with OtlpServer(protocol) as server, Proxy() as proxy:
         endpoint = f"http://collector.only-behind.invalid:{server.port}"
@@ -104,6 +117,19 @@ async def test_what_a_proxy_says_never_speaks_of_the_data(
         outcome = await send("http://collector.test:4318", protocol, proxy=proxy.endpoint)
         assert isinstance(outcome, kind) and not isinstance(outcome, Delivered)
         assert f"proxy {proxy.endpoint}" in outcome.reason and text in outcome.reason
+
+
+@PROTOCOLS
+async def test_many_requests_at_once(protocol: str) -> None:
+    async with OtlpServer(protocol) as server, Proxy() as proxy:
+        destination = Destination((server.endpoint,), protocol, timeout=10.0, proxy=proxy.endpoint)
+        client = client_for(destination)
+        body = prepare(destination, [request("a", 2000)])
+        try:
+            assert await asyncio.gather(*(client.send(body) for _ in range(16))) == [Delivered()] * 16
+        finally:
+            await client.close()
+        assert server.taken == 16 * 2000
 
 
 @PROTOCOLS
