@@ -29,9 +29,10 @@ Rules:
 - A frame that does not belong to the open group of its source first ends that group as it is. So does one that would
   make the group longer than MAX_RECORD; it is then treated as if no group had been open.
 - A joined record has the time and the offset of its first piece.
-- Body: `string_value` if the joined bytes are valid UTF-8 (RFC 3629: no surrogates, no overlong forms), else
-  `bytes_value`. The carriage returns at their end, which a terminal puts there, are left out; nothing else is cut,
-  nothing is replaced.
+- Body: the joined bytes as `string_value`, without the carriage returns at their end, which a terminal puts there. If
+  they are not valid UTF-8 (RFC 3629: no surrogates, no overlong forms), each byte that does not belong to a valid
+  sequence is replaced by U+FFFD, as Docker's json-file driver does, and an attribute `log.record.original` before
+  `log.iostream` has the bytes; with `EncodeOptions.keep_bytes` the body is a `bytes_value` instead.
 - `log.iostream` is the source. stdout has group and count 0, stderr 1.
 - `log.record.uid` is a UUID of version 8 in text form: the 8 bytes of `EncodeOptions.uid`, then the offset of the
   record's first frame (8 bytes, big-endian), with the version and variant bits of RFC 9562 set over them. The same
@@ -114,6 +115,8 @@ class EncodeOptions:
     uid: bytes | None = None
     attributes: bytes = b""
     streams: int = BOTH
+    keep_bytes: bool = False
+    """What is not UTF-8 is a body of bytes."""
 
     def __post_init__(self) -> None:
         if self.uid is not None and len(self.uid) != 8:

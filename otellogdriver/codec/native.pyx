@@ -18,13 +18,14 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from otellogdriver.codec.wire cimport (
-    Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_offset, put_tagged, varint_size
+    Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_offset, put_replaced, put_tagged, replaced_size,
+    varint_size
 )
 
 from otellogdriver.codec import contract
 from otellogdriver.codec.contract import BOTH, NONE, NOTHING, Encoded, Group, Split
 from otellogdriver.codec.frames import SOURCES
-from otellogdriver.codec.python import UID_BEHIND, tails
+from otellogdriver.codec.python import ORIGINAL, UID_BEHIND, tails
 
 name = "native"
 
@@ -32,6 +33,9 @@ cdef size_t MIN_FRAME = contract.MIN_FRAME
 cdef size_t MAX_FRAME = contract.MAX_FRAME
 cdef size_t MAX_RECORD = contract.MAX_RECORD
 cdef size_t UID_AT = UID_BEHIND
+cdef bytes ORIGINAL_NAME = ORIGINAL
+cdef const uint8_t *ORIGINAL_KEY = <const uint8_t *>PyBytes_AS_STRING(ORIGINAL_NAME)
+cdef size_t ORIGINAL_SIZE = len(ORIGINAL_NAME)
 cdef int BOTH_STREAMS = BOTH
 
 # --- frames
@@ -251,6 +255,7 @@ cdef struct Records:
     size_t limit
     int streams
     bint with_uid
+    bint keep_bytes
     const uint8_t *tail[2]
     size_t tail_size[2]
     size_t written
@@ -295,8 +300,17 @@ cdef inline int put_record(
 ) except -1 nogil:
     while size and body[size - 1] == b"\r":
         size -= 1
-    cdef size_t any_value = 1 + varint_size(size) + size
-    cdef size_t record = (9 if time > 0 else 0) + 1 + varint_size(any_value) + any_value + r.tail_size[stream]
+    cdef bint text = is_utf8(body, size)
+    cdef size_t shown = size, value = 0, pair = 0, original = 0
+    if not text and not r.keep_bytes:
+        shown = replaced_size(body, size)
+        value = 1 + varint_size(size) + size
+        pair = 2 + ORIGINAL_SIZE + 1 + varint_size(value) + value
+        original = 1 + varint_size(pair) + pair
+    cdef size_t any_value = 1 + varint_size(shown) + shown
+    cdef size_t record = (
+        (9 if time > 0 else 0) + 1 + varint_size(any_value) + any_value + original + r.tail_size[stream]
+    )
     cdef size_t whole = 1 + varint_size(record) + record
     if r.out.size and r.out.size + whole > r.limit:
         return 0
@@ -311,7 +325,11 @@ cdef inline int put_record(
         p += 9
     p = put_tagged(p, 0x2A, any_value)
     # AnyValue.string_value is field 1, AnyValue.bytes_value field 7.
-    p = put_tagged(p, 0x0A if is_utf8(body, size) else 0x3A, size)
+    p = put_tagged(p, 0x3A if not text and r.keep_bytes else 0x0A, shown)
+    if original:
+        p = put_replaced(p, body, size)
+        p = put_bytes(put_tagged(put_tagged(p, 0x32, pair), 0x0A, ORIGINAL_SIZE), ORIGINAL_KEY, ORIGINAL_SIZE)
+        p = put_tagged(put_tagged(p, 0x12, value), 0x3A, size)
     p = put_bytes(p, body, size)
     p = put_bytes(p, r.tail[stream], r.tail_size[stream])
     if r.with_uid:
@@ -482,6 +500,7 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, int flus
     r.limit = clamp(limit, 0)
     r.streams = options.streams
     r.with_uid = options.uid is not None
+    r.keep_bytes = options.keep_bytes
     r.tail[0] = <const uint8_t *>PyBytes_AS_STRING(out_tail)
     r.tail[1] = <const uint8_t *>PyBytes_AS_STRING(err_tail)
     r.tail_size[0] = len(out_tail)

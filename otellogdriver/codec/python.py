@@ -7,6 +7,7 @@ would cost more than all the rest.
 
 from __future__ import annotations
 
+import codecs
 from array import array
 from collections.abc import Sequence
 from functools import lru_cache
@@ -234,6 +235,7 @@ class _Records:
         self.bytes = [0, 0]
         self._streams = options.streams
         self._with_uid = options.uid is not None
+        self._keep_bytes = options.keep_bytes
         self._tails = tails(options, observed)
         self._limit = limit
 
@@ -244,7 +246,15 @@ class _Records:
             size = len(body)
             tail = self._tails[stream]
             # AnyValue.string_value is field 1, AnyValue.bytes_value field 7.
-            head = (b"\x0a" if _is_utf8(body) else b"\x3a") + varint(size)
+            kind = b"\x0a"
+            if not _is_utf8(body):
+                if self._keep_bytes:
+                    kind = b"\x3a"
+                else:
+                    tail = _attribute(ORIGINAL, body, kind=b"\x3a") + tail
+                    body = as_text(body).encode()
+                    size = len(body)
+            head = kind + varint(size)
             head = b"\x2a" + varint(len(head) + size) + head
             if time > 0:
                 head = b"\x09" + time.to_bytes(8, "little") + head
@@ -319,9 +329,22 @@ def nested(tag: bytes, message: bytes) -> bytes:
     return tag + varint(len(message)) + message
 
 
-def _attribute(key: bytes, value: bytes) -> bytes:
-    """LogRecord.attributes (6) of one KeyValue {1 key, 2 AnyValue {1 string_value}}."""
-    return nested(b"\x32", nested(b"\x0a", key) + nested(b"\x12", nested(b"\x0a", value)))
+def _attribute(key: bytes, value: bytes, kind: bytes = b"\x0a") -> bytes:
+    """LogRecord.attributes (6) of one KeyValue {1 key, 2 AnyValue {1 string_value or 7 bytes_value}}."""
+    return nested(b"\x32", nested(b"\x0a", key) + nested(b"\x12", nested(kind, value)))
+
+
+ORIGINAL = b"log.record.original"
+
+
+def as_text(line: bytes) -> str:
+    """The line with U+FFFD in place of each byte that is no UTF-8."""
+    return line.decode(errors=_REPLACE)
+
+
+_REPLACE = "otellogdriver.replace"
+# Python's own handler puts one sign in place of several bytes of a sequence that is cut.
+codecs.register_error(_REPLACE, lambda fault: ("\ufffd" * (fault.end - fault.start), fault.end))  # type: ignore[attr-defined]
 
 
 def _is_utf8(body: bytes) -> bool:

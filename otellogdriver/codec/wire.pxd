@@ -98,6 +98,43 @@ cdef inline bint is_utf8(const uint8_t *p, size_t size) noexcept nogil:
     return True
 
 
+cdef inline uint8_t *put_bytes(uint8_t *p, const uint8_t *data, size_t size) noexcept nogil:
+    if size:
+        memcpy(p, data, size)
+    return p + size
+
+
+cdef inline size_t sequence(const uint8_t *p, const uint8_t *end) noexcept nogil:
+    """Bytes of the UTF-8 sequence that begins here; 0 if none does."""
+    cdef size_t size = 1 if p[0] < 0x80 else 2 if p[0] < 0xE0 else 3 if p[0] < 0xF0 else 4
+    return size if <size_t>(end - p) >= size and is_utf8(p, size) else 0
+
+
+cdef inline size_t replaced_size(const uint8_t *p, size_t size) noexcept nogil:
+    """Of text in which each byte that is no UTF-8 becomes U+FFFD."""
+    cdef const uint8_t *end = p + size
+    cdef size_t length, whole = 0
+    while p < end:
+        length = sequence(p, end)
+        whole += length if length else 3
+        p += length if length else 1
+    return whole
+
+
+cdef inline uint8_t *put_replaced(uint8_t *out, const uint8_t *p, size_t size) noexcept nogil:
+    cdef const uint8_t *end = p + size
+    cdef size_t length
+    while p < end:
+        length = sequence(p, end)
+        if length:
+            out = put_bytes(out, p, length)
+            p += length
+        else:
+            out = put_bytes(out, b"\xef\xbf\xbd", 3)
+            p += 1
+    return out
+
+
 cdef inline size_t varint_size(uint64_t value) noexcept nogil:
     cdef size_t size = 1
     while value >= 0x80:
@@ -113,12 +150,6 @@ cdef inline uint8_t *put_varint(uint8_t *p, uint64_t value) noexcept nogil:
         value >>= 7
     p[0] = <uint8_t>value
     return p + 1
-
-
-cdef inline uint8_t *put_bytes(uint8_t *p, const uint8_t *data, size_t size) noexcept nogil:
-    if size:
-        memcpy(p, data, size)
-    return p + size
 
 
 cdef inline uint8_t *put_tagged(uint8_t *p, uint8_t tag, uint64_t value) noexcept nogil:

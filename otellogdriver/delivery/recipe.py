@@ -55,6 +55,7 @@ class Recipe:
         options = EncodeOptions(
             uid=hashlib.blake2b(name, digest_size=8).digest() if settings.record_uid else None,
             streams=3 if all_streams else _STREAMS.get(settings.streams, 3),
+            keep_bytes=settings.invalid_utf8 == "bytes",
         )
         service_name = str(resource.attributes.get("service.name", ""))
         return cls(settings, codec, options, service_name, encode_resource(resource))

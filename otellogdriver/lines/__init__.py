@@ -34,6 +34,8 @@ def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -
         parse_time=settings.parse_time,
         severity=settings.severity == "auto",
         redaction=Redaction(settings.redact_pattern) if settings.redact_pattern else None,
+        keep_bytes=options.keep_bytes,
+        strip_ansi=settings.strip_ansi,
     )
     selection = Selection(
         options.streams,

@@ -36,7 +36,7 @@ class Fields:
     body: str | bytes
     severity_number: int = 0
     severity_text: str = ""
-    attributes: dict[str, Value] = field(default_factory=dict)
+    attributes: dict[str, Value | bytes] = field(default_factory=dict)
     flags: int = 0
     trace_id: bytes = b""
     span_id: bytes = b""

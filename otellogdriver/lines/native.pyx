@@ -227,6 +227,7 @@ cdef struct Job:
     bint with_time
     bint with_severity
     bint with_uid
+    bint keep_bytes
     const uint8_t *tail[2]
     size_t tail_size[2]
 
@@ -489,6 +490,8 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
     elif found == PLAIN and not job.with_severity:
         p.count = 0
         head.text = is_utf8(line.data, line.size)
+        if not head.text and not job.keep_bytes:
+            return OTHER
         found = RECORD
     if found != RECORD:
         return OTHER
@@ -516,6 +519,8 @@ cdef class NativeWriter:
     cdef bint with_time
     cdef bint with_severity
     cdef object redaction
+    cdef bint keep_bytes
+    cdef bint strip_ansi
 
     def __init__(self, rules, python):
         self.python = python
@@ -524,6 +529,8 @@ cdef class NativeWriter:
         self.with_time = rules.parse_time
         self.with_severity = rules.severity
         self.redaction = rules.redaction
+        self.keep_bytes = rules.keep_bytes
+        self.strip_ansi = rules.strip_ansi
 
     def write(self, records, options, observed, limit):
         """See `writer.Writer`."""
@@ -555,6 +562,8 @@ cdef class NativeWriter:
                 elif len(record) > 4 and b"\r" in data:
                     data = without_returns(data)
                     kept.append(data)
+                if self.strip_ansi and (b"\x1b" in data or b"\\" in data):
+                    lines[index].other = True
                 lines[index].begin = record[0]
                 lines[index].time = record[1]
                 lines[index].stream = record[2]
@@ -569,6 +578,7 @@ cdef class NativeWriter:
             job.with_time = self.with_time
             job.with_severity = self.with_severity
             job.with_uid = options.uid is not None
+            job.keep_bytes = self.keep_bytes
             job.tail[0] = <const uint8_t *>PyBytes_AS_STRING(out_tail)
             job.tail[1] = <const uint8_t *>PyBytes_AS_STRING(err_tail)
             job.tail_size[0] = len(out_tail)

@@ -54,6 +54,6 @@ def any_value(value: Value | bytes) -> bytes:
     return b""
 
 
-def key_value(key: str, value: Value) -> bytes:
+def key_value(key: str, value: Value | bytes) -> bytes:
     """The fields of a KeyValue."""
     return nested(b"\x0a", key.encode()) + nested(b"\x12", any_value(value))

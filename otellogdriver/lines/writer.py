@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from otellogdriver.codec.contract import EncodeOptions, Line
-from otellogdriver.codec.python import tails, with_uid
-from otellogdriver.lines import json_line, logfmt, severity, wire
+from otellogdriver.codec.python import ORIGINAL, as_text, tails, with_uid
+from otellogdriver.lines import escapes, json_line, logfmt, severity, wire
 from otellogdriver.lines.mapping import Fields, mapped
 from otellogdriver.lines.multiline import Record
 from otellogdriver.lines.redaction import Redaction
@@ -30,6 +30,8 @@ class Rules:
     parse_time: bool = False
     severity: bool = False
     redaction: Redaction | None = None
+    keep_bytes: bool = False
+    strip_ansi: bool = False
 
 
 class Writer(Protocol):
@@ -77,17 +79,34 @@ class PythonWriter:
             line = rules.redaction.line(line)
         else:
             line = without_returns(line)
+        if rules.strip_ansi and b"\x1b" in line:
+            line = escapes.stripped(line)
+            if rules.redaction is not None:  # they may have hidden a match
+                line = rules.redaction.line(line)
         members = self._parsed(line)
         if members is None:
-            found = Fields(_body(line))
+            found = self._as_text(line)
         else:
             if rules.redaction is not None and values:
                 members = rules.redaction.members(members)
+            if rules.strip_ansi:
+                members = escapes.of_members(members)
+                if rules.redaction is not None and values:
+                    members = rules.redaction.members(members)
             found = mapped(members, line.decode(), rules.parse_time)
         if rules.severity and not found.severity_number:
             text = found.body.encode() if isinstance(found.body, str) else found.body
             found.severity_number, found.severity_text = severity.in_text(text)
         return found
+
+    def _as_text(self, line: bytes) -> Fields:
+        """As the codec does it."""
+        try:
+            return Fields(line.decode())
+        except UnicodeDecodeError:
+            if self._rules.keep_bytes:
+                return Fields(line)
+            return Fields(as_text(line), attributes={ORIGINAL.decode(): line})
 
     def _parsed(self, line: bytes) -> dict[str, json_line.Value] | None:
         parse = self._rules.parse
@@ -99,10 +118,3 @@ class PythonWriter:
             members = json_line.parsed(line)
             return logfmt.parsed(line, LOGFMT_LEAST) if members is None else members
         return None
-
-
-def _body(line: bytes) -> str | bytes:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return line

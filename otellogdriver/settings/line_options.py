@@ -49,6 +49,12 @@ class LineSettings:
     redact_pattern: str = option(
         PATTERN, "", "What matches, or its group `secret`, is replaced by asterisks before it is sent."
     )
+    invalid_utf8: Literal["replace", "bytes"] = option(
+        choice("replace", "bytes"),
+        "replace",
+        "What is not UTF-8: text with U+FFFD in its place, and the bytes in `log.record.original`; or a body of bytes.",
+    )
+    strip_ansi: bool = option(BOOLEAN, "false", "Take colours and other escapes of terminals out of what is sent.")
     rate_limit: int = option(number(0, 10_000_000), "0", "Records a second that are sent, 0 for all.")
     rate_burst: int = option(number(0, 100_000_000), "0", "Records that may come at once, 0 for one second's worth.")
 
@@ -63,6 +69,7 @@ class LineSettings:
             and not self.exclude_pattern
             and not self.redact_pattern
             and not self.rate_limit
+            and not self.strip_ansi
         )
 
 

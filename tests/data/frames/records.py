@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
 from otellogdriver.codec.contract import Carry
+from otellogdriver.codec.python import as_text
 
 
 def parsed(payload: bytes) -> list[LogRecord]:
@@ -14,14 +16,25 @@ def parsed(payload: bytes) -> list[LogRecord]:
 def told(payload: bytes) -> list[tuple[str, int, str | bytes]]:
     """(stream, time, body) of each record."""
     return [
-        (record.attributes[0].value.string_value, record.time_unix_nano, body(record)) for record in parsed(payload)
+        (attribute(record, "log.iostream").string_value, record.time_unix_nano, body(record))
+        for record in parsed(payload)
     ]
 
 
 def body(record: LogRecord) -> str | bytes:
+    """As it was printed: bytes where they are no UTF-8."""
     kind = record.body.WhichOneof("value")
     assert kind in ("string_value", "bytes_value")
-    return record.body.string_value if kind == "string_value" else record.body.bytes_value
+    if kind == "bytes_value":
+        return record.body.bytes_value
+    original = attribute(record, "log.record.original").bytes_value
+    assert not original or record.body.string_value == as_text(original)
+    return original or record.body.string_value
+
+
+def attribute(record: LogRecord, key: str) -> AnyValue:
+    """Its value; the empty one if it is not there."""
+    return next((pair.value for pair in record.attributes if pair.key == key), AnyValue())
 
 
 def groups(carry: Carry) -> list[tuple[str, int, bytes]]:

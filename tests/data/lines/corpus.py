@@ -22,6 +22,8 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
+from otellogdriver.codec.python import as_text
+
 START = 1_763_980_000_000_000_000
 _LINE = {"line", "time", "stream", "wait"}
 _RECORD = {
@@ -116,10 +118,15 @@ def records(payload: bytes) -> list[LogRecord]:
 
 
 def shown(record: LogRecord, first_times: set[int]) -> dict[str, Any]:
-    """A record as the corpus writes it. Its time is left out if a line was printed then."""
+    """A record as the corpus writes it. Its time is left out if a line was printed then. The body is as it was printed,
+    in bytes where they are no UTF-8: then it is sent as text, and the bytes as an attribute."""
     attributes = {pair.key: value(pair.value) for pair in record.attributes}
     assert len(attributes) == len(record.attributes), "keys must be unique"
     found: dict[str, Any] = {"body": value(record.body)}
+    original = attributes.pop("log.record.original", None)
+    if original is not None:
+        assert found["body"] == as_text(original)
+        found["body"] = original
     stream = attributes.pop("log.iostream")
     if stream != "stdout":
         found["stream"] = stream

@@ -12,6 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import TraceFlags
 
 from otellogdriver.codec.contract import BOTH, NOTHING, Codec, Encoded, EncodeOptions
+from otellogdriver.codec.python import as_text
 from otellogdriver.lines import line_encoder
 from otellogdriver.lines.encoder import LineEncoder
 from otellogdriver.settings.options import Settings, resolve
@@ -154,13 +155,16 @@ class TestCorpus:
 
 def sdk_record(record: dict[str, Any]) -> ReadableLogRecord:
     """The same record, as a program that logs with the SDK makes it."""
+    body, attributes = record["body"], record.get("attributes", {})
+    if isinstance(body, bytes):
+        body, attributes = as_text(body), {**attributes, "log.record.original": body}
     trace_id, span_id = (int(record.get(name, "0"), 16) for name in ("trace_id", "span_id"))
     made = LogRecord(
         timestamp=record["time"],
-        body=record["body"],
+        body=body,
         severity_text=record.get("severity_text"),
         severity_number=SeverityNumber(record.get("severity_number", 0)),
-        attributes={"log.iostream": record.get("stream", "stdout"), **record.get("attributes", {})},
+        attributes={"log.iostream": record.get("stream", "stdout"), **attributes},
     )
     made.trace_id, made.span_id, made.trace_flags = trace_id, span_id, TraceFlags(record.get("flags", 0))
     return ReadableLogRecord(made, Resource.get_empty())
