@@ -22,6 +22,7 @@ COMMANDS = {
         "find out what is wrong with an installation, and what to do about it",
     ),
     "journal": ("otellogdriver.commands.journal.command", "look into what waits on disk; print it or send it by hand"),
+    "try": ("otellogdriver.commands.try_options", "see which records become of lines, with any options"),
     "options": ("otellogdriver.commands.reference", "list the options"),
     "metrics": ("otellogdriver.commands.reference", "list the metrics"),
 }
@@ -33,6 +34,7 @@ A Docker logging driver that delivers container output over OTLP.
     otellogdriver doctor                        what is wrong, and what to do about it
     otellogdriver journal ls                    what is kept, what waits for delivery
     otellogdriver journal show web --tail 20    the last lines of a container
+    otellogdriver try app.log --parse auto      which records become of lines, with which options
     otellogdriver options                       what can be set, and how
 
 Exit codes: 0 well, 1 a failure or a fault was found, 2 wrong usage. `otellogdriver COMMAND --help` says more.
