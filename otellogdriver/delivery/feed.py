@@ -7,8 +7,9 @@ else on the event loop; the pump never has two `take`s of one feed at work.
 The records are made by the codec, or by an encoder before it where options want more of single lines; both keep the
 contract in `codec/contract.py`.
 
-Given up here, and counted: what the journal lost or the limit's policy `drop-oldest` skips (`journal_full`), and
-damaged bytes.
+A feed moves only with success: whatever `take` raises, it is as before the call, and a part that came to nothing is
+put back (`put_back`). Given up here, and counted: what the journal lost or the limit's policy `drop-oldest` skips
+(`journal_full`), damaged bytes, and a frame over which an encoder of ours fails for MAX_AGE (`fault`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import errno
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Encoder, Open
 from otellogdriver.journal.cursor import Cursor, Position
@@ -38,7 +40,10 @@ it is: they cannot be deleted until then, and all of them are read again at the 
 
 @dataclass(slots=True)
 class Counters:
-    """What came of a feed's lines so far. Lists are [stdout, stderr]."""
+    """What came of a feed's lines so far. Lists are [stdout, stderr]; they and `excluded` are replaced, never changed.
+
+    Each line that is counted in `lines` has one fate: `sum(lines)` is `delivered`, all of `given_up`, all of `excluded`
+    and what is under way."""
 
     lines: list[int] = field(default_factory=lambda: [0, 0])
     bytes: list[int] = field(default_factory=lambda: [0, 0])
@@ -54,15 +59,22 @@ class Counters:
             self.given_up[reason] = self.given_up.get(reason, 0) + lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Records of one feed for one request, and where the stream goes on behind them."""
+    """Records of one feed for one request: the bytes of its stream from offset `begin` on, and where it goes on behind
+    them. `before` is the feed's state, for `put_back`."""
 
     feed: Feed
     payload: list[bytes]
     size: int
     records: int
+    begin: int
     behind: Position
+    before: _State
+
+
+_State = tuple[int, Any, list[int], list[int], dict[str, int], int]
+"""Offset, carry; of the counters lines, bytes, excluded, damaged_bytes."""
 
 
 class Feed:
@@ -95,6 +107,7 @@ class Feed:
         self._hurried = False
         self._skipped_to = 0
         self._unreadable = (-1, 0.0)
+        self._faulty = (-1, 0.0)
         self._told_of_cursor = False
         position = cursor.position
         if position.offset > self.stream.end:
@@ -116,7 +129,7 @@ class Feed:
             start, got = position.needed, 0
         if start == position.needed and got == len(buffer):
             self._carry = self._encoder.rebuild(buffer, start, position.opens)
-            if self._begins() != position.opens:  # the options of then held lines that those of now do not
+            if _begins(self._carry) != position.opens:  # the options of then held lines that those of now do not
                 self.offset, self._carry = position.needed, NOTHING
         else:
             log.error(
@@ -151,160 +164,220 @@ class Feed:
     @property
     def needs_work(self) -> bool:
         """Whether `take` would do anything now."""
-        if self.stream.end != self._seen or self.offset < self._partial_end:
+        if self.stream.end != self._seen or self.is_cut:
             return True
         return self.unfinished and (
-            self.stream.ended_at is not None or self._old_records() != 0 or self._frame_is_old()
+            self.stream.ended_at is not None or self._old_records(self._carry) != 0 or self._frame_is_old(self.offset)
         )
+
+    @property
+    def is_cut(self) -> bool:
+        """The last `take` left something because it had no room for it."""
+        return self.offset < self._partial_end
 
     @property
     def wait(self) -> float:
         """Seconds until something unfinished may be too old."""
         now = time.monotonic()
         torn = now if self._torn_at < 0 else self._torn_since
-        return min([torn + MAX_AGE, *(due for due in self._due() if due is not None)]) - now
+        return min([torn + MAX_AGE, *(due for due in self._due(self._carry) if due is not None)]) - now
 
-    def _due(self) -> tuple[float | None, float | None]:
+    def _due(self, carry: Any) -> tuple[float | None, float | None]:
         """When the unfinished record of each stream is too old, if it still is the one that was there."""
         out, err = (
             min(self._open_since[stream] + MAX_AGE, self._grown[stream] + group.patience)
             if group is not None and group.begin == self._opens[stream]
             else None
-            for stream, group in enumerate(self._carry)
+            for stream, group in enumerate(carry)
         )
         return out, err
 
-    def _old_records(self) -> int:
+    def _old_records(self, carry: Any) -> int:
         """The mask of the streams whose unfinished record is too old (or in the way)."""
-        if self._carry == NOTHING:
+        if carry == NOTHING:
             return 0
         now = time.monotonic()
-        return sum(
-            1 << stream for stream, due in enumerate(self._due()) if due is not None and (self._hurried or due <= now)
-        )
+        due = self._due(carry)
+        return sum(1 << stream for stream in (0, 1) if (at := due[stream]) is not None and (self._hurried or at <= now))
 
-    def _frame_is_old(self) -> bool:
-        return self._torn_at == self.offset and time.monotonic() - self._torn_since >= MAX_AGE
+    def _frame_is_old(self, offset: int) -> bool:
+        return self._torn_at == offset and time.monotonic() - self._torn_since >= MAX_AGE
 
     def take(self, buffer: memoryview, budget: int, observed: int, strict: bool) -> Part | None:
         """Encode what waits, about `budget` bytes of it; None if there is nothing new to say.
 
         `buffer` has BUFFER bytes to work in. A single record may pass the budget, unless `strict`: then the feed stays
-        before it. Worker thread.
+        before it. Worker thread. Whatever this raises, the feed is as it was, and has work.
         """
         ended = self.stream.ended_at is not None  # asked before `end`: a stream that has ended does not grow
-        end = self._seen = self.stream.end
-        before = self.offset, self._begins()
+        end = seen = self.stream.end
+        offset, carry = self.offset, self._carry
         payload: list[bytes] = []
-        size = records = 0
+        done: list[Encoded] = []
+        size = records = lost = 0
         full = False
         while True:
             try:
-                encoded = self._encode(buffer[:CHUNK], end, budget - size, observed, ended)
-                if encoded.end == self.offset and not encoded.payload and end - self.offset > CHUNK:
-                    encoded = self._encode(buffer, end, budget - size, observed, ended)  # a frame longer than CHUNK
-            except OSError:
-                self._seen = -1
-                if not payload:
+                start, encoded = self._encode(buffer[:CHUNK], offset, carry, end, budget - size, observed, ended)
+                if encoded.end == start and not encoded.payload and end - start > CHUNK:  # a frame longer than CHUNK
+                    start, encoded = self._encode(buffer, offset, carry, end, budget - size, observed, ended)
+            except Exception as error:
+                seen = self._seen = -1
+                if offset > self.offset:
+                    break
+                if isinstance(error, OSError | MemoryError) or not self._is_faulty(offset):
                     raise
-                break
+                return self._give_up_frame(buffer, error)
             if (strict or size) and size + len(encoded.payload) > budget:
                 full = True
                 break
-            progress = encoded.end > self.offset or encoded.carry != self._carry
-            self.offset, self._carry = encoded.end, encoded.carry
-            self._tally(encoded)
+            progress = encoded.end > offset or encoded.carry != carry
+            lost += start - offset
+            offset, carry = encoded.end, encoded.carry
+            done.append(encoded)
             if encoded.payload:
                 payload.append(encoded.payload)
                 size += len(encoded.payload)
                 records += encoded.records
-            if self.offset >= end and self._carry == NOTHING:
+            if offset >= end and carry == NOTHING:
                 break  # the common end
             if not progress or size >= budget:
                 full = progress
                 break
-        self._partial_end = end if full else 0
-        self._note_age(-1 if full or self.offset >= end else self.offset)
-        self.stream.advance(boundary=self.offset)
-        if (self.offset, self._begins()) == before and not payload:
-            return None
-        return Part(self, payload, size, records, Position(self.offset, self._begins()))
+        return self._move(offset, carry, done, lost, payload, size, records, seen, end if full else 0, end)
 
-    def _encode(self, buffer: memoryview, end: int, limit: int, observed: int, ended: bool) -> Encoded:
-        """The next chunk. A frame that is cut by a gap of the journal or by the end of the FIFO gets no rest; one that
-        is cut by `end`, and an unfinished line, are given up only when they are old and still the same."""
-        offset, got = self.offset, 0
-        if self.offset < end:
-            offset, got = self._read(buffer)
-        if offset > self.offset:
-            self._lose(offset)
-        last = offset + got >= end
+    def _move(
+        self,
+        offset: int,
+        carry: Any,
+        done: list[Encoded],
+        lost: int,
+        payload: list[bytes],
+        size: int,
+        records: int,
+        seen: int,
+        partial_end: int,
+        end: int,
+    ) -> Part | None:
+        """What `take` has made becomes the feed's state: first all that can fail, then what cannot."""
+        counters = self.counters
+        before: _State = (
+            self.offset,
+            self._carry,
+            counters.lines,
+            counters.bytes,
+            counters.excluded,
+            counters.damaged_bytes,
+        )
+        position = Position(offset, _begins(carry))
+        moved = payload or (offset, position.opens) != (self.offset, _begins(self._carry))
+        part = Part(self, payload, size, records, self.offset, position, before) if moved else None
+        lines, sizes, excluded, damaged = counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes
+        for encoded in done:
+            lines = [lines[0] + encoded.lines[0], lines[1] + encoded.lines[1]]
+            sizes = [sizes[0] + encoded.bytes[0], sizes[1] + encoded.bytes[1]]
+            damaged += encoded.skipped
+            for reason, number in encoded.excluded.items():
+                excluded = {**excluded, reason: excluded.get(reason, 0) + number}
+        damaged += lost
+        if lost:
+            log.error("%s: %d bytes before offset %d are lost", self.stream.directory, lost, offset)
+        self._note_age(carry, -1 if partial_end or offset >= end else offset)
+        self.stream.advance(boundary=offset)
+        counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes = lines, sizes, excluded, damaged
+        self.offset, self._carry, self._seen, self._partial_end = offset, carry, seen, partial_end
+        return part
+
+    def put_back(self, part: Part) -> bool:
+        """Undo the `take` that made this part, the last one; False if something has been taken or skipped since."""
+        if self.offset != part.behind.offset or _begins(self._carry) != part.behind.opens:
+            return False
+        counters = self.counters
+        self._seen = -1
+        self.offset, self._carry, lines, sizes, excluded, damaged = part.before
+        counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes = lines, sizes, excluded, damaged
+        return True
+
+    def _encode(
+        self, buffer: memoryview, offset: int, carry: Any, end: int, limit: int, observed: int, ended: bool
+    ) -> tuple[int, Encoded]:
+        """The next chunk, and the offset of its first byte, which is beyond `offset` where bytes are lost. A frame that
+        is cut by a gap of the journal or by the end of the FIFO gets no rest; one that is cut by `end`, and an
+        unfinished line, are given up only when they are old and still the same."""
+        start, got = offset, 0
+        if offset < end:
+            start, got = self._read(offset, buffer)
+        last = start + got >= end
         cut = ended and last
-        flush = BOTH if cut else self._far(offset)
+        flush = BOTH if cut else _far(carry, start)
         chunk = buffer[:got]
-        encoded = self._encoder.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
-        if encoded.end == offset and encoded.carry == self._carry and not encoded.payload:
+        encoded = self._encoder.encode(chunk, start, carry, self._options, observed, limit, flush, cut)
+        if encoded.end == start and encoded.carry == carry and not encoded.payload:
             if last:
-                flush, cut = self._old_records(), self._frame_is_old()
+                flush, cut = self._old_records(carry), self._frame_is_old(start)
             else:
-                cut = got < len(buffer) and self._is_gap(offset + got, buffer[got:])
+                cut = got < len(buffer) and self._is_gap(start, start + got, buffer[got:])
                 flush = BOTH if cut else 0
             if flush or cut:
-                encoded = self._encoder.encode(chunk, offset, self._carry, self._options, observed, limit, flush, cut)
-        return encoded
+                encoded = self._encoder.encode(chunk, start, carry, self._options, observed, limit, flush, cut)
+        return start, encoded
 
-    def _far(self, offset: int) -> int:
-        """The mask of the streams whose unfinished record began MAX_SPAN or more before `offset`."""
-        if self._carry == NOTHING:
-            return 0
-        return sum(1 << stream for stream, begin in enumerate(self._begins()) if 0 <= begin < offset - MAX_SPAN)
-
-    def _read(self, buffer: memoryview) -> tuple[int, int]:
-        """Like `Reader.read` at the feed's offset; a segment that cannot be read for MAX_AGE is given up."""
+    def _read(self, offset: int, buffer: memoryview) -> tuple[int, int]:
+        """Like `Reader.read`; a segment that cannot be read for MAX_AGE is given up."""
         try:
-            found = self._reader.read(self.offset, buffer)
-            if found == (self.offset, 0) and self.stream.end > self.offset:
+            found = self._reader.read(offset, buffer)
+            if found == (offset, 0) and self.stream.end > offset:
                 raise OSError(errno.ENODATA, "bytes are missing")
         except OSError:
-            if not self._is_unreadable():
+            if not self._is_unreadable(offset):
                 raise
-            return self.stream.behind(self.offset), 0
+            return self.stream.behind(offset), 0
         return found
 
-    def _is_gap(self, offset: int, buffer: memoryview) -> bool:
+    def _is_gap(self, start: int, offset: int, buffer: memoryview) -> bool:
         """Whether the bytes at `offset` will never be there, but others behind them are."""
         try:
             return self._reader.read(offset, buffer[:1])[0] > offset
         except OSError:
-            if not self._is_unreadable():
+            if not self._is_unreadable(start):
                 raise
             return True
 
-    def _is_unreadable(self) -> bool:
+    def _is_unreadable(self, offset: int) -> bool:
         """Reading has just failed: has it for MAX_AGE at this place?"""
         now = time.monotonic()
-        if self._unreadable[0] != self.offset:
-            self._unreadable = self.offset, now
+        if self._unreadable[0] != offset:
+            self._unreadable = offset, now
         return now - self._unreadable[1] >= MAX_AGE
 
-    def _tally(self, encoded: Encoded) -> None:
+    def _is_faulty(self, offset: int) -> bool:
+        """Encoding has just failed by a fault of ours: has it for MAX_AGE at this place?"""
+        now = time.monotonic()
+        if self._faulty[0] != offset:
+            self._faulty = offset, now
+        return now - self._faulty[1] >= MAX_AGE
+
+    def _give_up_frame(self, buffer: memoryview, error: Exception) -> Part | None:
+        """The frame over which the encoder always fails is given up, with the unfinished line that it may belong to."""
+        start, got = self._reader.read(self.offset, buffer)
+        out, err, damaged, end = self._codec.count(buffer[:got], start, start + 1, False)
+        if end == start:
+            raise error
+        log.error("%s: the line at offset %d is given up: %r", self.stream.directory, start, error)
         counters = self.counters
-        for stream in (0, 1):
-            counters.lines[stream] += encoded.lines[stream]
-            counters.bytes[stream] += encoded.bytes[stream]
-        for reason, lines in encoded.excluded.items():
-            counters.excluded[reason] = counters.excluded.get(reason, 0) + lines
-        counters.damaged_bytes += encoded.skipped
+        lines = [counters.lines[0] + out, counters.lines[1] + err]
+        state: _State = self.offset, self._carry, counters.lines, counters.bytes, counters.excluded, damaged
+        part = Part(self, [], 0, 0, self.offset, Position(end), state)
+        counters.give_up("fault", out + err)
+        counters.lines, counters.damaged_bytes = lines, counters.damaged_bytes + damaged
+        self.offset, self._carry, self._seen = end, NOTHING, -1
+        return part
 
-    def _begins(self) -> tuple[int, int]:
-        out, err = self._carry
-        return -1 if out is None else out.begin, -1 if err is None else err.begin
-
-    def _note_age(self, torn_at: int) -> None:
+    def _note_age(self, carry: Any, torn_at: int) -> None:
         """Since when have the unfinished records and the torn frame been the same?"""
         now = time.monotonic()
-        begins = self._begins()
-        for stream, group in enumerate(self._carry):
+        begins = _begins(carry)
+        for stream, group in enumerate(carry):
             if begins[stream] != self._opens[stream]:
                 self._open_since[stream] = self._grown[stream] = now
             size = group.size if group else 0
@@ -336,28 +409,42 @@ class Feed:
                 "%s: the oldest waiting lines are given up (journal_full); counted in /metrics", self.stream.directory
             )
         before, buffer = self.offset, memoryview(bytearray(BUFFER))
-        while self.offset < to:
-            offset, got = self._reader.read(self.offset, buffer)
-            if offset > self.offset:
-                self._lose(offset)
-                continue
-            out, err, damaged, end = self._codec.count(buffer[:got], self.offset, to, False)
-            if end == self.offset:
-                break
-            self._carry = NOTHING
-            self.counters.lines[0] += out
-            self.counters.lines[1] += err
-            self.counters.damaged_bytes += damaged
-            self.counters.give_up("journal_full", out + err)
-            self.offset = end
-        self._skipped_to = self.offset
-        self.stream.advance(boundary=self.offset)
+        try:
+            while self.offset < to and self._skip_some(buffer, to):
+                pass
+        finally:
+            if self.offset > before:
+                self._skipped_to = self.offset
+                self.stream.advance(boundary=self.offset)
         return self.offset > before
 
-    def commit(self, part: Part, sync: bool = False) -> None:
-        """The part is done; the stream needs nothing before it any more."""
+    def _skip_some(self, buffer: memoryview, to: int) -> bool:
+        """Give up the frames of one chunk; False where none is whole."""
         try:
-            self._cursor.commit(part.behind, sync)
+            offset, got = self._reader.read(self.offset, buffer)
+        except OSError:
+            offset, got = self.stream.behind(self.offset), 0  # the room is needed, and nobody can read this segment
+        if offset > self.offset:
+            self._lose(offset)
+            self._carry = NOTHING
+        if not got:
+            return offset < self.stream.end
+        cut = got < len(buffer) and offset + got < self.stream.end  # by a gap: the rest of that frame never comes
+        out, err, damaged, end = self._codec.count(buffer[:got], offset, to, cut)
+        if end == self.offset:
+            return False
+        counters = self.counters
+        counters.lines = [counters.lines[0] + out, counters.lines[1] + err]
+        counters.damaged_bytes += damaged
+        counters.give_up("journal_full", out + err)
+        self.offset, self._carry = end, NOTHING
+        return True
+
+    def commit(self, position: Position, sync: bool = False) -> None:
+        """Everything before is done; the stream needs nothing of it any more. May wait for the disk: not on the event
+        loop. One thread at a time."""
+        try:
+            self._cursor.commit(position, sync)
             self._told_of_cursor = False
         except OSError as error:
             if not self._told_of_cursor:
@@ -375,3 +462,15 @@ class Feed:
     def close(self) -> None:
         self._reader.close()
         self._cursor.close()
+
+
+def _begins(carry: Any) -> tuple[int, int]:
+    out, err = carry
+    return -1 if out is None else out.begin, -1 if err is None else err.begin
+
+
+def _far(carry: Any, offset: int) -> int:
+    """The mask of the streams whose unfinished record began MAX_SPAN or more before `offset`."""
+    if carry == NOTHING:
+        return 0
+    return sum(1 << stream for stream, begin in enumerate(_begins(carry)) if 0 <= begin < offset - MAX_SPAN)

@@ -39,7 +39,8 @@ def user_agent() -> str:
 
 def delivered(body: bytes, content_type: str = PROTOBUF, secrets: Iterable[str] = ()) -> Delivered:
     """Read an ExportLogsServiceResponse, as protobuf or JSON. By now the collector has the data, so a response that
-    cannot be read is told, no more; plain text ("OK") and nothing at all are usual with vendors and are success."""
+    cannot be read, whatever is wrong with it, is noted and no more; plain text ("OK") and nothing at all are usual with
+    vendors and are success."""
     try:
         if content_type == "application/json":
             told = json.loads(body or b"{}").get("partialSuccess") or {}
@@ -49,7 +50,7 @@ def delivered(body: bytes, content_type: str = PROTOBUF, secrets: Iterable[str] 
             rejected, message = partial.rejected_log_records, partial.error_message
         else:
             return Delivered()
-    except (DecodeError, ValueError, TypeError, AttributeError):
+    except Exception:  # a RecursionError, for one: nesting without end
         return Delivered(message="the response is not an ExportLogsServiceResponse")
     return Delivered(max(0, rejected), one_line(message, secrets))
 
@@ -64,8 +65,8 @@ def error_message(body: bytes, content_type: str, secrets: Iterable[str] = ()) -
             text = _rpc_status(body).message
         elif content_type == "application/json":
             text = str(json.loads(body)["message"])
-    except (DecodeError, ValueError, TypeError, KeyError):
-        pass  # shown as it is
+    except Exception:
+        pass  # not what its type says: shown as it is
     return one_line(text, secrets)
 
 

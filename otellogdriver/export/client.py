@@ -1,4 +1,4 @@
-"""The seam between batching and the network: `prepare` a request, `send` it, `restore` it to look inside again.
+"""The seam between batching and the network: `prepare` a request, `send` it.
 
 `prepare` runs in a worker thread, `send` in the event loop; what is sent again is sent as the very same bytes.
 """
@@ -13,7 +13,6 @@ from otellogdriver.export.failover import FailoverClient
 from otellogdriver.export.grpc import GrpcClient
 from otellogdriver.export.http import HttpClient
 from otellogdriver.export.outcome import Client, Denied, Outcome
-from otellogdriver.export.request import MAX_REQUEST
 
 
 def client_for(destination: Destination) -> Client:
@@ -37,18 +36,13 @@ def prepare(destination: Destination, pieces: Sequence[bytes | memoryview]) -> b
     return gzip.compress(pieces, destination.compression_level)
 
 
-def restore(destination: Destination, body: bytes) -> bytes:
-    """The request that `prepare` was given."""
-    return gzip.decompress(body, MAX_REQUEST) if _gzipped(destination) else body
-
-
 def _gzipped(destination: Destination) -> bool:
     return destination.compression == "gzip" and destination.protocol == HTTP
 
 
 class _NoClient:
     def __init__(self, reason: str) -> None:
-        self._outcome = Denied(reason)
+        self._outcome = Denied(reason, local=True)
 
     async def send(self, body: bytes) -> Outcome:
         return self._outcome

@@ -8,8 +8,14 @@ says nothing about the data.
     DEADLINE_EXCEEDED                                             Retry ("timeout")
     RESOURCE_EXHAUSTED with RetryInfo                             Retry ("throttled"); without it Refused
     UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, NOT_FOUND  Denied
-    a certificate that is not accepted (UNAVAILABLE to grpcio)    Denied
+    a certificate that is not accepted (UNAVAILABLE to grpcio)    Denied (local)
     all others (INVALID_ARGUMENT, INTERNAL, UNKNOWN, ...)         Refused
+
+grpcio invents codes of the same names where no status came, and only its texts tell them apart:
+
+    a stream that was reset, a connection that ended, no status   Retry; ENHANCE_YOUR_CALM is "throttled"
+    an answer that is longer than what we read                    Unread
+    an HTTP status, from a proxy that knows no gRPC               as in `http.py`
 
 The call is a raw `unary_unary` on a public channel: bytes in, bytes out. grpcio compresses by itself and takes nothing
 compressed already. It is imported with the first request only, for it costs 15 to 20 MiB.
@@ -24,6 +30,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -33,7 +40,8 @@ from otellogdriver.export import answer, tls
 from otellogdriver.export.destination import GRPC, Destination, Endpoint, parse_endpoint
 from otellogdriver.export.files import Files
 from otellogdriver.export.headers import headers_of
-from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry
+from otellogdriver.export.http import by_status
+from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.proxy import Forwarder, proxy_for
 
 log = logging.getLogger(__name__)
@@ -42,6 +50,11 @@ METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 _RETRY = frozenset({"CANCELLED", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "NOT_FOUND"})
 _DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
+
+_PROXY = re.compile(r"Received http2 header with status: (\d{3})")
+_OURS = re.compile(r"Stream removed|(Received )?RST_STREAM|GOAWAY received|No status received|CLIENT: |Socket closed")
+"""How texts begin that grpcio writes itself."""
+_CALM = re.compile(r"RST_STREAM with error code 11\b")
 
 _LATE = 0.05
 """Seconds after a failed call within which grpcio notes that the connection has ended."""
@@ -76,7 +89,7 @@ class GrpcClient:
         try:
             line = await self._dial()
         except OptionError as error:
-            return Denied(str(error))
+            return Denied(str(error), local=True)
         line.calls += 1
         try:
             outcome = await self._call(line, body)
@@ -218,11 +231,18 @@ class GrpcClient:
             if key == "grpc-status-details-bin":
                 after = answer.retry_info(value)
         if code == "UNAVAILABLE" and any(text in details for text in _DISTRUST):
-            return Denied(reason)
+            return Denied(reason, local=True)
         if code == "DEADLINE_EXCEEDED":
-            return Retry("timeout", f"{self._label}: no answer within {self._destination.timeout:g} s ({code})", after)
+            reason = f"{self._label}: no answer within {self._destination.timeout:g} s ({code})"
+            return Retry("timeout", reason, after, broke=True)
+        if proxy := _PROXY.match(details):
+            return by_status(int(proxy[1]), reason)
+        if _OURS.match(details):
+            if "CLIENT: Received message larger than max" in details:
+                return Unread(reason)
+            return Retry("throttled", reason) if _CALM.search(details) else Retry("unreachable", reason, broke=True)
         if after is not None and (code in _RETRY or code == "RESOURCE_EXHAUSTED"):
             return Retry("throttled", reason, after)
         if code in _RETRY:
             return Retry("unavailable" if stands or code != "UNAVAILABLE" else "unreachable", reason)
-        return Denied(reason) if code in _DENIED else Refused(reason)
+        return Denied(reason) if code in _DENIED else Refused(reason, too_large=code == "RESOURCE_EXHAUSTED")

@@ -4,6 +4,7 @@ Source: OTLP specification 1.11, "OTLP/HTTP", "Failures". Where it says "must no
 bad; statuses that speak of us, of the address or of a gateway in between are sorted here by what they say:
 
     2xx                                    Delivered; a web page (text/html) is Denied, for no collector sends one
+                                           and an answer longer than 4 MiB is Unread
     429, 502, 503, 504                     Retry, with Retry-After (seconds or date)
     408, 425                               Retry: the request did not arrive well, nothing is said about its content
     520-527, 530                           Retry: how a well-known gateway words 502 and 504
@@ -15,7 +16,7 @@ bad; statuses that speak of us, of the address or of a gateway in between are so
     no connection, name not found, reset,  Retry ("unreachable"); closed within a 2xx answer as well, for what it would
     closed before or within the answer     have told is not known
     no whole answer within the timeout     Retry ("timeout")
-    certificate not accepted, either side  Denied; a handshake that only breaks off is a Retry
+    certificate not accepted, either side  Denied (local); a handshake that only breaks off is a Retry
 
 Names are looked up for every new connection; connections are kept alive for 15 s, which is shorter than what servers
 allow, so that a request rarely meets a connection that is just being closed. Redirects are not followed: the token
@@ -45,7 +46,7 @@ from otellogdriver.export import answer, tls
 from otellogdriver.export.destination import HTTP, Destination, Endpoint, parse_endpoint
 from otellogdriver.export.files import Files
 from otellogdriver.export.headers import headers_of
-from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.proxy import ProxyFault, proxy_for, tunnel
 from otellogdriver.export.resolver import Resolver
 
@@ -56,6 +57,8 @@ _MAX_ERROR = 64 << 10  # what is read of an error's body
 _DENIED = frozenset({401, 402, 403, 404, 405, 406, 407, 410, 411, 415, 417, 421, 426, 431, 451, 501, 505, 511})
 _RETRY = {408: "timeout", 425: "unavailable", 429: "throttled", 502: "unavailable", 503: "unavailable"}
 _RETRY |= dict.fromkeys((504, *range(520, 528), 530), "unavailable")
+_OWN = frozenset({425, 429, 503})
+"""Of those, what a collector says of itself; the others may be for the sake of one request."""
 
 
 class HttpClient:
@@ -88,13 +91,14 @@ class HttpClient:
                     self._endpoint = None  # the file may have a new token by the next time
                 return outcome
         except OptionError as error:
-            return Denied(str(error))
+            return Denied(str(error), local=True)
         except ProxyFault as fault:
             return fault.outcome
         except TimeoutError:
-            return Retry("timeout", f"{self._label}: no whole answer within {self._destination.timeout:g} s")
+            reason = f"{self._label}: no whole answer within {self._destination.timeout:g} s"
+            return Retry("timeout", reason, broke=True)
         except aiohttp.InvalidURL:  # its text would quote the URL
-            return Denied(f"{self._label}: not a URL that can be requested")
+            return Denied(f"{self._label}: not a URL that can be requested", local=True)
         except (aiohttp.ClientError, OSError) as error:
             return self._broken(error)
         except (ValueError, RuntimeError) as error:  # not known to happen; the text might hold a header
@@ -167,7 +171,7 @@ class HttpClient:
                 return Denied(f"{label}: HTTP {status} with a web page ({kind}): this is no OTLP receiver")
             body = await _read(response, answer.MAX_RESPONSE)
             if body is None:
-                return Delivered(message=f"the response is longer than {answer.MAX_RESPONSE} bytes")
+                return Unread(f"{label}: HTTP {status} with an answer longer than {answer.MAX_RESPONSE} bytes")
             return answer.delivered(body, kind, self._secrets)
         try:
             body = await _read(response, _MAX_ERROR)
@@ -176,29 +180,29 @@ class HttpClient:
         text = answer.error_message(body or b"", kind, self._secrets)
         reason = f"{label}: HTTP {status} {answer.one_line(response.reason or '', self._secrets)}".rstrip()
         reason += f": {text}" if text else ""
-        if status in _RETRY:
-            after = retry_after(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
-            return Retry("throttled" if after is not None else _RETRY[status], reason, after)
-        astray = status == 400 and ("html" in kind or "request to an HTTPS server" in text)
-        if status in _DENIED or status < 400 or astray:
-            location = response.headers.get("Location")
-            return Denied(reason + (f" (redirects to {_origin(location)}, not followed)" if location else ""))
-        return Refused(reason)
+        if status == 400 and ("html" in kind or "request to an HTTPS server" in text):
+            return Denied(reason)
+        location = response.headers.get("Location")
+        reason += f" (redirects to {_origin(location)}, not followed)" if location and status not in _RETRY else ""
+        return by_status(
+            status, reason, retry_after(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
+        )
 
     def _broken(self, error: aiohttp.ClientError | OSError) -> Outcome:
         cause = _tls_fault(error)
         if cause is not None:
             self._context = None
             text = getattr(cause, "verify_message", "") or cause.reason or "failed"
-            return Denied(f"{self._label}: TLS: {answer.one_line(str(text))}")
+            return Denied(f"{self._label}: TLS: {answer.one_line(str(text))}", local=True)
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             return Retry("unreachable", f"{self._label}: name lookup: {error.os_error.strerror or 'failed'}")
         if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
-            return Retry("unreachable", f"{self._label}: closed before the answer was whole")
+            return Retry("unreachable", f"{self._label}: closed before the answer was whole", broke=True)
         if isinstance(error, aiohttp.ClientResponseError):
             return Retry("unreachable", f"{self._label}: the answer is not HTTP/1.1; is this a port for gRPC?")
         number = error.errno if isinstance(error, OSError) else None
-        return Retry("unreachable", f"{self._label}: {os.strerror(number) if number else type(error).__name__}")
+        reason = f"{self._label}: {os.strerror(number) if number else type(error).__name__}"
+        return Retry("unreachable", reason, broke=not isinstance(error, aiohttp.ClientConnectorError))
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -235,6 +239,16 @@ class _Body(Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         await writer.write(self._value)
+
+
+def by_status(status: int, reason: str, after: float | None = None) -> Outcome:
+    """The class of an HTTP status that is no success. `after` is what Retry-After asks for, in seconds."""
+    if status in _RETRY:
+        broke = after is None and status not in _OWN
+        return Retry("throttled" if after is not None else _RETRY[status], reason, after, broke)
+    if status in _DENIED or status < 400:
+        return Denied(reason)
+    return Refused(reason, too_large=status == 413)
 
 
 def retry_after(value: str, date: str = "") -> float | None:

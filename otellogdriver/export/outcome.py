@@ -23,30 +23,45 @@ class Retry:
     """Not delivered, and sending the same bytes again is right.
 
     `after` is the collector's own wish in seconds (Retry-After, RetryInfo) or None; `kind` is a short, bounded word for
-    metrics (`unreachable`, `timeout`, `throttled`, `unavailable`); `reason` is one line for people.
+    metrics (`unreachable`, `timeout`, `throttled`, `unavailable`); `reason` is one line for people. `broke`: the
+    request was under way and broke off, got no answer in time, or met a gateway that got none: it may be for the sake
+    of what is in it. Where nobody was reached, or the collector itself asks for patience, it is not.
     """
 
     kind: str
     reason: str
     after: float | None = None
+    broke: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The collector will never take *this data* (400, 413, INVALID_ARGUMENT, ...)."""
+    """The collector will never take *this data* (400, 413, INVALID_ARGUMENT, ...). `too_large`: as long as it comes in
+    so large a request; its parts may be good."""
 
     reason: str
+    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
     """The collector takes nothing from us as the destination is set up now (401, 403, 404, UNAUTHENTICATED, wrong
-    certificate, redirect, ...); it says nothing about the data."""
+    certificate, redirect, ...); it says nothing about the data. `local`: nobody but ourselves says so (a setting, a
+    file that is missing, a certificate that we do not trust), so no data may be given up for it."""
+
+    reason: str
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The collector took the request by its status, and its answer is longer than what is read of one. By the
+    specification that is an error, and one that is not tried again."""
 
     reason: str
 
 
-Outcome = Delivered | Retry | Refused | Denied
+Outcome = Delivered | Retry | Refused | Denied | Unread
 
 
 class Client(Protocol):

@@ -22,15 +22,15 @@ CONTAINER = ("container_id", "container_name", "service_name")
 STREAM = (*CONTAINER, "stream")
 REASON = (*CONTAINER, "reason")
 
-REASONS = ("journal_full", "disk_full", "disk_error", "refused", "denied", "rejected", "fault")
+REASONS = ("journal_full", "disk_full", "disk_error", "refused", "denied", "rejected", "unread", "fault")
 """Why lines are given up. The driver's counter has all of them from the start: a counter that appears with its first
 loss would hide that loss from `increase()`."""
 
 EXCLUDED = ("streams", "include", "exclude", "rate_limit")
 """Why the options leave lines out."""
 
-OUTCOMES = ("delivered", "refused", "denied", "unreachable", "timeout", "throttled", "unavailable")
-"""What becomes of a request; all but the first three are tried again."""
+OUTCOMES = ("delivered", "refused", "denied", "unread", "unreachable", "timeout", "throttled", "unavailable", "fault")
+"""What becomes of a request; all but the first four are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ METRICS: tuple[Declared, ...] = (
         "otellogdriver_requests_total",
         "counter",
         ("destination", "outcome"),
-        f"Requests, by what became of them: {', '.join(OUTCOMES)}. All but the first three are tried again.",
+        f"Requests, by what became of them: {', '.join(OUTCOMES)}. All but the first four are tried again.",
     ),
     Declared("otellogdriver_request_duration_seconds", "histogram", ("destination",), "Time from request to answer."),
     Declared("otellogdriver_requests_in_flight", "gauge", ("destination",), "Requests that wait for their answer."),

@@ -72,7 +72,7 @@ def _destination(label: str, pumps: list[Pump], containers: int) -> dict[str, An
         "pause": max(pump.gate.pause_left for pump in pumps),
         "in_flight": sum(pump.tally.in_flight for pump in pumps),
         "requests": requests,
-        "retries": sum(requests.get(outcome, 0) for outcome in OUTCOMES[3:]),
+        "retries": sum(requests.get(outcome, 0) for outcome in OUTCOMES[4:]),
         "duration": _median(durations),
         "sent": sum(pump.tally.sent_bytes for pump in pumps),
         "containers": containers,

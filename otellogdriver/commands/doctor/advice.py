@@ -11,7 +11,7 @@ import re
 from otellogdriver.commands.doctor.place import Place
 from otellogdriver.commands.doctor.port import is_open, speech
 from otellogdriver.export.destination import GRPC, HTTP
-from otellogdriver.export.outcome import Denied, Refused, Retry
+from otellogdriver.export.outcome import Denied, Refused, Retry, Unread
 from otellogdriver.export.proxy import Proxy, ProxyFault
 
 USUAL_PORT = {HTTP: 4318, GRPC: 4317}
@@ -98,7 +98,7 @@ async def of_handshake(place: Place, why: str) -> str:
     return "what listens there is neither TLS nor HTTP: check the port"
 
 
-async def of_outcome(place: Place, outcome: Denied | Refused | Retry) -> str:
+async def of_outcome(place: Place, outcome: Denied | Refused | Retry | Unread) -> str:
     protocol = place.destination.protocol
     if place.proxy is not None and outcome.reason.startswith(place.proxy.label):
         return "the proxy's log says why it does not let us through this time"
@@ -122,12 +122,12 @@ async def of_outcome(place: Place, outcome: Denied | Refused | Retry) -> str:
         return other.removeprefix("; ")
     return _by_code(place, code, outcome) or (
         f"what is there is no OTLP receiver for {protocol}, or something between changes what it says: ask with curl -v"
-        if isinstance(outcome, Denied | Refused)
+        if isinstance(outcome, Denied | Refused | Unread)
         else "the collector's log says why; nothing is lost, the driver tries again"
     )
 
 
-def _by_code(place: Place, code: str, outcome: Denied | Refused | Retry) -> str:
+def _by_code(place: Place, code: str, outcome: Denied | Refused | Retry | Unread) -> str:
     reason = outcome.reason
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return "gRPC trusts authorities of its own, not the host's: name the CA file as otlp-certificate"

@@ -12,7 +12,7 @@ import pytest
 from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.http import retry_after
-from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry, Unread
 from tests.fakes import behaviour as do
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.otlp_server import OtlpServer
@@ -155,7 +155,9 @@ def test_retry_after_forms() -> None:
         (do.answer(200, "{}", "application/json"), Delivered()),
         (do.answer(200, '{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"x"}}', "application/json"), 3),
         (do.answer(200, "[1]", "application/json"), "ExportLogsServiceResponse"),
-        (do.answer(200, "x" * ((4 << 20) + 1), "application/x-protobuf"), "longer than"),
+        (do.answer(200, '{"a":' * 100_000, "application/json"), "ExportLogsServiceResponse"),
+        (do.answer(200, '{"partialSuccess":{"rejectedLogRecords":Infinity}}', "application/json"), "ExportLogsService"),
+        (do.answer(200, "x" * ((4 << 20) + 1), "application/x-protobuf"), Unread),
     ],
 )
 async def test_http_success_that_is_not_protobuf(answer: Behaviour, outcome: object) -> None:
@@ -164,6 +166,8 @@ async def test_http_success_that_is_not_protobuf(answer: Behaviour, outcome: obj
         got = await send(to(server))
         if outcome is Denied:
             assert isinstance(got, Denied) and "text/html" in got.reason
+        elif outcome is Unread:
+            assert isinstance(got, Unread) and "longer than" in got.reason
         elif isinstance(outcome, int):
             assert got == Delivered(outcome, "x")
         elif isinstance(outcome, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,9 +17,9 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otellogdriver.codec.python import varint
 from otellogdriver.export import gzip as ours
-from otellogdriver.export.client import prepare, restore
+from otellogdriver.export.client import prepare
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.request import halves, records_by_container, resource_logs
+from otellogdriver.export.request import AROUND, SCOPE, record_ends, resource_logs
 from otellogdriver.resource import SCHEMA_URL
 from tests.unit.export.otlp_requests import request
 
@@ -63,76 +64,36 @@ def test_requests_can_be_joined() -> None:
     assert bodies(request("a", 2) + request("b", 1)) == [("a", "a line 0"), ("a", "a line 1"), ("b", "b line 0")]
 
 
-@given(st.lists(st.integers(0, 6), max_size=5))
-def test_halves_keep_every_record_in_order(sizes: list[int]) -> None:
-    whole = b"".join(request(f"c{index}", size) for index, size in enumerate(sizes))
-    split = halves(whole)
-    if sum(sizes) < 2:
-        assert split is None
-        return
-    assert split is not None
-    first, second = (bodies(half) for half in split)
-    assert first + second == bodies(whole)
-    assert len(first) == sum(sizes) // 2
-    for half in split:
-        for logs in ExportLogsServiceRequest.FromString(half).resource_logs:
-            assert logs.schema_url and logs.resource.attributes and logs.scope_logs[0].scope.name
+@given(st.lists(st.binary(max_size=300), max_size=8))
+def test_record_ends_cut_a_payload_into_its_records(records: list[bytes]) -> None:
+    whole = [b"\x12" + varint(len(record)) + record for record in records]
+    payload = b"".join(whole)
+    ends = record_ends(payload)
+    assert [payload[begin:end] for begin, end in pairwise([0, *ends])] == whole
 
 
-def test_halves_down_to_the_one_record() -> None:
-    whole = request("a", 37)
-    found, left = [], [whole]
-    while left:
-        split = halves(left[0])
-        if split is None:
-            found += bodies(left.pop(0))
-        else:
-            left[:1] = split
-    assert found == bodies(whole)
+def test_record_ends_of_what_is_no_payload() -> None:
+    for bad in (b"\x0a\x00", b"\x12", b"\x12\x05abc", b"\x12\x80", b"\x12" + b"\x80" * 12):
+        with pytest.raises(ValueError):
+            record_ends(bad)
 
 
-def test_halves_do_not_need_records_that_parse() -> None:
-    """The collector refuses a record with a bad string: it must be possible to find it."""
-    bad = b"\x2a\x03\x0a\x01\xff"  # body: string_value that is not UTF-8
-    record = b"\x12" + varint(len(bad)) + bad
-    whole = b"".join(resource_logs(b"", [record * 3], b""))
-    split = halves(whole)
-    assert split is not None
-    assert [half.count(bad) for half in split] == [1, 2]
-
-
-@pytest.mark.parametrize("cut", [1, 5, 40, -1])
-def test_halves_of_what_is_no_request(cut: int) -> None:
-    with pytest.raises(ValueError, match="not a request"):
-        halves(request("a", 5)[:cut])
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_end_well(data: bytes) -> None:
-    for take in (halves, records_by_container):
-        try:
-            take(data)
-        except ValueError:
-            pass
-
-
-def test_records_by_container() -> None:
-    whole = request("a", 3) + request("b", 1) + request("a", 2) + b"".join(resource_logs(b"", [], b""))
-    assert records_by_container(whole) == {"a": 5, "b": 1, "": 0}
-    assert records_by_container(b"") == {}
+def test_what_is_around_records_is_no_longer_than_said() -> None:
+    for size in (0, 1, 200, 100_000):
+        payload = b"x" * size
+        assert len(b"".join(resource_logs(b"r" * 500, [payload], SCOPE))) <= size + 500 + AROUND
 
 
 @pytest.mark.parametrize(
     ("protocol", "compression", "gzipped"),
     [(HTTP, "gzip", True), (HTTP, "none", False), (GRPC, "gzip", False), (GRPC, "none", False)],
 )
-def test_prepare_and_restore(protocol: str, compression: str, gzipped: bool) -> None:
+def test_prepare(protocol: str, compression: str, gzipped: bool) -> None:
     destination = Destination(("http://c:1",), protocol, compression=compression)
     whole = request("a", 500)
     body = prepare(destination, [whole[:100], memoryview(whole)[100:]])
     assert type(body) is bytes
     assert (gzip.decompress(body) if gzipped else body) == whole
-    assert restore(destination, body) == whole
 
 
 @pytest.mark.parametrize("isal", [True, False])
@@ -171,5 +132,5 @@ def test_without_isal_zlib_does_and_says_so_once(
     destination = Destination(("http://c:1",), HTTP, compression_level=0)
     whole = request("a", 500)
     for _ in range(3):
-        assert restore(destination, prepare(destination, [whole])) == whole
+        assert gzip.decompress(prepare(destination, [whole])) == whole
     assert [(each.levelno, "isal" in each.message) for each in caplog.records] == [(logging.WARNING, True)]
