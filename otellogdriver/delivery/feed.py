@@ -142,6 +142,11 @@ class Feed:
         return max(self._cursor.position.offset, self._skipped_to)
 
     @property
+    def position(self) -> Position:
+        """Where `take` goes on."""
+        return Position(self.offset, _begins(self._carry))
+
+    @property
     def needed(self) -> int:
         """The first byte of the journal that this feed may still read, after a crash, too."""
         return max(self._cursor.position.needed, self._skipped_to)

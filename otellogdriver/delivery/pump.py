@@ -162,6 +162,10 @@ class Pump:
         if len(self._ready) == 1 or self._is_full():
             self._wake.set()
 
+    def begin(self, feed: Feed) -> None:
+        """Write down where the feed begins, so that the next start knows that this destination was there already."""
+        self._write_down(feed, feed.position)
+
     def will_look(self, feed: Feed) -> bool:
         """Whether the pump looks at the feed by itself before long, so that it needs no `poke`. Any thread."""
         known = self._known.get(feed)
@@ -245,9 +249,10 @@ class Pump:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
         await self._sending.close()
-        if self._committer:
-            await asyncio.wait([self._committer], timeout=_SLOW_CLOSE)
-            self._committer.cancel()
+        committer = self._committer
+        if committer:
+            await asyncio.wait([committer], timeout=_SLOW_CLOSE)
+            committer.cancel()
 
     # Lanes.
 
@@ -369,7 +374,7 @@ class Pump:
             alone = feed in apart
             budget = min(_APART, cap - around) if alone else min(quota, cap - used - around)
             if budget <= 0 and used and not alone:
-                left = feeds[index:]
+                left += feeds[index:]
                 break
             try:
                 part = feed.take(buffer, max(1, budget), observed, strict=used > 0 and not alone)
@@ -378,6 +383,8 @@ class Pump:
                 failed.append(feed)
                 continue
             if part is None:
+                if feed.is_cut:  # its next record does not fit in any more
+                    left.append(feed)
                 continue
             parts.append(part)
             if part.payload and not alone:
@@ -439,14 +446,16 @@ class Pump:
             taken.done.set_result(None)
         known.looked = self._loop.time()
         self._wake.set()
-        self._positions[feed] = part.behind
-        if self._committer is None:
-            self._committer = self._loop.create_task(self._commit(), name="commit")
+        self._write_down(feed, part.behind)
         self.poke(feed)
 
     def _watch(self, feed: Feed, seconds: float | None = None) -> None:
         """An unfinished record is looked at again when it is too old, a journal that cannot be read after `seconds`."""
-        if self._closing or (seconds is None and (not feed.unfinished or feed.stream.ended_at is not None)):
+        if (
+            self._closing
+            or feed not in self._known
+            or (seconds is None and (not feed.unfinished or feed.stream.ended_at is not None))
+        ):
             return
         when = self._loop.time() + (max(0.0, feed.wait) + 0.01 if seconds is None else seconds)
         timer = self._timers.get(feed)
@@ -457,12 +466,18 @@ class Pump:
 
     def _look_again(self, feed: Feed) -> None:
         self._timers.pop(feed, None)
+        if feed not in self._known:
+            return
         self.poke(feed)
         known = self._known[feed]
         if not known.queued and len(known.taken) < 2:  # else it is watched again once it has been read
             self._watch(feed)
 
     # Cursors.
+
+    def _write_down(self, feed: Feed, position: Position) -> None:
+        self._positions[feed] = position
+        self._commit_again()
 
     async def _commit(self) -> None:
         """Write positions down until none is left; of several of a feed the last."""

@@ -17,10 +17,14 @@ from otellogdriver.delivery.pump import Pump
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination, Reading
 from otellogdriver.export.failover import spread
+from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.stream import Stream
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import Settings
 
 log = logging.getLogger(__name__)
+
+_MAIN = "cursor"
 
 _IDLE = 60.0
 """Seconds that a pump without a user stays, with its connections: containers come back."""
@@ -29,7 +33,7 @@ _IDLE = 60.0
 def destinations(settings: Settings) -> list[tuple[str, Destination]]:
     """(name of the cursor file, destination) for each place the lines go to."""
     places: list[tuple[str, tuple[str, ...], Reading]] = [
-        ("cursor", settings.otlp_endpoint, settings.otlp_endpoint_reading)
+        (_MAIN, settings.otlp_endpoint, settings.otlp_endpoint_reading)
     ]
     if settings.otlp_mirror:
         places.append(("cursor-mirror", settings.otlp_mirror, "either"))
@@ -61,6 +65,18 @@ def destinations(settings: Settings) -> list[tuple[str, Destination]]:
     ]
 
 
+def cursor_at(stream: Stream, role: str) -> Cursor:
+    """How far a stream is delivered to the destination with this name of the cursor file. One that is added when the
+    stream has been sent elsewhere begins where the main one is: with what is new, and not with all that is kept for
+    `docker logs`. Reads the disk."""
+    path = stream.directory / role
+    cursor = Cursor(path)
+    main = stream.directory / _MAIN
+    if role != _MAIN and not path.exists() and main.exists():
+        cursor.position = Cursor(main).position
+    return cursor
+
+
 @dataclass(slots=True)
 class _InUse:
     pump: Pump
@@ -68,17 +84,20 @@ class _InUse:
 
 
 class Pumps:
-    """See the module's text. `committed` is called by the pumps; `later` calls something after some seconds."""
+    """See the module's text. The pumps encode in `executor`, write cursors in `files` and call `committed`; `later`
+    calls something after some seconds."""
 
     def __init__(
         self,
         host: Host,
         executor: Executor,
+        files: Executor,
         committed: Callable[[Feed], None],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         self._host = host
         self._executor = executor
+        self._files = files
         self._committed = committed
         self._later = later
         self._in_use: dict[tuple[Any, ...], _InUse] = {}
@@ -106,7 +125,7 @@ class Pumps:
         found = self._in_use.get(key)
         if not found:
             client = client_for(destination)
-            pump = Pump(destination, client, self._executor, self._committed, **wants)
+            pump = Pump(destination, client, self._executor, self._committed, files=self._files, **wants)
             found = self._in_use[key] = _InUse(pump)
         found.users += 1
         return found.pump

@@ -139,6 +139,8 @@ class Sending:
         self._taken = float("-inf")
         """When the destination took records last."""
         self._limit = (0, 0.0)
+        self._took = (0, 0.0)
+        """The largest request that was taken lately, in bytes, and until when that is remembered."""
         self._said: dict[str, float] = {}
 
     @property
@@ -146,6 +148,12 @@ class Sending:
         """Bytes of a request that the destination is known to take; a large number if nothing is known."""
         size, until = self._limit
         return size if self._loop.time() < until else 1 << 40
+
+    @property
+    def _largest(self) -> int:
+        """Bytes that the destination takes for certain: what is refused as too large below that, is not."""
+        size, until = self._took
+        return size if self._loop.time() < until else 0
 
     def is_apart(self, feed: Feed) -> bool:
         """Whether parts of this feed must not share a request with others now."""
@@ -185,34 +193,35 @@ class Sending:
         if body is None:
             pieces = [piece for part in parts for piece in resource_logs(part.feed.resource, part.payload, SCOPE)]
             body = await off_loop(self._executor, lambda: prepare(self._destination, pieces))
-        end = await self._send(body, sum(part.records for part in parts))
+        size = sum(part.size + len(part.feed.resource) + AROUND for part in parts)
+        end = await self._send(body, sum(part.records for part in parts), size)
         if not isinstance(end, Trouble):
             self._account([(part, part.records) for part in parts], end)
             for part in parts:
                 self._settled(part)
         elif len(parts) > 1:
             if end.too_large:
-                self._learn(sum(part.size for part in parts))
+                self._learn(size)
             each = -(-len(parts) // _GROUPS)
             groups = [parts[at : at + each] for at in range(0, len(parts), each)]
             await asyncio.gather(*(self.deliver(group) for group in groups))
         else:
             self.set_apart(parts[0], end)
 
-    async def _send(self, body: bytes, records: int) -> _End:
-        """One request, repeated until it has an end."""
+    async def _send(self, body: bytes, records: int, size: int) -> _End:
+        """One request of `size` bytes before compression, repeated until it has an end."""
         failures = strikes = 0
         failed_at = float("inf")
         while True:
             await self.gate.admit()
-            outcome = await self._once(body, records)
+            outcome = await self._once(body, records, size)
             match outcome:
                 case Delivered() | Unread():
                     self._opened()
                     return outcome
                 case Refused(reason, too_large):
                     self._opened()
-                    return Trouble("refused", reason, too_large)
+                    return Trouble("refused", reason, too_large and size > self._largest)
             trouble = self._suspected(outcome)
             unavailable = isinstance(outcome, Retry) and outcome.kind == "unavailable"
             failures += unavailable and not self.proved
@@ -244,7 +253,7 @@ class Sending:
                 return False, outcome
             self._failed(outcome)
 
-    async def _once(self, body: bytes, records: int) -> Outcome:
+    async def _once(self, body: bytes, records: int, size: int = 0) -> Outcome:
         """One request, counted."""
         started = self._loop.time()
         self.tally.in_flight += 1
@@ -263,7 +272,9 @@ class Sending:
             case Delivered():
                 self.tally.count("delivered")
                 if records:
-                    self._taken, self.proved = self._loop.time(), True
+                    now = self._loop.time()
+                    self._taken, self.proved = now, True
+                    self._took = max(size, self._largest), now + LEARNED
             case Refused():
                 self.tally.count("refused")
             case Denied():
@@ -302,7 +313,7 @@ class Sending:
 
     def _learn(self, size: int) -> None:
         """A request of so many bytes was too large, with more than one record in it."""
-        self._limit = max(_LEAST, min(self.limit, size) // 2), self._loop.time() + LEARNED
+        self._limit = max(_LEAST, self._largest, min(self.limit, size) // 2), self._loop.time() + LEARNED
         text = f"requests are too large for it; they have at most {self._limit[0]} bytes for {LEARNED:g} s"
         self.say(logging.WARNING, "too large", text)
 
@@ -373,7 +384,7 @@ class Sending:
                     self._give_up(part, 1, trouble.why, trouble.reason)
                     apart.at = 1
                 elif trouble.too_large:
-                    self._learn(len(payload))
+                    self._learn(len(payload) + len(part.feed.resource) + AROUND)
                 else:
                     apart.bad = len(ends)
         while apart.at < len(ends):
@@ -394,9 +405,11 @@ class Sending:
             if fresh and number == apart.group:
                 apart.group = min(2 * apart.group, 1 << 20)
             return
+        size = ends[at + number - 1] - begin
         if end.too_large and number > 1:
-            self._learn(ends[at + number - 1] - begin)
-            return
+            self._learn(size)
+            if size > self.limit:
+                return
         apart.until = self._loop.time() + QUIET
         if number > 1:
             apart.bad = at + number
@@ -446,6 +459,7 @@ class Sending:
     async def _try(self, part: Part, payload: bytes, records: int) -> _End:
         """Some records of a feed that is set apart. They are no probe of a gate that is closed, an empty request is;
         and what they meet closes the gate only if others meet it, too."""
+        size = len(payload) + len(part.feed.resource) + AROUND
         pieces = resource_logs(part.feed.resource, [payload], SCOPE)
         body = await off_loop(self._executor, lambda: prepare(self._destination, pieces))
         failed_at, pause = float("inf"), _TURN
@@ -455,12 +469,12 @@ class Sending:
                 if denied:
                     return denied
             async with self._slots:
-                outcome = await self._once(body, records)
+                outcome = await self._once(body, records, size)
             match outcome:
                 case Delivered() | Unread():
                     return outcome
                 case Refused(reason, too_large):
-                    return Trouble("refused", reason, too_large)
+                    return Trouble("refused", reason, too_large and size > self._largest)
             trouble = self._suspected(outcome)
             if trouble:
                 health = await self._once(self._empty, 0)

@@ -22,13 +22,12 @@ from otellogdriver.codec.contract import Codec
 from otellogdriver.container import EXCLUDE, Container
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
-from otellogdriver.delivery.pumps import Pumps, destinations
+from otellogdriver.delivery.pumps import Pumps, cursor_at, destinations
 from otellogdriver.delivery.recipe import Recipe, container_of
 from otellogdriver.driver.room import Room
 from otellogdriver.driver.session import Session
 from otellogdriver.errors import DriverError, JournalError, ProtocolError
 from otellogdriver.intake.crowd import Crowd
-from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.resource import Host, resource_of
@@ -80,11 +79,12 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._workers = ThreadPoolExecutor(2, "export")
         self._files = ThreadPoolExecutor(2, "files")
+        self._cursors = ThreadPoolExecutor(1, "cursors")
         self._past = Totals()
         self._crowd = Crowd()
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.pumps = Pumps(host, self._workers, self._committed, self._later)
+        self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
         self.room = Room(plugin, self.store, self.active, self._later)
 
     # Start and end.
@@ -138,9 +138,7 @@ class Driver:
         settings = self._settings(entry.info.get("Config") or {})[0]
         stream = entry.stream
         entry.keep = self._keep(settings)
-        stream.advance(
-            delivered=min(Cursor(stream.directory / role).position.needed for role, _ in destinations(settings))
-        )
+        stream.advance(delivered=min(cursor_at(stream, role).position.needed for role, _ in destinations(settings)))
         return stream.delivered >= stream.end
 
     def _resume(self, entry: Entry) -> Session:
@@ -151,7 +149,7 @@ class Driver:
         stream.segment_size, stream.sync = self._segment_size(settings), settings.journal_sync
         # The FIFO is read before there is a feed, and its thread must know what is delivered. A power cut may have lost
         # the stream's last bytes and kept the cursor: what comes now must not stand before it.
-        positions = [Cursor(stream.directory / role).position for role, _ in destinations(settings)]
+        positions = [cursor_at(stream, role).position for role, _ in destinations(settings)]
         furthest = max(position.offset for position in positions)
         if stream.ended_at is None and furthest > stream.end:
             stream.resume_at(furthest)
@@ -205,6 +203,7 @@ class Driver:
             session.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._files.shutdown(wait=False, cancel_futures=True)
+        self._cursors.shutdown(wait=False, cancel_futures=True)
 
     # The protocol's calls.
 
@@ -302,12 +301,15 @@ class Driver:
         entry = session.entry
         recipe = Recipe.of(session.container, session.settings, entry.file, self.codec, self._host)
         session.service_name = recipe.service_name
-        feeds = []
+        feeds: list[tuple[Pump, Feed]] = []
         for role, destination in destinations(session.settings):
-            cursor = Cursor(entry.stream.directory / role)
+            cursor = cursor_at(entry.stream, role)
             if cursor.damaged:
                 log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
-            feeds.append((self.pumps.take(destination, session.settings), recipe.feed(entry, cursor)))
+            pump, feed = self.pumps.take(destination, session.settings), recipe.feed(entry, cursor)
+            if feeds:
+                pump.begin(feed)
+            feeds.append((pump, feed))
         return feeds
 
     def _committed(self, feed: Feed) -> None:

@@ -190,10 +190,11 @@ class Session:
         if self.fifo:
             for reason, dropped in list(self.fifo.dropped.items()):
                 found[reason] = (sum(dropped.lines), dropped.bytes)
-        for _, feed in self.feeds:
-            for reason, lines in feed.counters.given_up.items():
-                before = found.get(reason, (0, 0))
-                found[reason] = (before[0] + lines, before[1])
+        # A mirror gives up the very lines that the main destination does, or some of its own: none counts twice.
+        for reason in {reason for _, feed in self.feeds for reason in list(feed.counters.given_up)}:
+            before = found.get(reason, (0, 0))
+            most = max(feed.counters.given_up.get(reason, 0) for _, feed in self.feeds)
+            found[reason] = (before[0] + most, before[1])
         return found
 
     def close(self) -> None:

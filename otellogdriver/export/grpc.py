@@ -22,7 +22,8 @@ compressed already. It is imported with the first request only, for it costs 15 
 
 A channel that failed keeps a back-off of its own, in which it refuses calls without trying; the caller has one already.
 So after a failure to reach the collector, or a time-out (perhaps the connection is dead and nobody has noticed), the
-channel is given up and the next call dials anew: name lookup, TCP, TLS with files read again.
+channel is given up and the next call dials anew: name lookup, TCP, TLS with files read again; unless it has taken
+another call meanwhile, for then the trouble is with this one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import asyncio
 import logging
 import os
 import re
+import time
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -41,8 +43,9 @@ from otellogdriver.export.destination import GRPC, Destination, Endpoint, parse_
 from otellogdriver.export.files import Files
 from otellogdriver.export.headers import headers_of
 from otellogdriver.export.http import by_status
-from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry, Unread
+from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.proxy import Forwarder, proxy_for
+from otellogdriver.export.resolver import replaced
 
 log = logging.getLogger(__name__)
 
@@ -56,17 +59,20 @@ _OURS = re.compile(r"Stream removed|(Received )?RST_STREAM|GOAWAY received|No st
 """How texts begin that grpcio writes itself."""
 _CALM = re.compile(r"RST_STREAM with error code 11\b")
 
+_LOST = ("unreachable", "timeout")
+
 _LATE = 0.05
 """Seconds after a failed call within which grpcio notes that the connection has ended."""
 
 
 @dataclass(slots=True)
 class _Line:
-    """A channel and how many calls use it."""
+    """A channel, how many calls use it, and when it has taken one last."""
 
     channel: Any
     call: Any
     calls: int = 0
+    taken: float = 0.0
 
 
 class GrpcClient:
@@ -91,9 +97,13 @@ class GrpcClient:
         except OptionError as error:
             return Denied(str(error), local=True)
         line.calls += 1
+        started = time.monotonic()
         try:
             outcome = await self._call(line, body)
-            if isinstance(outcome, Denied) or isinstance(outcome, Retry) and outcome.kind in ("unreachable", "timeout"):
+            lost = isinstance(outcome, Denied) or isinstance(outcome, Retry) and outcome.kind in _LOST
+            if isinstance(outcome, Delivered):
+                line.taken = time.monotonic()
+            elif lost and line.taken < started:
                 self._line = None if self._line is line else self._line
                 if isinstance(outcome, Denied) and self._destination.headers_file:
                     self._endpoint = None  # the file may have a new token by the next time
@@ -243,6 +253,8 @@ class GrpcClient:
             return Retry("throttled", reason) if _CALM.search(details) else Retry("unreachable", reason, broke=True)
         if after is not None and (code in _RETRY or code == "RESOURCE_EXHAUSTED"):
             return Retry("throttled", reason, after)
+        if code == "UNAVAILABLE" and "resolution" in details and (told := replaced()):
+            reason += f"; {told}"
         if code in _RETRY:
             return Retry("unavailable" if stands or code != "UNAVAILABLE" else "unreachable", reason)
         return Denied(reason) if code in _DENIED else Refused(reason, too_large=code == "RESOURCE_EXHAUSTED")

@@ -48,7 +48,7 @@ from otellogdriver.export.files import Files
 from otellogdriver.export.headers import headers_of
 from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.proxy import ProxyFault, proxy_for, tunnel
-from otellogdriver.export.resolver import Resolver
+from otellogdriver.export.resolver import Resolver, replaced
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,8 @@ class HttpClient:
             text = getattr(cause, "verify_message", "") or cause.reason or "failed"
             return Denied(f"{self._label}: TLS: {answer.one_line(str(text))}", local=True)
         if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return Retry("unreachable", f"{self._label}: name lookup: {error.os_error.strerror or 'failed'}")
+            told = (error.os_error.strerror or "failed", replaced())
+            return Retry("unreachable", f"{self._label}: name lookup: {'; '.join(filter(None, told))}")
         if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
             return Retry("unreachable", f"{self._label}: closed before the answer was whole", broke=True)
         if isinstance(error, aiohttp.ClientResponseError):

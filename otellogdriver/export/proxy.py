@@ -132,7 +132,8 @@ async def _dial(proxy: Proxy, endpoint: Endpoint, resolver: Resolver) -> tuple[a
             transport.abort()
             raise
     except ssl.SSLCertVerificationError as error:
-        raise ProxyFault(Denied(f"{proxy.label}: TLS: {answer.one_line(error.verify_message)}")) from None
+        reason = f"{proxy.label}: TLS: {answer.one_line(error.verify_message)}"
+        raise ProxyFault(Denied(reason, local=True)) from None
     except OSError as error:
         number = error.errno if isinstance(error.errno, int) and error.errno > 0 else 0
         why = getattr(error, "reason", None) or (os.strerror(number) if number else error.strerror) or "failed"
@@ -143,7 +144,7 @@ async def _dial(proxy: Proxy, endpoint: Endpoint, resolver: Resolver) -> tuple[a
     secrets = answer.secrets_of([("", place.authorization)])
     reason = f"{proxy.label}: no way to {endpoint.authority}: HTTP {status} {answer.one_line(phrase, secrets)}".rstrip()
     away = status >= 500 or status in (408, 429)
-    raise ProxyFault(Retry("unreachable", reason) if away else Denied(reason), status)
+    raise ProxyFault(Retry("unreachable", reason) if away else Denied(reason, local=True), status)
 
 
 class _Head(asyncio.Protocol):
@@ -241,7 +242,7 @@ class Forwarder:
             self.fault = fault
             return
         except OptionError as error:
-            self.fault = ProxyFault(Denied(str(error)))
+            self.fault = ProxyFault(Denied(str(error), local=True))
             return
         except (OSError, TimeoutError):
             self.fault = ProxyFault(Retry("unreachable", f"{label}: no answer within {self._patience:g} s"))

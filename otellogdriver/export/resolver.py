@@ -9,10 +9,14 @@ meanwhile share it: there are never more threads than names.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import threading
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+FILES = ("/etc/resolv.conf", "/etc/hosts")
 
 
 class Resolver(AbstractResolver):
@@ -31,9 +35,17 @@ class Resolver(AbstractResolver):
             loop = asyncio.get_running_loop()
             answer = self._running[key] = loop.create_future()
             answer.add_done_callback(lambda done: self._forget(key, done))
-            threading.Thread(
+            thread = threading.Thread(
                 target=_look_up, args=(loop, answer, host, port, family), name=f"resolve {host}", daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except BaseException as error:  # no thread, no memory: the next caller tries again
+                del self._running[key]
+                answer.cancel()
+                if isinstance(error, RuntimeError):
+                    raise OSError(errno.EAGAIN, "no thread for it") from None
+                raise
         return await asyncio.shield(answer)
 
     async def close(self) -> None:
@@ -45,6 +57,19 @@ class Resolver(AbstractResolver):
         self._running.pop(key, None)
         if not answer.cancelled():
             answer.exception()  # retrieved here, for the caller may have given up
+
+
+def replaced() -> str:
+    """What to say with a look-up that failed: whether a file that it reads is no longer the host's. Inside a plugin
+    these are mounts of single files, which stay the old ones when the host's are replaced by new ones (the old one then
+    has no name left); only a new start of the plugin mounts the new ones."""
+    for path in FILES:
+        try:
+            if os.stat(path).st_nlink == 0:
+                return f"{path} has been replaced on the host since the plugin was enabled: disable and enable it"
+        except OSError:
+            pass
+    return ""
 
 
 def _look_up(

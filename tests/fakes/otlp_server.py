@@ -22,7 +22,7 @@ import gzip
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -58,6 +58,8 @@ class OtlpServer:
     keep: bool = True
     default: Behaviour = field(default_factory=ok)
     script: deque[Behaviour] = field(default_factory=deque)
+    judge: Callable[[bytes], Behaviour | None] = lambda body: None
+    """What is done for the sake of a request's (uncompressed) body; it wins over script and default."""
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
@@ -218,6 +220,7 @@ class OtlpServer:
             return False
         wire = await reader.readexactly(int(headers.get("content-length", "0")))
         body = gzip.decompress(wire) if headers.get("content-encoding") == "gzip" else wire
+        behaviour = self.judge(body) or behaviour
         request = self._note(behaviour, headers, wire, body, f"{method} {path}")
         await asyncio.sleep(behaviour.delay)
         if request.malformed:
@@ -261,6 +264,7 @@ class OtlpServer:
 
     async def _export(self, body: bytes, context: Any) -> bytes:
         behaviour = self._next()
+        behaviour = self.judge(body) or behaviour
         headers = {key: str(value) for key, value in context.invocation_metadata()}
         request = self._note(behaviour, headers, body, body)
         await asyncio.sleep(behaviour.delay)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import threading
+import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -345,3 +349,96 @@ async def test_skip_is_counted_and_the_rest_goes_on(scene: Scene) -> None:
     found = client.of("a")
     assert len(found) + dropped == 40_000 and dropped > 10_000
     assert found == sorted(set(found)) and found[0] == 0 and found[-3500:] == [*range(36_500, 40_000)]
+
+
+async def test_faults_while_a_request_is_built_or_committed_leave_everything_as_it_was(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread, no memory, a fault of ours: at any call."""
+    monkeypatch.setattr(pump_module, "_DISK_PAUSE", 0.01)
+    client = scene.start()
+    calls, rng = [0], random.Random(3)
+
+    def faulty(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            calls[0] += 1
+            if rng.random() < 0.2:
+                raise (MemoryError(), RuntimeError("can't start new thread"), RecursionError())[calls[0] % 3]
+            return real(*arguments, **named)
+
+        return call
+
+    monkeypatch.setattr(pump_module, "prepare", faulty(pump_module.prepare))  # type: ignore[attr-defined]
+    monkeypatch.setattr(pump_module, "resource_logs", faulty(pump_module.resource_logs))  # type: ignore[attr-defined]
+    monkeypatch.setattr(pump_module, "_buffer", faulty(pump_module._buffer))
+    monkeypatch.setattr(scene.executor, "submit", faulty(scene.executor.submit))
+    monkeypatch.setattr(scene.pump, "_batch", faulty(scene.pump._batch))
+    for name in ("a", "b", "c"):
+        scene.feed(name)
+    for begin in range(0, 100, 20):
+        for name in scene.feeds:
+            scene.write(name, lines(begin, begin + 20))
+        await scene.settled()
+    assert all(client.of(name) == [*range(100)] for name in scene.feeds)
+    check(scene.feeds.values(), printed=100)
+    assert calls[0] > 30 and scene.pump.tally.outcomes["fault"] > 5
+
+
+async def test_a_lane_that_ends_is_started_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "_DISK_PAUSE", 0.01)
+    client = scene.start(lanes=2)
+    for lane in list(scene.pump._lanes):
+        lane.cancel()
+    scene.feed("a")
+    scene.write("a", lines(0, 10))
+    await scene.settled()
+    assert client.of("a") == [*range(10)]
+
+
+async def test_work_at_which_nobody_looks_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "_STALLED", 0.05)
+    monkeypatch.setattr(pump_module, "_DISK_PAUSE", 60.0)
+    scene.start()
+    feed = scene.feed("a")
+    scene.write("a", lines(0, 10))
+    await scene.settled()
+    assert scene.pump.stalled() == []
+    for lane in list(scene.pump._lanes):
+        lane.cancel()
+    scene.write("a", lines(10, 20))
+    await until(lambda: scene.pump.stalled() == [feed])
+
+
+async def test_the_loop_does_not_wait_for_a_slow_disk(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """journal-sync, 200 containers, 8 ms for each fdatasync: cursors are written elsewhere, requests do not wait."""
+    threads: list[int] = []
+
+    def fdatasync(_: int) -> None:
+        time.sleep(0.008)
+        threads.append(threading.get_ident())
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    client = scene.start(sync=True)
+    names = [f"{index:03x}" for index in range(200)]
+    for name in names:
+        scene.feed(name)
+    for begin in (0, 5):
+        for name in names:
+            scene.write(name, lines(begin, begin + 5))
+        await until(lambda begin=begin: len(client.taken) == 200 * (begin + 5))  # type: ignore[misc]
+    assert len(threads) < 400, "the second requests did not wait for the cursors of the first"
+    await scene.settled()
+    assert threading.get_ident() not in threads and len(threads) >= 200
+    assert all(client.of(name) == [*range(10)] for name in names)
+
+
+async def test_where_a_mirror_begins_is_written_down_at_once(scene: Scene) -> None:
+    async def answer(_: bytes) -> Outcome:
+        return Retry("unreachable", "no")
+
+    scene.start(answer)
+    feed = scene.feed("a")
+    scene.pump.begin(feed)
+    path = feed.stream.directory / "cursor"
+    await until(path.exists)
+    assert feed.delivered == 0

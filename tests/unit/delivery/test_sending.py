@@ -127,6 +127,18 @@ async def test_a_limit_of_the_destination_is_learned_and_costs_no_line(scene: Sc
     assert all(len(body) <= 20_000 for body in client.bodies[before:]), "it is remembered"
 
 
+async def test_too_large_for_what_is_smaller_than_what_was_taken_is_a_refusal_like_others(scene: Scene) -> None:
+    client = scene.start(answering(lambda body: Refused("too large", too_large=True)))
+    for name in ("a", "b"):
+        scene.feed(name)
+    scene.write("b", marked(0, 200, {7, 150}))
+    await scene.settled()
+    scene.write("a", lines(0, 2000))
+    await scene.settled()
+    assert client.of("b") == [each for each in range(200) if each not in (7, 150)]
+    assert max(sum(count_records(body).values()) for body in client.bodies if MARK not in body) > 50
+
+
 async def test_batch_size_is_a_bound_in_a_backlog(scene: Scene) -> None:
     client = scene.start(size=16_384)
     for name in ("a", "b", "c"):

@@ -111,3 +111,26 @@ def test_hosts_spread_over_the_endpoints() -> None:
     assert len(second) == 3 and min(second.values()) >= 15, f"those that lose gateway-a: {second}"
     moved = [host for host, order in orders.items() if spread(gateways[:3], host)[0] != order[0]]
     assert len(moved) == first[gateways[3]], "only those of the one that is gone"
+
+
+async def test_one_that_is_unavailable_for_long_is_left_and_taken_again_when_it_is_well() -> None:
+    async with OtlpServer(HTTP) as first, OtlpServer(HTTP) as second:
+        first.default = do.status(503)
+        clients = [
+            client_for(Destination((server.endpoint,), HTTP, compression="none", timeout=2.0))
+            for server in (first, second)
+        ]
+        client = FailoverClient(clients, back_after=0.0, patience=0.2)
+        try:
+            assert isinstance(await client.send(BODY), Retry), "it may be a moment only"
+            assert not second.requests
+            await asyncio.sleep(0.25)
+            assert await client.send(BODY) == Delivered()
+            assert second.taken == 1
+            first.default = do.ok()
+            assert await client.send(BODY) == Delivered()
+            assert first.taken == 1
+            first.default = do.status(502)
+            assert isinstance(await client.send(BODY), Retry), "counted anew"
+        finally:
+            await client.close()

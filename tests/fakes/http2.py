@@ -1,0 +1,89 @@
+"""A server that speaks just enough HTTP/2 to answer a call in ways that no gRPC server does: it resets streams, goes
+away, answers as a proxy that knows no gRPC, answers at too great a length."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncIterator
+
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
+
+
+def h2_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def fields(**pairs: str) -> bytes:
+    """A header block of literals, `_` in names for `-`, `status` for `:status`."""
+    found = b""
+    for key, value in pairs.items():
+        name = ":status" if key == "status" else key.replace("_", "-")
+        found += bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+    return found
+
+
+def reset(code: int) -> bytes:
+    return h2_frame(RST_STREAM, 0, 1, struct.pack(">I", code))
+
+
+def goaway(code: int) -> bytes:
+    return h2_frame(GOAWAY, 0, 0, struct.pack(">II", 0, code))
+
+
+def proxy(status: int) -> bytes:
+    return h2_frame(HEADERS, END_STREAM | END_HEADERS, 1, fields(status=str(status), content_type="text/plain"))
+
+
+def grpc_status(code: int, message: str = "the server says so") -> bytes:
+    block = fields(status="200", content_type="application/grpc", grpc_status=str(code), grpc_message=message)
+    return h2_frame(HEADERS, END_STREAM | END_HEADERS, 1, block)
+
+
+def message(size: int) -> bytes:
+    """An answer with status OK whose message has `size` bytes."""
+    found = h2_frame(HEADERS, END_HEADERS, 1, fields(status="200", content_type="application/grpc"))
+    data = b"\0" + struct.pack(">I", size) + b"x" * size
+    for at in range(0, len(data), 16_000):
+        found += h2_frame(DATA, 0, 1, data[at : at + 16_000])
+    return found + h2_frame(HEADERS, END_STREAM | END_HEADERS, 1, fields(grpc_status="0"))
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[str]:
+    """The endpoint of a server that gives this answer to the first call of each connection."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readexactly(24)
+            writer.write(h2_frame(SETTINGS, 0, 0))
+            while True:
+                head = await reader.readexactly(9)
+                kind, flags = head[3], head[4]
+                payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
+                if kind in (SETTINGS, PING) and not flags & ACK:
+                    writer.write(h2_frame(kind, ACK, 0, payload if kind == PING else b""))
+                if kind in (DATA, HEADERS) and flags & END_STREAM:
+                    writer.write(answer)
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,141 @@
+"""One container's poison, by kind, protocol and share of its lines: what its neighbours notice of it.
+
+Real sockets, and a collector (or a proxy before it) that fails every request with a marked line in it. Neighbours print
+a line now and then; all of them arrive, in order, and no later than twice the usual.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from otellogdriver.delivery import sending
+from otellogdriver.delivery.pump import Pump
+from otellogdriver.export.client import client_for
+from otellogdriver.export.destination import Destination
+from tests.fakes import behaviour as do
+from tests.fakes.behaviour import Behaviour
+from tests.fakes.engine import frame
+from tests.fakes.otlp_server import OtlpServer
+from tests.fakes.received import read_records
+from tests.scene import line, number
+from tests.unit.delivery.accounting import check, fates
+from tests.unit.delivery.pump_scene import Scene
+
+HTTP, GRPC = "http/protobuf", "grpc"
+MARK = b"poison"
+NEIGHBOURS = ("a", "b", "c")
+LINES, EVERY = 25, 0.02
+"""Lines that each neighbour prints in a phase, and the seconds between two of them."""
+DELAY, TIMEOUT = 0.1, 0.3
+
+REFUSALS = ("400", "413", "500", "partial")
+KINDS: dict[tuple[str, str], Behaviour] = {
+    (HTTP, "400"): do.status(400),
+    (HTTP, "413"): do.status(413),
+    (HTTP, "403"): do.status(403),
+    (HTTP, "500"): do.status(500),
+    (HTTP, "502"): do.status(502),
+    (HTTP, "abort"): do.close(within=200),
+    (HTTP, "reset"): do.close(),
+    (HTTP, "hang"): do.hang(),
+    (HTTP, "partial"): do.partial(1),
+    (GRPC, "400"): do.status("INVALID_ARGUMENT"),
+    (GRPC, "413"): do.status("RESOURCE_EXHAUSTED"),
+    (GRPC, "403"): do.status("PERMISSION_DENIED"),
+    (GRPC, "500"): do.status("INTERNAL"),
+    (GRPC, "hang"): do.hang(),
+    (GRPC, "partial"): do.partial(1),
+}
+SHARES = {"1 in 1,000": (1000, {500}), "2 %": (200, {20, 70, 120, 170}), "50 %": (40, set(range(0, 40, 2)))}
+"""Lines of the container with poison, and which of them are marked."""
+
+
+class Street(Scene):
+    """A pump with a real client, a container with poison, and neighbours whose lines have a time."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.printed: dict[tuple[str, int], float] = {}
+
+    def open(self, server: OtlpServer) -> None:
+        destination = Destination((server.endpoint,), server.protocol, compression="none", timeout=TIMEOUT)
+        self.pump = Pump(destination, client_for(destination), self.executor, lambda _: None, delay=DELAY)
+        for name in (*NEIGHBOURS, "f"):
+            self.feed(name)
+
+    async def print(self, begin: int, poison: list[bytes]) -> None:
+        """LINES lines of each neighbour, and what the other prints meanwhile."""
+        for count in range(begin, begin + LINES):
+            for name in NEIGHBOURS:
+                self.printed[name, count] = time.monotonic()
+                self.write(name, frame(line(count), b"stdout", count + 1))
+            if poison:
+                self.write("f", poison.pop(0))
+            await asyncio.sleep(EVERY)
+
+    def delays(self, server: OtlpServer, begin: int) -> list[float]:
+        """Sorted, of the neighbours' lines from `begin` on; also checks that they came once and in order."""
+        came: dict[str, list[tuple[int, float]]] = {name: [] for name in NEIGHBOURS}
+        for request in server.requests:
+            if request.behaviour.taken:
+                for record in read_records(request.body):
+                    if (name := record.container[0]) in came:
+                        came[name].append((number(record.body), request.at))
+        for name in NEIGHBOURS:
+            assert [count for count, _ in came[name]] == list(range(begin + LINES)), f"lines of neighbour {name}"
+        return sorted(at - self.printed[name, count] for name in came for count, at in came[name] if count >= begin)
+
+    async def delivered(self) -> None:
+        async with asyncio.timeout(30):
+            while any(self.feeds[name].delivered < self.feeds[name].stream.end for name in NEIGHBOURS):
+                await asyncio.sleep(0.005)
+
+
+@pytest.mark.measures
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(("protocol", "kind"), KINDS)
+async def test_neighbours_of_poison_get_all_their_lines_in_time(
+    protocol: str, kind: str, share: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "POISON_AGE", 0.2)
+    monkeypatch.setattr(sending, "_FIRST_PAUSE", 0.02)
+    count, bad = SHARES[share]
+    texts = [line(each) + (MARK if each in bad else b"") for each in range(count)]
+    frames = [frame(text, b"stdout", index + 1) for index, text in enumerate(texts)]
+    each = -(-count // LINES)
+    poison = [b"".join(frames[at : at + each]) for at in range(0, count, each)]
+    street = Street(tmp_path)
+    async with OtlpServer(protocol, judge=lambda body: KINDS[protocol, kind] if MARK in body else None) as server:
+        try:
+            street.open(server)
+            await street.print(0, [])
+            await street.delivered()
+            usual = street.delays(server, 0)
+            begin = LINES
+            if kind == "hang":  # who shares the very first request with poison waits for its time-out
+                first = min(bad) // each + 1
+                await street.print(begin, poison[:first])
+                await street.delivered()
+                assert street.delays(server, begin)[-1] <= 2 * usual[-1] + 3 * TIMEOUT
+                begin, poison = begin + LINES, poison[first:]
+            await street.print(begin, poison)
+            await street.delivered()
+            delays = street.delays(server, begin)
+            assert delays[len(delays) * 9 // 10] <= 2 * usual[len(usual) * 9 // 10]
+            assert delays[-1] <= 2 * usual[-1] + DELAY
+            for name in NEIGHBOURS:
+                assert kind == "partial" or fates(street.feeds[name]) == {"delivered": begin + LINES, "waiting": 0}
+            if kind in REFUSALS:
+                await street.settled()
+                lost = street.feeds["f"].counters.given_up
+                assert set(lost) <= {"rejected" if kind == "partial" else "refused"}
+                assert kind == "partial" or lost == {"refused": len(bad)}
+                taken = {number(record.body) for record in server.records() if record.container[0] == "f"}
+                assert kind == "partial" or taken == set(range(count)) - bad
+            check(street.feeds.values())
+        finally:
+            await street.close()
