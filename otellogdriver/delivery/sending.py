@@ -47,7 +47,7 @@ HELD = 32 << 20
 """Bytes of parts that are set apart, all together; beyond it whoever has more to set apart waits."""
 _GROUPS = 8
 """Groups into which a request of many containers is taken apart at a time, and requests at a time of what is apart."""
-_PACE, _BURST = 100.0, 100.0
+_PACE, _BURST = 200.0, 200.0
 """Failed requests a second, for each container, while it is taken apart; so many may come at once."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _UNPROVEN_PAUSE = 0.25, 30.0, 5.0
 """Seconds between two tries of a record that fails by itself; the last one while nothing shows that the destination
