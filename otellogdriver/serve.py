@@ -49,6 +49,16 @@ _SHORTAGES = frozenset(
 """Errors that pass by themselves, or when the host is mended."""
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop that a moment without memory does not end: what is ready stays so, and is run in the next round."""
+
+    def _run_once(self) -> None:
+        try:
+            super()._run_once()  # type: ignore[misc]
+        except MemoryError:
+            log.error("no memory for a round of the event loop; it goes on")
+
+
 def run(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     from otellogdriver.settings.options import plugin_settings
@@ -67,7 +77,7 @@ def run(environ: Mapping[str, str]) -> int:
         log.error("cannot listen on %s: %s", plugin.socket, error)
         return 1
     try:
-        runner = asyncio.Runner()
+        runner = asyncio.Runner(loop_factory=_Loop)
         _insist(runner.get_loop, "there is no event loop")
         with runner:
             return runner.run(_serve(listener, environ))

@@ -88,6 +88,18 @@ def work_off(folder: Path, work: Work, outcomes: list[Outcome]) -> None:
                     break
 
 
+def work_off_allocations(folder: Path, numbers: deque[int], outcomes: list[Outcome]) -> None:
+    """Memory that is not there for one allocation, the first, the second, …"""
+    if not numbers:
+        return
+    with Restarts(folder) as scene:
+        while numbers:
+            outcome = scene.run_allocation(numbers.popleft())
+            outcomes.append(outcome)
+            if outcome.broken:
+                print(outcome, flush=True)
+
+
 def work_off_shortages(folder: Path, names: Sequence[str], seconds: float, outcomes: list[Outcome]) -> None:
     """Each shortage of the whole process, on a driver of its own."""
     for name in names:
@@ -99,7 +111,7 @@ def work_off_shortages(folder: Path, names: Sequence[str], seconds: float, outco
 
 
 def main(arguments: Sequence[str]) -> int:
-    every = [*restarts.PHASES, *PHASES, *SHORTAGES]
+    every = [*restarts.PHASES, *PHASES, *SHORTAGES, "allocation"]
     parser = argparse.ArgumentParser(prog="python -m tests.anomalies", description=__doc__.splitlines()[0])
     parser.add_argument("--phase", nargs="+", choices=every, default=every, help="only these, or these shortages")
     parser.add_argument("--call", nargs="+", help="only these system calls")
@@ -131,13 +143,15 @@ def main(arguments: Sequence[str]) -> int:
         )
         print(f"{len(lives) + len(ends)} injections", flush=True)
         wanted = [name for name in SHORTAGES if name in chosen.phase]
-        with ThreadPoolExecutor(2 * chosen.jobs + 1) as jobs:
+        numbers = deque(plan.allocations() if "allocation" in chosen.phase else ())
+        with ThreadPoolExecutor(2 * chosen.jobs + 2) as jobs:
             running = [jobs.submit(work_off, Path(folder, f"job-{job}"), lives, outcomes) for job in range(chosen.jobs)]
             running += [
                 jobs.submit(work_off_restarts, Path(folder, f"restart-{job}"), ends, outcomes)
                 for job in range(chosen.jobs)
             ]
             running.append(jobs.submit(work_off_shortages, Path(folder), wanted, 10.0, outcomes))
+            running.append(jobs.submit(work_off_allocations, Path(folder, "allocations"), numbers, outcomes))
             for each in running:
                 each.result()
     print(table.write(ROOT / "build", outcomes))

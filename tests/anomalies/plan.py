@@ -36,6 +36,14 @@ def lasting(made: Mapping[str, int]) -> Iterator[Injection]:
                 yield Injection(call, errno, "1+")
 
 
+def allocations() -> Iterator[int]:
+    """Which allocations fail: all of the first ones, later ones further and further apart."""
+    number = 1
+    while number < 20_000:
+        yield number
+        number += max(1, number // 12)
+
+
 SAMPLE = {
     "StartLogging": "accept4 clone3 close epoll_ctl eventfd2 getsockname ioctl mkdir newfstatat openat poll recvfrom "
     "rename sendto setsockopt splice write",

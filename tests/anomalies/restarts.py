@@ -96,9 +96,9 @@ class Restarts:
     def _living(self) -> list[Printer]:
         return [printer for printer in self.printers if printer.container.fd >= 0]
 
-    def _launch(self) -> None:
+    def _launch(self, allocations: Path | None = None) -> None:
         scene = self._scene
-        scene.engine = ForkedEngine(self._root / "engine", scene.environ, self._nursery)
+        scene.engine = ForkedEngine(self._root / "engine", scene.environ, self._nursery, allocations)
         scene.engine.launch()
         for printer in self.printers:
             printer.container.engine = scene.engine
@@ -122,6 +122,40 @@ class Restarts:
         outcome.printed = sum(printer.printed for printer in self.printers)
         outcome.slowest, outcome.slowest_call = self._scene.slowest, self._scene.slowest_call
         return outcome, strace.made()
+
+    def run_allocation(self, number: int) -> Outcome:
+        """The allocation of that number fails, counted from a moment at which lines and calls come."""
+        outcome = Outcome("allocation", Injection("malloc", "ENOMEM", str(number)), struck=1)
+        told = self._root / "allocation"
+        told.write_text(str(number))
+        self._scene.slowest = 0.0
+        self._restore()
+        self._launch(told)
+        self._go()
+        if check(outcome, lambda: self._starts(_STARTS_WITHIN)) and check(
+            outcome, lambda: self._whole(time.monotonic())
+        ):
+            assert self._scene.engine.process
+            self._scene.engine.process.send_signal(signal.SIGUSR1)
+            check(outcome, self._live)
+            ended = time.monotonic()
+            if check(outcome, lambda: self._whole(ended)):
+                outcome.whole = time.monotonic() - ended
+                check(outcome, lambda: self._accounts(outcome))
+        outcome.printed = sum(printer.printed for printer in self.printers)
+        outcome.slowest, outcome.slowest_call = self._scene.slowest, self._scene.slowest_call
+        return outcome
+
+    def _live(self) -> None:
+        """Something of everything, again and again for a moment."""
+        fresh = self._scene.printer("fresh")
+        fresh.start()
+        for _ in range(5):
+            for printer in (fresh, *self._living):
+                printer.print(3)
+            self._scene.scrape()
+            self._scene.logs(fresh)
+        fresh.stop()
 
     def _begin(self, outcome: Outcome, injection: Injection | None, lasting: float) -> Strace:
         scene = self._scene
