@@ -14,7 +14,7 @@ export OTELLOGDRIVER_NATIVE ?= require
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help test parts lint drift format unit e2e bench anomalies soak plugin plugin-push release demo stack unstack tools lock upgrade clean
+.PHONY: help test parts lint drift format unit e2e bench anomalies soak plugin plugin-push release sdist demo stack unstack tools lock upgrade audit clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -67,10 +67,15 @@ plugin: python ## build/plugin, ready for: docker plugin create otellogdriver bu
 
 plugin-push: python ## to a registry, as otellogdriver:VERSION-ARCHITECTURE: make plugin-push REGISTRY=registry.example/team
 	@test -n '$(REGISTRY)' || { echo 'say where to: make plugin-push REGISTRY=registry.example/team'; exit 2; }
-	VERSION='$(VERSION)' $(PYTHON) -m plugin.push '$(REGISTRY)'
+	VERSION='$(VERSION)' $(PYTHON) -m plugin.push '$(REGISTRY)' $(if $(RELEASE),--release '$(RELEASE)')
 
 release: python ## build/release: the plugin as an archive, its bill of materials, wheels of dist/, checksums
 	$(PYTHON) -m plugin.release
+
+sdist: python ## dist/otellogdriver-VERSION.tar.gz, the sources as pip takes them
+	rm -rf build/sdist && $(PYTHON) -m venv build/sdist
+	build/sdist/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	build/sdist/bin/python -c "from setuptools import build_meta; print(build_meta.build_sdist('dist'))"
 
 demo: $(VENV)/ready plugin ## a container's lines arrive in a receiver; removes everything again
 	$(RUN) plugin.demo
@@ -104,6 +109,10 @@ $(VENV)/ready: requirements-dev.lock pyproject.toml setup.py $(NATIVE) | python
 	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+AUDITED := requirements.lock requirements-dev.lock requirements-build.lock
+audit: $(VENV)/ready ## known vulnerabilities of what is locked, by the database of PyPI
+	$(VENV)/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --disable-pip --require-hashes $(AUDITED:%=-r %)
 
 .PHONY: python
 python:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from otellogdriver import __version__
 from plugin import images
 from plugin.cache import locked
 from plugin.debian import HostError
@@ -49,7 +50,7 @@ def build() -> Path:
 
 def inputs() -> str:
     """A digest of every file that the plugin is made from."""
-    digest = hashlib.sha256(os.environ.get("OTELLOGDRIVER_NATIVE", "require").encode())
+    digest = hashlib.sha256(f"{os.environ.get('OTELLOGDRIVER_NATIVE', 'require')} {documentation()}".encode())
     for name in INPUTS:
         path = ROOT / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -102,6 +103,7 @@ def unpack(engine: Engine, container: str, folder: Path) -> None:
 def config(variables: list[str]) -> str:
     """`config.json` for the plugin. Docker takes nothing over from the image, so its variables are put in here."""
     found = json.loads((ROOT / "plugin" / "config.json").read_text(encoding="utf-8"))
+    found["documentation"] = documentation()
     for variable in variables:
         name, _, value = variable.partition("=")
         found["env"].append({"name": name, "value": value})
@@ -119,3 +121,11 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def documentation() -> str:
+    """Where to read on, as `docker plugin inspect` shows it: in a workflow, the repository that it runs for."""
+    repository = os.environ.get("GITHUB_REPOSITORY")
+    if not repository:
+        return "README.md and docs/ of the sources"
+    return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}/tree/v{__version__}#readme"

@@ -62,15 +62,35 @@ class Engine:
         return env
 
     def answers(self) -> bool:
-        return which("docker") is not None and self.run("version", timeout=30).returncode == 0
+        return self.refusal() is None
+
+    def refusal(self) -> str | None:
+        """Why the docker command and this engine do not come together, in their own words; None if they do."""
+        if which("docker") is None:
+            return "there is no docker command"
+        done = self.run("version", timeout=30)
+        return None if done.returncode == 0 else (done.stderr or done.stdout).strip()
 
 
 def running() -> Engine | None:
-    """The engine that DOCKER_HOST or the docker command's context names, if it answers."""
+    """The engine that DOCKER_HOST or the docker command's context names, if there is one.
+
+    Raises EngineError for one that is there and does not let us in: an engine of our own in its place would surprise.
+    """
     host = os.environ.get("DOCKER_HOST")
     engine = Engine(host)
-    if engine.answers():
+    refusal = engine.refusal()
+    if refusal is None:
         return engine
+    where = f"DOCKER_HOST is {host!r}" if host else "the docker command's own choice"
+    if "client version" in refusal and "API version" in refusal:
+        raise EngineError(
+            f"{where}: the engine does not speak the docker command's version of the API: {refusal}\n"
+            "install a docker command as new as the engine; or set DOCKER_MIN_API_VERSION for dockerd, where the "
+            "command is the older one, or DOCKER_API_VERSION for the command, where it is the newer one"
+        )
+    if "permission denied" in refusal:
+        raise EngineError(f"{where}: {refusal}\nrun this as root, or as a member of group docker")
     if host:
-        raise EngineError(f"DOCKER_HOST is {host!r}, but no engine answers there")
+        raise EngineError(f"{where}, but no engine answers there: {refusal}")
     return None

@@ -3,6 +3,9 @@
 In: `build/plugin`, built when it is not up to date; credentials as `docker login` left them. Out: the reference, which
 `docker plugin install` takes. One reference per architecture, because `docker plugin install` cannot choose from a
 list; the architecture is that of the files in the plugin. The engine is left without the plugin, as it was.
+
+With `--release FILE` it goes by two shorter tags as well, `X.Y-ARCHITECTURE` and `ARCHITECTURE`, and FILE gets the
+lines `name=REGISTRY/otellogdriver` and `digest=sha256:…`: by its digest a plugin is signed and checked.
 """
 
 from __future__ import annotations
@@ -34,11 +37,14 @@ def architecture(folder: Path) -> str:
     return _MACHINES[machine]
 
 
-def push(engine: Engine, folder: Path, registry: str, version: str = __version__) -> str:
-    """Push the plugin in `folder`; its reference. Raises EngineError with the engine's or the registry's complaint."""
+def push(engine: Engine, folder: Path, registry: str, version: str = __version__) -> tuple[str, str]:
+    """Push the plugin in `folder`; its reference and digest. Raises EngineError with what engine or registry says."""
     if not re.fullmatch(r"[\w.-]+(:\d+)?(/[a-z0-9._-]+)*", registry):
         raise EngineError(f"REGISTRY is {registry!r}; allowed is host[:port][/path], as in registry.example:5000/team")
-    reference = f"{registry}/{NAME}:{version}-{architecture(folder)}"
+    return push_as(engine, folder, f"{registry}/{NAME}:{version}-{architecture(folder)}")
+
+
+def push_as(engine: Engine, folder: Path, reference: str) -> tuple[str, str]:
     try:
         engine.docker("plugin", "create", reference, folder, timeout=600)
     except EngineError as error:
@@ -48,9 +54,27 @@ def push(engine: Engine, folder: Path, registry: str, version: str = __version__
             ) from None
         raise
     try:
-        engine.docker("plugin", "push", reference, timeout=1800)
+        said = engine.docker("plugin", "push", reference, timeout=1800)
     finally:
         engine.run("plugin", "rm", reference)
+    digest = re.search(r"digest: (sha256:[0-9a-f]{64})", said)
+    if not digest:
+        raise EngineError(f"docker plugin push {reference} tells no digest: {said.strip()}")
+    return reference, digest[1]
+
+
+def push_release(engine: Engine, folder: Path, registry: str, version: str, about: Path) -> str:
+    """Push under all tags of a release and write `about`; the full reference. All tags name one digest."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise EngineError(f"VERSION is {version!r}; a release has three numbers, as in 1.2.3")
+    reference, digest = push(engine, folder, registry, version)
+    kind, name = architecture(folder), reference.rpartition(":")[0]
+    for tag in (f"{version.rpartition('.')[0]}-{kind}", kind):
+        _, other = push_as(engine, folder, f"{name}:{tag}")
+        if other != digest:
+            raise EngineError(f"{name}:{tag} is {other}, but {reference} is {digest}: the folder has changed meanwhile")
+    about.parent.mkdir(parents=True, exist_ok=True)
+    about.write_text(f"name={name}\ndigest={digest}\n")
     return reference
 
 
@@ -58,11 +82,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m plugin.push", description="Push the plugin to a registry.")
     parser.add_argument("registry", help="host[:port][/path], as in registry.example:5000/team")
     parser.add_argument("--version", default=os.environ.get("VERSION") or __version__, help=f"default: {__version__}")
+    parser.add_argument(
+        "--release", type=Path, metavar="FILE", help="push under all tags; write name and digest to FILE"
+    )
     chosen = parser.parse_args()
     try:
         folder = build()
         with obtain() as engine:
-            print(push(engine, folder, chosen.registry, chosen.version))
+            if chosen.release:
+                print(push_release(engine, folder, chosen.registry, chosen.version, chosen.release))
+            else:
+                print(push(engine, folder, chosen.registry, chosen.version)[0])
     except (EngineError, HostError) as error:
         print(error, file=sys.stderr)
         return 1

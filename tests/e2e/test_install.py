@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from plugin.build import ROOT, build
 from plugin.engine import EngineError
 from plugin.private_engine import PrivateEngine
-from plugin.push import architecture, push
+from plugin.push import architecture, push_release
 from plugin.release import release
 from tests.conftest import missing_means_skip
 from tests.docs import block, run
@@ -56,6 +58,7 @@ class Installed(Plugin):
         metrics = f"127.0.0.1:{self.metrics_port}"
         values = {
             "registry.example/team": self.registry.address,
+            "ghcr.io/OWNER": self.registry.address,
             "=http://localhost:4318": f"={self.collector.http} OTELLOGDRIVER_METRICS_ADDRESS={metrics}",
             "127.0.0.1:9464": metrics,
             " alpine ": " busybox ",
@@ -82,12 +85,27 @@ def test_push_install_upgrade_roll_back_uninstall(
     plugin = Installed(own_engine, registry, collector)
     arch = architecture(build())
 
-    said = plugin.follow("Push")
+    said = plugin.follow("A registry of your own")
     assert said.splitlines()[-1] == f"{registry.address}/otellogdriver:0.1.0-{arch}"
     assert registry.size("otellogdriver", f"0.1.0-{arch}") < MAX_PULL
-    push(own_engine, second_version(tmp_path / "second"), registry.address, "0.2.0")
-    assert sorted(registry.get("otellogdriver/tags/list")["tags"]) == [f"0.1.0-{arch}", f"0.2.0-{arch}"]
+    folder = second_version(tmp_path / "second")
+    push_release(own_engine, folder, registry.address, "0.2.0", tmp_path / "about")
+    assert set(registry.get("otellogdriver/tags/list")["tags"]) == {
+        *(f"{version}-{arch}" for version in ("0.1.0", "0.2.0", "0.2")),
+        arch,
+    }
+    about = dict(line.split("=") for line in (tmp_path / "about").read_text().splitlines())
+    assert about["name"] == f"{registry.address}/otellogdriver"
+    by_digest = registry.get(f"otellogdriver/manifests/{about['digest']}")
+    assert all(
+        registry.get(f"otellogdriver/manifests/{tag}") == by_digest for tag in (f"0.2.0-{arch}", f"0.2-{arch}", arch)
+    )
     assert own_engine.docker("plugin", "ls", "--quiet") == "", "pushing leaves no plugin in the engine"
+
+    # By its digest, as somebody does who has checked it.
+    grant = ("plugin", "install", "--grant-all-permissions", "--disable", "--alias=checked")
+    own_engine.docker(*grant, f"{about['name']}@{about['digest']}", timeout=300)
+    own_engine.docker("plugin", "rm", "checked")
 
     assert "hello" in plugin.follow("Install")
     record = collector.wait(1)[0]
@@ -136,7 +154,9 @@ def test_the_files_of_a_release(
         f"otellogdriver-0.1.0-{arch}.tar.gz",
     ]
     assert (made / f"otellogdriver-0.1.0-{arch}.tar.gz").stat().st_size < MAX_PULL
-    bill = json.loads((made / f"otellogdriver-0.1.0-{arch}.cdx.json").read_text())
+    text = (made / f"otellogdriver-0.1.0-{arch}.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
     purls = {one["purl"].partition("@")[0] for one in bill["components"]}
     declared = {path.name.partition("-")[0] for path in folder.glob("rootfs/usr/local/lib/python3*/*/*.dist-info")}
     assert {f"pkg:pypi/{name.lower().replace('_', '-')}" for name in declared} - {"pkg:pypi/otellogdriver"} <= purls

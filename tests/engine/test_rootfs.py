@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin.build import build
+from otellogdriver import __version__
+from plugin.build import build, config
 from plugin.private_engine import PrivateEngine
 
 MAX_SIZE = 130_000_000
@@ -43,15 +44,24 @@ def test_everything_is_compiled(folder: Path) -> None:
     assert missing == []
 
 
+def test_a_released_plugin_names_its_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/otellogdriver")
+    assert json.loads(config([]))["documentation"] == (
+        f"https://github.com/somebody/otellogdriver/tree/v{__version__}#readme"
+    )
+
+
 def test_config(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    assert config["interface"] == {"types": ["docker.logdriver/1.0"], "socket": "otellogdriver.sock"}
+    found = json.loads((folder / "config.json").read_text())
+    assert found["description"] and "README.md" in found["documentation"]
+    assert all(one["description"] for one in found["env"] if one.get("settable"))
+    assert found["interface"] == {"types": ["docker.logdriver/1.0"], "socket": "otellogdriver.sock"}
     # FIFOs and journal then outlive crash, disable and upgrade; `/run/docker` would break the restart after a crash.
-    assert config["propagatedmount"] == "/run/docker/logging"
-    entry = config["entrypoint"][0].lstrip("/")
+    assert found["propagatedmount"] == "/run/docker/logging"
+    entry = found["entrypoint"][0].lstrip("/")
     assert (folder / "rootfs" / entry).is_file()
-    variables = {one["name"]: one for one in config["env"]}
-    assert len(variables) == len(config["env"])
+    variables = {one["name"]: one for one in found["env"]}
+    assert len(variables) == len(found["env"])
     assert variables["MALLOC_ARENA_MAX"]["value"] == "2"
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTELLOGDRIVER_METRICS_ADDRESS"):
         assert variables[name]["settable"] == ["value"]

@@ -35,7 +35,6 @@ from tests.engine.service import UNIT, unit
 BLOCKS = [each for page in PAGES for each in blocks(page)]
 VARIABLES = {name for item in options_of(Settings) + options_of(PluginSettings) for name in item.env}
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 def of(*languages: str) -> list[Any]:
@@ -149,27 +148,6 @@ def test_names_and_links(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)", there.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_workflows(path: Path) -> None:
-    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
-    jobs = workflow["jobs"]
-    for job in jobs.values():
-        needs = job.get("needs", [])
-        assert set([needs] if isinstance(needs, str) else needs) <= set(jobs)
-        assert (ROOT / job["uses"]).is_file() if "uses" in job else job["runs-on"]
-        for step in job.get("steps", []):
-            assert ("uses" in step) != ("run" in step)
-            if "uses" in step:
-                assert re.fullmatch(r"[\w-]+/[\w-]+@v\d[\d.]*", step["uses"]), "a version, not a branch"
-            else:
-                test_shell(Block(path, path.name, "sh", re.sub(r"\$\{\{.*?\}\}", "x", step["run"])))
-    steps = [step.get("run", "") for job in jobs.values() for step in job.get("steps", [])]
-    if path.name == "check.yml":
-        assert any(run.endswith(".ci/run") for run in steps)
-    else:
-        assert "sudo make release" in steps and any("make plugin-push" in run for run in steps)
 
 
 def test_the_unit() -> None:

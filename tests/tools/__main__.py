@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from tests.tools.actionlint import actionlint
 from tests.tools.collector import collector
 from tests.tools.compose import compose
 from tests.tools.golang import ToolError
@@ -12,6 +13,7 @@ from tests.tools.registry import registry
 from tests.tools.victorialogs import victorialogs
 
 TOOLS = {
+    "actionlint": actionlint,
     "collector": collector,
     "registry": registry,
     "compose": compose,

@@ -58,9 +58,9 @@ def run(command: list[str], cwd: Path, **extra: str) -> None:
         raise ToolError(f"{' '.join(command)} failed ({done.returncode}):\n{done.stdout[-8000:]}")
 
 
-def build(output: Path, source: Path, package: str = ".") -> None:
+def build(output: Path, source: Path, package: str = ".", *flags: str, **extra: str) -> None:
     """Compile `package` in the module at `source` to the executable `output`, without symbol tables."""
-    run([str(go()), "build", "-trimpath", "-ldflags=-s -w", "-o", str(output), package], source)
+    run([str(go()), "build", "-trimpath", "-ldflags=-s -w", *flags, "-o", str(output), package], source, **extra)
 
 
 def build_from_module(output: Path, module: str, version: str, package: str) -> None:

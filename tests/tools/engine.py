@@ -1,0 +1,136 @@
+"""Docker engines of several versions, in folders of programs that need nothing of the host but its kernel.
+
+In: a name from `ENGINES`. Out: a folder in the tool cache; with its `bin` first on PATH, `plugin/private_engine.py`
+starts that engine. Debian's packages are unpacked, not installed, and pointed at their own loader and libraries; what
+Debian does not have is compiled from published modules and takes containerd, runc and the rest from Debian's 20.10.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from plugin.cache import cached
+from plugin.debian import HostError, apt_get, require
+from tests.tools.golang import ToolError, build, build_from_module, go, run
+
+MIRROR = os.environ.get("OTELLOGDRIVER_DEBIAN_MIRROR") or "http://localhost/debian"
+
+PROGRAMS = ("dockerd", "docker-proxy", "docker-init", "containerd", "containerd-shim-runc-v2", "runc")
+PACKAGES = ("docker.io", "containerd", "runc", "tini")
+
+DOCKER_28 = ("github.com/docker/docker", "v28.5.2+incompatible")
+MOBY_29 = ("github.com/moby/moby/v2", "v2.0.0-beta.24")
+RUNC = ("github.com/opencontainers/runc", "v1.5.2")
+"""Debian 12's runc is too old for engine 29: it does not know time namespaces."""
+
+
+def engine(name: str) -> Path:
+    """The folder of the engine `name`; unpacked in half a minute or built in a few when it is not in the cache."""
+    if name not in ENGINES:
+        raise ToolError(f"ENGINE is {name!r}; allowed are {', '.join(ENGINES)}")
+    full, make = ENGINES[name]
+    try:
+        return cached(f"engine-{full}", make)
+    except HostError as error:
+        raise ToolError(str(error)) from None
+
+
+def unpack_debian(suite: str, folder: Path) -> None:
+    """The engine of a release of Debian, whatever the host's own release is."""
+    architecture = _output(["dpkg", "--print-architecture"])
+    apt = folder.parent / "apt"
+    for name in ("lists/partial", "archives/partial"):
+        (apt / name).mkdir(parents=True)
+    (apt / "status").touch()
+    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    (apt / "sources.list").write_text(f"deb [signed-by={keys}] {MIRROR} {suite} main\n")
+    settings = {
+        "Dir::Etc::SourceList": apt / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": apt / "lists",
+        "Dir::State::Status": apt / "status",
+        "Dir::Cache": apt,
+        "APT::Architecture": architecture,
+        "APT::Sandbox::User": "root",
+    }
+    command = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
+    run([*command, "update"], apt)
+    run([*command, "install", "--download-only", "--yes", "--no-install-recommends", *PACKAGES], apt)
+    root = folder / "root"
+    root.mkdir(parents=True)
+    for archive in sorted((apt / "archives").glob("*.deb")):
+        run(["dpkg-deb", "--extract", str(archive), str(root)], apt)
+    # The folder is moved into place later, but the programs hold absolute paths.
+    final = folder.parent.parent / folder.name / "root"
+    libraries = ":".join(str(final / path.relative_to(root)) for path in root.glob("**/*-linux-gnu*") if path.is_dir())
+    patchelf = require("patchelf", "patchelf")
+    (folder / "bin").mkdir()
+    for program in PROGRAMS:
+        found = next(root.glob(f"usr/*bin/{program.replace('docker-init', 'tini')}"))
+        path = folder / "bin" / program
+        shutil.copy2(found, path)
+        loader = subprocess.run([patchelf, "--print-interpreter", path], capture_output=True, text=True).stdout.strip()
+        if loader:  # else it is a static program
+            interpreter = next(path for path in root.glob(f"**/{Path(loader).name}") if path.is_file())
+            to = ("--set-rpath", libraries, "--set-interpreter", str(final / interpreter.relative_to(root)))
+            run([patchelf, "--force-rpath", *to, str(path)], apt)
+
+
+def build_28(folder: Path) -> None:
+    """dockerd from the last module that has the old path. Its dependencies stand in `vendor.mod`."""
+    module, version = DOCKER_28
+    work = folder.parent / "module"
+    work.mkdir()
+    run([str(go()), "mod", "init", "tool"], work)
+    published = Path(json.loads(_output([str(go()), "mod", "download", "-json", f"{module}@{version}"], work))["Dir"])
+    text = (published / "vendor.mod").read_text(encoding="utf-8")
+    (work / "go.mod").write_text(text.replace(f"module {module}\n", "module tool\n"))
+    shutil.copyfile(published / "vendor.sum", work / "go.sum")
+    run([str(go()), "mod", "edit", f"-require={module}@{version}"], work)
+    _from_debian(folder)
+    build(folder / "bin/dockerd", work, f"{module}/cmd/dockerd")
+
+
+def build_29(folder: Path) -> None:
+    """dockerd from the module that moby publishes now, and a runc that is new enough for it."""
+    _from_debian(folder)
+    build_from_module(folder / "bin/dockerd", *MOBY_29, f"{MOBY_29[0]}/cmd/dockerd")
+    require("gcc", "gcc", "libc6-dev")
+    require("pkg-config", "pkg-config")
+    if subprocess.run(["pkg-config", "--exists", "libseccomp"]).returncode:
+        apt_get("install", "--yes", "--no-install-recommends", "libseccomp-dev")
+    work = folder.parent / "runc"
+    work.mkdir()
+    run([str(go()), "mod", "init", "tool"], work)
+    run([str(go()), "mod", "edit", f"-require={RUNC[0]}@{RUNC[1]}"], work)
+    build(folder / "bin/runc", work, RUNC[0], "-tags=seccomp", CGO_ENABLED="1")
+
+
+def _from_debian(folder: Path) -> None:
+    """All programs but dockerd, and what a build puts in place of them."""
+    (folder / "bin").mkdir(parents=True)
+    base = engine("20.10")
+    for program in PROGRAMS:
+        if program != "dockerd":
+            (folder / "bin" / program).symlink_to(base / "bin" / program)
+
+
+def _output(command: list[str], cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    if done.returncode:
+        raise ToolError(f"{' '.join(command)} failed ({done.returncode}): {done.stderr[-2000:]}")
+    return done.stdout.strip()
+
+
+ENGINES: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "28": (f"{DOCKER_28[1].partition('+')[0]}", build_28),
+    "29": (f"29-{MOBY_29[1]}-runc-{RUNC[1]}", build_29),
+    "26": ("debian-trixie", lambda folder: unpack_debian("trixie", folder)),
+    "20.10": ("debian-bookworm", lambda folder: unpack_debian("bookworm", folder)),
+}
+"""What ENGINE may be: the name in the tool cache, and how it gets there. The first is what tests run on."""
