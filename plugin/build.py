@@ -110,6 +110,14 @@ def config(variables: list[str]) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
+def documentation() -> str:
+    """Where to read on, as `docker plugin inspect` shows it: in a workflow, the repository that it runs for."""
+    repository = os.environ.get("GITHUB_REPOSITORY")
+    if not repository:
+        return "README.md and docs/ of the sources"
+    return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}/tree/v{__version__}#readme"
+
+
 def main() -> int:
     try:
         print(build())
@@ -121,11 +129,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-def documentation() -> str:
-    """Where to read on, as `docker plugin inspect` shows it: in a workflow, the repository that it runs for."""
-    repository = os.environ.get("GITHUB_REPOSITORY")
-    if not repository:
-        return "README.md and docs/ of the sources"
-    return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}/tree/v{__version__}#readme"
