@@ -14,7 +14,7 @@ export OTELLOGDRIVER_NATIVE ?= require
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help test parts lint drift format unit e2e bench anomalies soak plugin plugin-push release sdist demo stack unstack tools lock upgrade audit clean
+.PHONY: help test parts lint drift format unit e2e engines bench anomalies soak plugin plugin-push release sdist demo stack unstack tools lock upgrade audit clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -22,6 +22,7 @@ help: ## list these commands
 test: $(VENV)/ready ## the whole check, as CI runs it
 	$(MAKE) --no-print-directory --jobs 3 --output-sync lint drift parts
 	$(PYTEST)
+	ENGINE=20.10 $(PYTEST) -m each_engine tests/e2e
 
 # Where no engine or tool can be had, the tests that need it are skipped, but not in CI.
 parts: $(VENV)/ready
@@ -49,6 +50,16 @@ unit: $(VENV)/ready ## tests without an engine
 
 e2e: tools plugin ## tests with a real engine and a real collector
 	$(PYTEST) tests/e2e tests/engine
+
+# One after the other, whatever fails; build/engines has what each run said.
+engines: tools plugin ## all tests with a real engine, on 20.10, 26, 28 and 29; one data root through all of them
+	rm -rf build/engines
+	failed=; for engine in 20.10 26 28 29; do \
+		ENGINE=$$engine $(PYTEST) --junitxml=build/engines/$$engine.xml tests/e2e tests/engine || failed="$$failed $$engine"; \
+	done; \
+	$(PYTEST) -m engines tests/e2e/test_engines.py || failed="$$failed chain"; \
+	$(RUN) tests.engine.runs_on --render; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 bench: tools plugin ## one table of ratios against baselines
 	$(RUN) bench

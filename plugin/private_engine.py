@@ -41,8 +41,11 @@ class PrivateEngine(Engine):
     """A dockerd of our own. Needs root on Linux; installs `docker.io` on Debian when there is no dockerd.
 
     As a context manager it is started and stopped. `data` is a folder to keep between engines (one at a time);
-    without it the data goes with the engine.
+    without it the data goes with the engine. `programs` is a folder with dockerd and what it calls, in place of those
+    on PATH.
     """
+
+    programs: Path | None = None
 
     def __init__(self, data: Path | None = None, live_restore: bool = False) -> None:
         super().__init__()
@@ -87,7 +90,7 @@ class PrivateEngine(Engine):
         assert self.home is None, "the engine runs already"
         if os.geteuid() != 0 or sys.platform != "linux":
             raise HostError("a private engine needs root on Linux; or start Docker, or set DOCKER_HOST")
-        require("dockerd", "docker.io")
+        self.dockerd()
         require("docker", "docker.io", "docker-cli")
         sweep()
         with locked("engines"):
@@ -109,12 +112,15 @@ class PrivateEngine(Engine):
             self.stop()
             raise
 
+    def dockerd(self) -> str:
+        return str(self.programs / "dockerd") if self.programs else require("dockerd", "docker.io")
+
     def launch(self) -> None:
         """Start dockerd on the home that is there."""
         assert self.home
         self.data.mkdir(parents=True, exist_ok=True)
         command = [
-            require("dockerd", "docker.io"),
+            self.dockerd(),
             f"--config-file={self.write_settings()}",
             f"--data-root={self.data}",
             f"--exec-root={self.home}/exec",
@@ -125,9 +131,10 @@ class PrivateEngine(Engine):
             "--ip-forward=false",
             "--ip-masq=false",
         ]
+        env = {**os.environ, "PATH": f"{self.programs}:{os.environ.get('PATH', '')}"} if self.programs else None
         with open(self.log, "ab") as log:
             self.daemon = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_LIMIT
         while not self.answers():
@@ -240,7 +247,9 @@ def obtain(data: Path | None = None) -> Iterator[Engine]:
     if engine:
         yield engine
     else:
-        with PrivateEngine(data) as private:
+        private = PrivateEngine(data)
+        private.programs = None  # whatever tests run on: an older engine could not use the data of a newer one
+        with private:
             yield private
 
 

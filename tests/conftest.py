@@ -23,7 +23,10 @@ from plugin.private_engine import PrivateEngine
 from tests.engine.collector import Collector
 from tests.engine.fault_table import FaultTable
 from tests.engine.plugin import Plugin
+from tests.engine.runs_on import write_about
 from tests.tools.collector import collector as executable
+from tests.tools.engine import chosen
+from tests.tools.engine import engine as programs_of
 from tests.tools.golang import ToolError
 from tests.turns import turn
 
@@ -35,6 +38,8 @@ FAULTS = pytest.StashKey[FaultTable]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "measures: has the machine to itself, and comes after the tests that do not")
+    config.addinivalue_line("markers", "each_engine: part of what `make test` runs on more than one engine")
+    config.addinivalue_line("markers", "engines: of several engines at once; only `make engines` runs it")
     config.stash[FAULTS] = FaultTable()
 
 
@@ -42,8 +47,10 @@ def measures(item: pytest.Item) -> bool:
     return item.get_closest_marker("measures") is not None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Those that measure come last: then nobody's long test has to be waited for."""
+    if "engines" not in config.option.markexpr:
+        items[:] = [item for item in items if item.get_closest_marker("engines") is None]
     items.sort(key=measures)
 
 
@@ -134,9 +141,19 @@ def started(private: E) -> Iterator[E]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[PrivateEngine]:
+def programs() -> Path:
+    """The programs of the engine that ENGINE names; each engine of the tests' own is of them."""
+    with missing_means_skip():
+        PrivateEngine.programs = programs_of(chosen()) / "bin"
+    return PrivateEngine.programs
+
+
+@pytest.fixture(scope="session")
+def engine(programs: Path) -> Iterator[PrivateEngine]:
     """A Docker engine of the tests' own, with the image `busybox`."""
     with started(PrivateEngine()) as private:
+        if "ENGINE" in os.environ:
+            write_about(private)
         yield private
 
 

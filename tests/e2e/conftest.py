@@ -18,6 +18,11 @@ from tests.engine.plugin import Plugin
 from tests.fakes.server_thread import ServerThread
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _programs(programs: Path) -> None:
+    """Also where a test starts an engine by itself."""
+
+
 @pytest.fixture(scope="module")
 def own_engine() -> Iterator[PrivateEngine]:
     """An engine of the module's own, which its tests may restart and kill."""

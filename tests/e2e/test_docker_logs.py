@@ -98,6 +98,7 @@ def theirs(engine: PrivateEngine) -> Iterator[Side]:
         engine.docker("rm", "--force", *side.names)
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("tty", (False, True), ids=("pipe", "tty"))
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_same_bytes_as_json_file(ours: Side, theirs: Side, program: str, tty: bool) -> None:
@@ -116,6 +117,7 @@ def test_bytes_that_are_no_text_stay_as_they_are(ours: Side) -> None:
     assert len(ours.logs(mine)[0]) == 300_000
 
 
+@pytest.mark.each_engine
 def test_since_and_until(ours: Side, theirs: Side) -> None:
     script = "for i in 1 2 3; do echo line $i; sleep 1; done"
     for side in (ours, theirs):
@@ -142,6 +144,7 @@ def test_timestamps_are_those_of_the_records(ours: Side, collector: Collector, p
     ]
 
 
+@pytest.mark.each_engine
 def test_follow_shows_what_comes_and_ends_with_the_container(ours: Side) -> None:
     name = ours.run("true", "--detach")
     ours.engine.docker("rm", "--force", name)
@@ -177,6 +180,7 @@ def test_follow_of_a_chatty_container_misses_nothing(ours: Side) -> None:
     assert out == b"".join(b"%d\n" % number for number in range(1, 100_001))
 
 
+@pytest.mark.each_engine
 def test_a_restarted_container_has_one_history(ours: Side) -> None:
     name = ours.run("echo run; date +%N >/tmp/x; echo again >&2")
     for _ in range(2):
@@ -315,6 +319,7 @@ def test_reading_is_as_fast_as_with_json_file(ours: Side, theirs: Side) -> None:
     assert min(our for our, _ in times) <= min(their for _, their in times) * 1.1, times
 
 
+@pytest.mark.each_engine
 def test_logs_left_to_the_engine(engine: PrivateEngine, plugin: Plugin, collector: Collector, ours: Side) -> None:
     """OTELLOGDRIVER_READ_LOGS=false: the engine keeps its own copy, the journal only what is not delivered."""
     plugin.set(OTELLOGDRIVER_READ_LOGS="false")

@@ -234,6 +234,7 @@ def test_what_is_wrong_on_the_way_to_the_collector(
     assert re.search(case.advice, check["advice"]), check
 
 
+@pytest.mark.each_engine
 def test_all_is_well(engine: PrivateEngine, plugin: Plugin, collectors: dict[str, Collector]) -> None:
     plain = collectors["plain"]
     before = len(plain.records())
@@ -256,6 +257,7 @@ def test_all_is_well(engine: PrivateEngine, plugin: Plugin, collectors: dict[str
 # The plugin
 
 
+@pytest.mark.each_engine
 def test_a_plugin_that_is_disabled(engine: PrivateEngine, plugin: Plugin) -> None:
     plugin.disable()
     try:

@@ -21,6 +21,7 @@ from tests.fakes.behaviour import ok
 from tests.fakes.server_thread import ServerThread
 
 
+@pytest.mark.each_engine
 def test_killed_at_full_speed(scene: Scene, server: ServerThread) -> None:
     """Nothing is lost, and what comes twice was in the one request that each container has in flight."""
     kills, each = 4, 100_000
@@ -39,6 +40,7 @@ def test_killed_at_full_speed(scene: Scene, server: ServerThread) -> None:
     assert all(scene.metric("damaged_bytes_total", container) == 0 for container in sent)
 
 
+@pytest.mark.each_engine
 @pytest.mark.measures
 def test_killed_within_stop_logging(scene: Scene) -> None:
     """The engine repeats the call with an empty body; by then it is another driver that answers."""

@@ -43,6 +43,7 @@ def test_a_wrong_endpoint_is_mended_under_a_running_container(scene: Scene) -> N
     scene.row("plugin's endpoint has an unknown host; disabled, set, enabled", {container: scene.stop("mended")})
 
 
+@pytest.mark.each_engine
 def test_containers_wait_for_a_disabled_plugin(scene: Scene) -> None:
     """Nobody reads the FIFO: pipe and engine take some lines, then the container stands still until somebody does."""
     container = scene.run("waits", until_stopped("waits", burst=200, width=200))
@@ -54,6 +55,7 @@ def test_containers_wait_for_a_disabled_plugin(scene: Scene) -> None:
     scene.row("plugin disabled until the container stands still, enabled", {container: scene.stop("waits")})
 
 
+@pytest.mark.each_engine
 def test_a_container_that_ends_while_the_plugin_is_disabled(scene: Scene) -> None:
     """The engine tries StopLogging for 15 s; enabled within that time, the plugin has all lines."""
     container = scene.run("ends", with_last_words("ends", 500, 20))
@@ -81,6 +83,7 @@ def test_a_container_removed_while_the_plugin_is_disabled(scene: Scene) -> None:
     scene.row("container removed while the plugin is disabled", sent)
 
 
+@pytest.mark.each_engine
 def test_start_logging_without_an_end(scene: Scene) -> None:
     """An engine that keeps a copy of its own wants two files for it. With one it fails after StartLogging, does not say
     so, and leaves the FIFO open, at most until it ends."""
@@ -112,6 +115,7 @@ def live_restore(scene: Scene) -> Iterator[None]:
     wait_for(scene.plugin.ready, "driver", 30)
 
 
+@pytest.mark.each_engine
 @pytest.mark.usefixtures("live_restore")
 def test_an_engine_that_leaves_its_containers_running(scene: Scene) -> None:
     """Stopped or killed, the engine comes back with a new FIFO for the same container, and the old one ends. What the

@@ -56,6 +56,7 @@ def runner(engine: PrivateEngine, plugin: Plugin, collector: Collector) -> Itera
         engine.docker("rm", "--force", *made.names)
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("count", (20_000, 200_000))
 def test_all_lines_of_a_container_that_exits_at_once(runner: Runner, protocol: str, count: int) -> None:
@@ -63,11 +64,13 @@ def test_all_lines_of_a_container_that_exits_at_once(runner: Runner, protocol: s
     assert runner.bodies(name, count) == [str(number) for number in range(1, count + 1)]
 
 
+@pytest.mark.each_engine
 def test_the_last_line_needs_no_newline(runner: Runner) -> None:
     assert runner.bodies(runner.run("echo first; printf 'no newline'"), 2) == ["first", "no newline"]
     assert runner.bodies(runner.run("printf x"), 1) == ["x"]
 
 
+@pytest.mark.each_engine
 def test_long_lines_arrive_whole(runner: Runner) -> None:
     lengths = (16_383, 16_384, 16_385, 32_768, 49_152, 1_048_576)
     script = "; ".join(f"head -c {length} /dev/zero | tr '\\0' 'x'; echo" for length in lengths)
@@ -84,11 +87,13 @@ def test_empty_lines_are_lines(runner: Runner) -> None:
     assert runner.bodies(runner.run("printf 'a\\n\\n\\nb\\n\\n'"), 5) == ["a", "", "", "b", ""]
 
 
+@pytest.mark.each_engine
 def test_bytes_that_are_no_utf8_stay_as_they_are(runner: Runner) -> None:
     name = runner.run("printf 'caf\\351\\n\\377\\376\\000x\\nplain\\n'")
     assert runner.bodies(name, 3) == [b"caf\xe9", b"\xff\xfe\x00x", "plain"]
 
 
+@pytest.mark.each_engine
 def test_stdout_and_stderr_apart(runner: Runner) -> None:
     name = runner.run("for i in $(seq 1 500); do echo out $i; echo err $i >&2; done")
     runner.collector.wait(1000, name)
@@ -96,6 +101,7 @@ def test_stdout_and_stderr_apart(runner: Runner) -> None:
     assert runner.bodies(name, 1000, "stderr") == [f"err {number}" for number in range(1, 501)]
 
 
+@pytest.mark.each_engine
 def test_a_terminal_keeps_its_carriage_returns(runner: Runner) -> None:
     name = runner.run("echo one; echo two >&2", "--tty")
     assert runner.bodies(name, 2, "stdout") == ["one\r", "two\r"]
@@ -117,6 +123,7 @@ def test_twenty_containers_at_once(runner: Runner, protocol: str) -> None:
         assert runner.bodies(name, 5000) == expected
 
 
+@pytest.mark.each_engine
 def test_the_record_says_where_it_comes_from(runner: Runner) -> None:
     before = time.time_ns()
     name = runner.run("echo hello", "--env=OTEL_RESOURCE_ATTRIBUTES=team=blue", service_name="shop")
@@ -135,12 +142,14 @@ def test_the_record_says_where_it_comes_from(runner: Runner) -> None:
     assert before < record.time <= record.observed < time.time_ns()
 
 
+@pytest.mark.each_engine
 def test_a_mistyped_option_is_refused_with_the_right_one(runner: Runner) -> None:
     with pytest.raises(EngineError, match=r'unknown log-opt "otlp-endpont".*did you mean "otlp-endpoint"'):
         runner.engine.docker("run", "--rm", f"--log-driver={runner.plugin.name}", "--log-opt=otlp-endpont=x", "busybox")
     assert runner.bodies(runner.run("echo still well"), 1) == ["still well"]
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_with_the_collector_down_containers_run_as_always(runner: Runner, protocol: str) -> None:
     runner.collector.kill()

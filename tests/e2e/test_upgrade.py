@@ -55,6 +55,7 @@ def versions() -> Iterator[list[Path]]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.each_engine
 @pytest.mark.timeout(300)
 def test_upgrade_under_a_running_container(
     own_engine: PrivateEngine,

@@ -79,7 +79,7 @@ def test_an_engine_that_fails_to_start_leaves_nothing_behind(monkeypatch: pytest
     program = tmp_path / "dockerd"
     program.write_text("#!/bin/sh\necho no luck >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(PrivateEngine, "programs", tmp_path)
     homes = set(Path("/var/tmp").glob("otellogdriver-engine-*"))
     with pytest.raises(EngineError, match="no luck"):
         PrivateEngine().start()

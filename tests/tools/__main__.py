@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from tests.tools.actionlint import actionlint
 from tests.tools.collector import collector
 from tests.tools.compose import compose
+from tests.tools.engine import engine
 from tests.tools.golang import ToolError
 from tests.tools.logql import grammar
 from tests.tools.registry import registry
 from tests.tools.victorialogs import victorialogs
 
-TOOLS = {
+TOOLS: dict[str, Callable[[], Path]] = {
     "actionlint": actionlint,
     "collector": collector,
     "registry": registry,
@@ -20,6 +24,7 @@ TOOLS = {
     "victorialogs": victorialogs,
     "logql": grammar,
 }
+TOOLS |= {f"engine-{name}": partial(engine, name) for name in ("20.10", "28")}
 
 
 def main(names: list[str]) -> int:

@@ -29,8 +29,13 @@ RUNC = ("github.com/opencontainers/runc", "v1.5.2")
 """Debian 12's runc is too old for engine 29: it does not know time namespaces."""
 
 
+def chosen() -> str:
+    """The engine that tests run on: ENGINE, or the first."""
+    return os.environ.get("ENGINE") or next(iter(ENGINES))
+
+
 def engine(name: str) -> Path:
-    """The folder of the engine `name`; unpacked in half a minute or built in a few when it is not in the cache."""
+    """The folder of the engine `name`, with `bin`; unpacked or built within minutes when it is not in the cache."""
     if name not in ENGINES:
         raise ToolError(f"ENGINE is {name!r}; allowed are {', '.join(ENGINES)}")
     full, make = ENGINES[name]
@@ -99,7 +104,9 @@ def build_28(folder: Path) -> None:
 def build_29(folder: Path) -> None:
     """dockerd from the module that moby publishes now, and a runc that is new enough for it."""
     _from_debian(folder)
-    build_from_module(folder / "bin/dockerd", *MOBY_29, f"{MOBY_29[0]}/cmd/dockerd")
+    made = folder.parent / "dockerd"
+    build_from_module(made, *MOBY_29, f"{MOBY_29[0]}/cmd/dockerd")
+    made.rename(folder / "bin/dockerd")
     require("gcc", "gcc", "libc6-dev")
     require("pkg-config", "pkg-config")
     if subprocess.run(["pkg-config", "--exists", "libseccomp"]).returncode:
@@ -108,6 +115,7 @@ def build_29(folder: Path) -> None:
     work.mkdir()
     run([str(go()), "mod", "init", "tool"], work)
     run([str(go()), "mod", "edit", f"-require={RUNC[0]}@{RUNC[1]}"], work)
+    (folder / "bin/runc").unlink()
     build(folder / "bin/runc", work, RUNC[0], "-tags=seccomp", CGO_ENABLED="1")
 
 
