@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from otellogdriver import codec
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, EncodeOptions, Encoder
 from otellogdriver.codec.python import nested, varint
+from otellogdriver.commands.log_opts import given_log_opts
 from otellogdriver.commands.record_lines import json_lines, text_lines
 from otellogdriver.errors import OptionError
 from otellogdriver.lines import line_encoder
@@ -66,12 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def log_opts(arguments: argparse.Namespace) -> dict[str, str]:
     """What is given as `--log-opt NAME=VALUE` or `--NAME VALUE`. Raises OptionError."""
-    found: dict[str, str] = {}
-    for text in arguments.log_opt:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise OptionError(f"--log-opt {text} is not allowed: NAME=VALUE")
-        found[name] = value
+    found = given_log_opts(arguments.log_opt)
     for name, value in vars(arguments).items():
         if name.startswith("log_opt_") and value is not None:
             found[name.removeprefix("log_opt_").replace("_", "-")] = value

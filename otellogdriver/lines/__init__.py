@@ -45,7 +45,7 @@ def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -
         settings.rate_burst or settings.rate_limit,
     )
     joining = multiline(settings.multiline_pattern, settings.multiline_timeout)
-    return LineEncoder(codec, joining, selection, _writer(rules, codec.name))
+    return LineEncoder(codec, joining, selection, _writer(rules, codec.name), rules.redaction is not None)
 
 
 def _writer(rules: Rules, codec: str) -> Writer:

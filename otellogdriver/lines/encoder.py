@@ -15,6 +15,7 @@ from typing import Any
 
 from otellogdriver.codec.contract import BOTH, NOTHING, Codec, Encoded, EncodeOptions, Line
 from otellogdriver.lines.multiline import NO_HEADS, Heads, Joining, Record
+from otellogdriver.lines.redaction import Cuts, without_edges
 from otellogdriver.lines.selection import Selection, Used
 from otellogdriver.lines.writer import Writer
 
@@ -37,6 +38,7 @@ class _Pass:
     carry: Any
     skipped: int
     heads: Heads
+    cuts: Cuts
 
     def step(self, kept: int) -> int:
         """The step (see `Joining.join`) that ended the record at this place of `kept`."""
@@ -48,13 +50,17 @@ class _Pass:
 class LineEncoder:
     """See the module's text. One feed's: its calls follow each other."""
 
-    def __init__(self, codec: Codec, joining: Joining | None, selection: Selection, writer: Writer) -> None:
+    def __init__(
+        self, codec: Codec, joining: Joining | None, selection: Selection, writer: Writer, redacts: bool
+    ) -> None:
         self._codec = codec
         self._joining = joining
         self._selection = selection
         self._writer = writer
         self._used: dict[Place, Used] = {}
         self._heads: dict[Place, Heads] = {}
+        self._cuts: dict[Place, Cuts] = {}
+        self._redacts = redacts
 
     def encode(
         self,
@@ -79,6 +85,7 @@ class LineEncoder:
         behind = _place(done.end, done.carry)
         self._used = {place: self._used.get(place, Used()), behind: done.used}
         self._heads = {place: self._heads.get(place, NO_HEADS), behind: done.heads}
+        self._cuts = {place: self._cuts.get(place, (False, False)), behind: done.cuts}
         lines, size = _counts(done.records)
         return Encoded(
             payload=payload,
@@ -96,22 +103,27 @@ class LineEncoder:
     def rebuild(self, chunk: Chunk, start: int, opens: tuple[int, int]) -> Any:
         """See `codec.contract.Codec`."""
         split = self._codec.split(chunk, start, NOTHING, final=True, opens=opens)
-        return self._joining.again(split.lines, split.carry) if self._joining else split.carry
+        lines: Sequence[Line] = without_edges(split.lines, (False, False))[0] if self._redacts else split.lines
+        return self._joining.again(lines, split.carry) if self._joining else split.carry
 
     def _pass(self, chunk: Chunk, start: int, carry: Any, flush: int, final: bool, steps: int) -> _Pass:
         """At most so many steps of joining."""
         joining = self._joining
         pieces = carry if joining is None else joining.pieces(carry)
         split = self._codec.split(chunk, start, pieces, flush, final, -1 if steps == _ALL else steps)
-        records: Sequence[Line | Record] = split.lines
+        lines: Sequence[Line] = split.lines
+        cuts = self._cuts.get(_place(start, carry), (False, False))
+        if self._redacts:
+            lines, cuts = without_edges(lines, cuts)
+        records: Sequence[Line | Record] = lines
         carry_behind: Any = split.carry
         heads = self._heads.get(_place(start, carry), NO_HEADS)
         if joining is not None:
             streams = self._selection.streams
-            records, carry_behind, heads = joining.join(split.lines, carry, split.carry, flush, streams, steps, heads)
+            records, carry_behind, heads = joining.join(lines, carry, split.carry, flush, streams, steps, heads)
         used = self._used.get(_place(start, carry), Used())
         kept, excluded, used = self._selection.apply(records, used)
-        return _Pass(records, kept, excluded, used, split.end, carry_behind, split.skipped, heads)
+        return _Pass(records, kept, excluded, used, split.end, carry_behind, split.skipped, heads, cuts)
 
 
 def _some(records: Sequence[Any], kept: Sequence[int]) -> Sequence[Any]:

@@ -9,12 +9,38 @@ the line structured.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from otellogdriver.codec.contract import MAX_RECORD, Line
 from otellogdriver.lines.json_line import Double, Value
 from otellogdriver.settings.patterns import Matcher
 
 MASK = b"****"
 GROUP = "secret"
+EDGE = 64 << 10
+"""Bytes on both sides of a cut that are masked: half of a match would not be found. So the longest match that a cut
+cannot leave a part of."""
+_PIECE = 16 << 10
+"""The longest piece of a line that the engine sends."""
+Cuts = tuple[bool, bool]
+"""Of stdout and stderr, whether the last line goes on in the next one."""
+
+
+def without_edges(lines: Sequence[Line], cuts: Cuts) -> tuple[Sequence[Line], Cuts]:
+    """The lines with what is near a cut masked, in the same length. A line is cut where the next piece would have made
+    it longer than MAX_RECORD, and what comes next is its rest."""
+    if not any(cuts) and all(len(line[3]) <= MAX_RECORD - _PIECE for line in lines):
+        return lines, cuts
+    masked: list[Line] = []
+    last = list(cuts)
+    for begin, time, stream, data in lines:
+        if last[stream]:
+            data = b"*" * min(EDGE, len(data)) + data[EDGE:]
+        last[stream] = len(data) > MAX_RECORD - _PIECE
+        if last[stream]:
+            data = data[:-EDGE] + b"*" * EDGE
+        masked.append((begin, time, stream, data))
+    return masked, (last[0], last[1])
 
 
 class Redaction:

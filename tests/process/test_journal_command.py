@@ -284,6 +284,18 @@ def test_long_lines_and_gaps_have_places_too(tmp_path: Path) -> None:
 # On a terminal
 
 
+def test_other_options_are_tried_on_lines_that_are_there(engine: Engine) -> None:
+    web = started(engine, "web", 0)
+    web.write(frame(b'{"level":"warn","msg":"password=hunter2"}') + frame(b"ERROR failed") + frame(b"  at f (a.js:1)"))
+    until(lambda: listed(engine)["web"]["bytes"] > 100)
+    tried = [f"--log-opt={option}" for option in ("parse=json", "redact-pattern=hunter2", "multiline-pattern=auto")]
+    done = run("journal", "show", "--state", engine.state, "web", "--json", *tried)
+    bodies = [json.loads(line)["body"] for line in done.stdout.splitlines()]
+    assert bodies[-2:] == ["password=****", "ERROR failed\n  at f (a.js:1)"]
+    wrong = run("journal", "show", "--state", engine.state, "web", "--log-opt=parse=xml")
+    assert wrong.returncode == 1 and '"parse": "xml" is not allowed' in wrong.stderr
+
+
 def test_long_work_shows_a_bar_on_a_terminal(tmp_path: Path) -> None:
     directory = tmp_path / "containers" / "abc" / "00000000-fifo"
     directory.mkdir(parents=True)

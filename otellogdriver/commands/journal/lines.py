@@ -24,7 +24,7 @@ from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Reader, Stream
 from otellogdriver.resource import this_host
-from otellogdriver.settings.options import Settings, resolve_running
+from otellogdriver.settings.options import Settings, resolve, resolve_running
 
 _REQUEST = 1 << 20
 """Bytes of records that are made at a time."""
@@ -77,11 +77,20 @@ def settings_of(entry: Entry, environ: Mapping[str, str]) -> Settings:
 
 
 def feed_of(
-    entry: Entry, codec: Codec, environ: Mapping[str, str], span: Span, all_streams: bool = False, commit: bool = False
+    entry: Entry,
+    codec: Codec,
+    environ: Mapping[str, str],
+    span: Span,
+    all_streams: bool = False,
+    commit: bool = False,
+    log_opts: Mapping[str, str] | None = None,
 ) -> Feed:
     """What the driver would send of this stream, within `span`; the entry's snapshot is cut to it. With `commit` the
-    cursor on disk moves as parts are committed. `all_streams`: also the one that the option `streams` leaves out."""
+    cursor on disk moves as parts are committed. `all_streams`: also the one that the option `streams` leaves out.
+    `log_opts` are tried in place of the container's own of the same names. Raises OptionError if they are wrong."""
     settings, stream = settings_of(entry, environ), entry.stream
+    if log_opts:
+        settings = resolve({**(entry.info.get("Config") or {}), **log_opts}, environ)
     cursor = cursors(entry, environ).get(span.role) or _Unwritten(Position())
     position = cursor.position if span.undelivered else Position(stream.start)
     begin = max(span.begin, offset_at(stream, span.since) if span.since else 0)

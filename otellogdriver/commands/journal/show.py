@@ -12,6 +12,7 @@ from dataclasses import replace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from otellogdriver.commands.journal.lines import Journal, Span, feed_of, requests, tail_at
+from otellogdriver.commands.log_opts import given_log_opts
 from otellogdriver.commands.progress import Progress
 from otellogdriver.commands.record_lines import json_lines, text_lines
 from otellogdriver.delivery.feed import Feed
@@ -23,6 +24,7 @@ Print the lines of containers, named or by the begin of their ids (of all withou
 
     otellogdriver journal show web --tail 20
     otellogdriver journal show web db --undelivered --json | jq -r .body
+    otellogdriver journal show web --tail 100 --log-opt parse=auto --log-opt multiline-pattern=auto
     otellogdriver journal show web --since 2026-11-24T10:00:00Z --until 2026-11-24T10:05:00Z
 """
 
@@ -32,12 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--undelivered", action="store_true", help="only lines that are not delivered yet")
     parser.add_argument("--tail", type=_number, default=-1, metavar="N", help="only the last N lines")
     parser.add_argument("--json", action="store_true", help="a JSON object for each line, with all fields")
+    parser.add_argument(
+        "--log-opt", action="append", default=[], metavar="NAME=VALUE", help="try other options than the container's"
+    )
 
 
 def run(journal: Journal, arguments: argparse.Namespace) -> int:
     """Print the lines; 1 if some could not be read."""
     role = "cursor-mirror" if arguments.mirror else "cursor"
     span = Span(arguments.since, arguments.until, arguments.undelivered, role)
+    log_opts = given_log_opts(arguments.log_opt)
     code = 0
     feeds: list[Feed] = []
     left = arguments.tail
@@ -45,11 +51,12 @@ def run(journal: Journal, arguments: argparse.Namespace) -> int:
         if arguments.tail >= 0 and left <= 0:
             break
         try:
-            feed = feed_of(entry, journal.codec, journal.environ, span, all_streams=True)
+            feed = feed_of(entry, journal.codec, journal.environ, span, all_streams=True, log_opts=log_opts)
             if left > 0:
                 offset, found = tail_at(entry.stream, journal.codec, left, feed.offset)
                 left -= found
-                feed = feed_of(entry, journal.codec, journal.environ, replace(span, begin=offset), all_streams=True)
+                span_left = replace(span, begin=offset)
+                feed = feed_of(entry, journal.codec, journal.environ, span_left, all_streams=True, log_opts=log_opts)
         except OSError as error:
             log.warning("%s cannot be read: %s", entry.stream.directory, error.strerror)
             code = 1

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from otellogdriver.codec.contract import NOTHING, EncodeOptions
+from otellogdriver.codec.contract import MAX_RECORD, NOTHING, EncodeOptions
 from otellogdriver.lines import line_encoder
 from otellogdriver.settings.options import resolve
 from otellogdriver.settings.patterns import Matcher
@@ -110,6 +110,23 @@ def test_bodies_have_no_carriage_return_at_the_ends_of_lines_and_all_others() ->
             bodies = [value(record.body) for record in records(payload)]
             assert bodies[:3] == ["10%\r20%", "", "a"]
             assert len(bodies) == 4
+
+
+@pytest.mark.parametrize("options", [{}, JOINED, {"multiline-pattern": "auto"}, {"parse": "json"}])
+@pytest.mark.parametrize("before", [MAX_RECORD - 9, MAX_RECORD - 16, MAX_RECORD - 3, MAX_RECORD - 16384 - 9])
+def test_a_cut_leaves_no_part_of_a_secret(before: int, options: dict[str, str]) -> None:
+    line = b"x" * before + b" password=hunter2 " + b"y" * 40_000
+    pieces = [line[at : at + 16384] for at in range(0, len(line), 16384)]
+    data = [frame(piece, NOW, "stdout", "p", piece is pieces[-1]) for piece in pieces] + [frame(b"next", NOW)]
+    settings = resolve({"redact-pattern": r"password=\S+", **options}, {})
+    for codec in codecs():
+        for chunks in ([b"".join(data)], data):
+            encoder, at, carry, payload, size = line_encoder(settings, codec, EncodeOptions()), 0, NOTHING, b"", 0
+            for index, chunk in enumerate(chunks):
+                made = encoder.encode(chunk, at, carry, EncodeOptions(), NOW, HUGE, final=index == len(chunks) - 1)
+                at, carry, payload, size = made.end, made.carry, payload + made.payload, size + made.bytes[0]
+            assert not any(part in payload for part in (b"password", b"hunter2", b"hun", b"ter2", b"pass"))
+            assert size == len(line) + 4 and b"next" in payload
 
 
 def test_a_match_is_masked_whatever_else_matches_near_it() -> None:
