@@ -14,9 +14,11 @@ from setuptools.command.build_ext import build_ext
 
 NATIVE = os.environ.get("OTELLOGDRIVER_NATIVE") or "try"
 MODULES = ("otellogdriver.codec.native", "otellogdriver.lines.native")
-SOURCES = {module: module.replace(".", "/") + ".pyx" for module in MODULES}
 # Python that is compiled as it stands, with the types of a .pxd beside it; without a compiler it is run.
-SOURCES["otellogdriver.lines.traces"] = "otellogdriver/lines/traces.py"
+PYTHON_MODULES = ("otellogdriver.lines.traces", "otellogdriver.lines.severity_scan")
+SOURCES = {module: module.replace(".", "/") + ".pyx" for module in MODULES} | {
+    module: module.replace(".", "/") + ".py" for module in PYTHON_MODULES
+}
 SHARED = [str(path) for path in sorted(Path("otellogdriver").glob("*/*.pxd"))]
 
 

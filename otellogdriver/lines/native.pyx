@@ -3,7 +3,7 @@
 
 A line is read once into tokens (`tokens.pxd`), and then written in one go. No Python object is made for it, and the GIL
 is not held. What is rare is left to the Python writer, line by line, and never decided here: what `tokens.pxd` leaves to
-it, text without a level where one is looked for, values that must be redacted on their own.
+it, values that must be redacted on their own.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -16,7 +16,8 @@ from otellogdriver.codec.wire cimport (
     Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_offset, put_tagged, varint_size
 )
 from otellogdriver.lines import fields, json_line, severity
-from otellogdriver.lines.timestamp cimport time_of
+from otellogdriver.lines.severity_scan cimport find, named
+from otellogdriver.lines.timestamp cimport digits, time_of
 from otellogdriver.lines.tokens cimport (
     ARRAY, DOUBLE, FALSE, INTEGER, MAX_DEPTH, MAX_PARSED, NO_ROOM, NULL_VALUE, OBJECT, OTHER, PLAIN, RECORD, STRING, TRUE,
     Found, Parser, Token, field_size, hex1, hex4, pair_size, parse_object, parse_pairs, unescaped
@@ -27,6 +28,11 @@ from otellogdriver.settings.patterns import without_returns
 assert (MAX_DEPTH, MAX_PARSED) == (json_line.MAX_DEPTH, json_line.MAX_PARSED)
 
 cdef size_t UID_AT = UID_BEHIND
+
+cdef enum:
+    HEAD = 200
+
+assert HEAD == severity.HEAD
 
 # --- names
 
@@ -120,7 +126,6 @@ def _key_values():
 
 
 cdef Names KEYS = Names(_key_values())
-cdef Names LEVELS = Names(severity.LEVELS)
 cdef bytes STACK_NAME = fields.RENAMED[fields.STACK].encode()
 cdef bytes MESSAGE_NAME = fields.RENAMED[fields.MESSAGE].encode()
 cdef bytes TYPE_NAME = fields.RENAMED[fields.TYPE].encode()
@@ -132,6 +137,12 @@ RENAMED[2] = <const uint8_t *>PyBytes_AS_STRING(TYPE_NAME)
 RENAMED_SIZE[0] = len(STACK_NAME)
 RENAMED_SIZE[1] = len(MESSAGE_NAME)
 RENAMED_SIZE[2] = len(TYPE_NAME)
+cdef list SYSLOG_TEXTS = [name.encode() for name in severity.SYSLOG]
+cdef const uint8_t *SYSLOG_NAMES[8]
+cdef size_t SYSLOG_SIZES[8]
+for place in range(8):
+    SYSLOG_NAMES[place] = <const uint8_t *>PyBytes_AS_STRING(SYSLOG_TEXTS[place])
+    SYSLOG_SIZES[place] = len(SYSLOG_TEXTS[place])
 cdef int SYSLOG_NUMBERS[8]
 cdef int TENS[6]
 SYSLOG_NUMBERS[:] = severity.SYSLOG_NUMBERS
@@ -162,7 +173,13 @@ cdef int level_of(Token *t, bint python) noexcept nogil:
             number = number * 10 + (t.data[i] - 48)
         else:
             return level_of_number(number, python)
-    return max(0, LEVELS.find(t.data, t.size)) if t.kind == STRING else 0
+    cdef const uint8_t *begin = t.data
+    cdef const uint8_t *end = begin + t.size
+    while begin < end and begin[0] == b" ":
+        begin += 1
+    while begin < end and (end - 1)[0] == b" ":
+        end -= 1
+    return named(begin, 0, <int>(end - begin)) if t.kind == STRING and end - begin < HEAD else 0
 
 
 cdef bint is_id(Token *t, size_t size) noexcept nogil:
@@ -239,7 +256,9 @@ cdef struct Head:
     bint text  # the body is UTF-8
     int64_t time
     int severity
-    Token *level
+    const uint8_t *level
+    size_t level_size
+    uint8_t text_begin[HEAD + 8]  # of the body without its escapes, where the level is in it
     Token *trace
     Token *span
     int flags
@@ -288,6 +307,30 @@ cdef uint8_t *put_text(uint8_t *p, Token *t) noexcept nogil:
             p[2] = <uint8_t>(0x80 | code & 0x3F)
             p += 3
     return p
+
+
+cdef size_t put_begin(uint8_t *p, Token *t) noexcept nogil:
+    """The first HEAD bytes, at least, of the text of a string, or all of it; how many. At most three more are written."""
+    cdef Token begin = t[0]
+    cdef const uint8_t *q = t.data
+    cdef const uint8_t *end = q + t.size
+    cdef size_t size = 0
+    while q < end and size < HEAD:
+        if q[0] != b"\\":
+            q += 1
+            size += 1
+        elif q[1] != b"u":
+            q += 2
+            size += 1
+        elif 0xD800 <= hex4(q + 2) < 0xDC00:
+            q += 12
+            size += 4
+        else:
+            size += 1 if hex4(q + 2) < 0x80 else 2 if hex4(q + 2) < 0x800 else 3
+            q += 6
+    begin.size = q - t.data
+    put_text(p, &begin)
+    return min(size, HEAD)
 
 
 cdef uint8_t *put_value(uint8_t *p, Token *tokens, size_t index) noexcept nogil:
@@ -361,8 +404,8 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
             attributes += field_size(pair_size(key_size, tokens[index].encoded))
         index = tokens[index].next
     record += attributes + (9 if time > 0 else 0) + (2 if head.severity else 0)
-    if head.level:
-        record += field_size(head.level.size)
+    if head.severity:
+        record += field_size(head.level_size)
     record += (5 if head.flags else 0) + (18 if head.trace else 0) + (10 if head.span else 0)
     whole = field_size(record)
     if out.size and out.size + whole > job.limit:
@@ -377,8 +420,8 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
         p += 9
     if head.severity:
         p = put_tagged(p, 0x10, head.severity)
-    if head.level:
-        p = put_bytes(put_tagged(p, 0x1A, head.level.size), head.level.data, head.level.size)
+    if head.severity:
+        p = put_bytes(put_tagged(p, 0x1A, head.level_size), head.level, head.level_size)
     p = put_tagged(p, 0x2A, any_value)
     if head.body_token:
         p = put_text(put_tagged(p, 0x0A, head.body_token.length), head.body_token)
@@ -451,10 +494,10 @@ cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept
             ranks[role] = rank
             values[role] = value
     head.body_token = chosen[BODY]
-    head.level = chosen[LEVEL]
-    head.severity = level_of(head.level, values[LEVEL] & IS_PYTHON_LEVEL) if head.level else 0
-    if job.with_severity and not head.severity:
-        return OTHER
+    if chosen[LEVEL]:
+        head.level = chosen[LEVEL].data
+        head.level_size = chosen[LEVEL].size
+        head.severity = level_of(chosen[LEVEL], values[LEVEL] & IS_PYTHON_LEVEL)
     head.time = time_of(chosen[TIME].data, chosen[TIME].size) if chosen[TIME] else 0
     head.trace = chosen[TRACE]
     head.span = chosen[SPAN] if head.trace else NULL
@@ -467,6 +510,28 @@ cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept
     for role in range(3):
         renamed[role] = chosen[STACK + role]
     return RECORD
+
+
+cdef void level_in_text(Head *head) noexcept nogil:
+    """As `severity.in_text`, of the body."""
+    cdef const uint8_t *text = head.body
+    cdef size_t size = min(head.body_size, HEAD)
+    cdef int found, begin
+    if head.body_token:
+        text, size = head.body_token.data, min(head.body_token.size, HEAD)
+        if head.body_token.escaped:
+            text, size = head.text_begin, put_begin(head.text_begin, head.body_token)
+    found = find(text, <int>size)
+    if found == 0:
+        return
+    begin = found >> 8 & 255
+    head.severity = found & 255
+    head.level = text + begin
+    head.level_size = (found >> 16) - begin
+    if begin and text[begin - 1] == b"<" and b"0" <= text[begin] <= b"9":
+        begin = <int>digits(text + begin, head.level_size) & 7
+        head.level = SYSLOG_NAMES[begin]
+        head.level_size = SYSLOG_SIZES[begin]
 
 
 cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
@@ -487,7 +552,7 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
     if found == RECORD:
         head.text = True
         found = understand(job, p, &head, renamed)
-    elif found == PLAIN and not job.with_severity:
+    elif found == PLAIN:
         p.count = 0
         head.text = is_utf8(line.data, line.size)
         if not head.text and not job.keep_bytes:
@@ -495,6 +560,8 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
         found = RECORD
     if found != RECORD:
         return OTHER
+    if job.with_severity and not head.severity:
+        level_in_text(&head)
     return RECORD if put_record(job, line, &head, p, renamed) else NO_ROOM
 
 

@@ -27,11 +27,13 @@ from typing import Any
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, Codec, EncodeOptions
+from otellogdriver.lines import severity, severity_scan
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.writer import PythonWriter, Rules
 from tests.data.frames.corpus import CASES
 from tests.data.frames.log_entry import frame
 from tests.data.lines.corpus import CASES as LINE_CASES
+from tests.data.lines.programs import examples, levelless, source_of
 
 ROOT = Path(__file__).parent.parent.parent
 TARGETS = ("codec", "lines")
@@ -52,12 +54,15 @@ LIBC.malloc.argtypes = [ctypes.c_size_t]
 LIBC.free.argtypes = [ctypes.c_void_p]
 
 
-def build(folder: Path, target: str) -> Path:
+def build(folder: Path, target: str, source: str = "native.pyx") -> Path:
     """The extension with sanitizers. Raises CalledProcessError."""
-    source = ROOT / "otellogdriver" / target / "native.pyx"
-    c = folder / "native.c"
-    library = folder / f"native{sysconfig.get_config_var('EXT_SUFFIX')}"
-    subprocess.run([sys.executable, "-m", "cython", "-3", str(source), "-o", str(c)], check=True, cwd=ROOT)
+    if target == "lines" and source == "native.pyx":
+        build(folder, target, "severity_scan.py")
+    name = Path(source).stem
+    c = folder / f"{name}.c"
+    library = folder / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    command = [sys.executable, "-m", "cython", "-3", f"otellogdriver/{target}/{source}", "-o", str(c)]
+    subprocess.run(command, check=True, cwd=ROOT)
     flags = ["-O1", "-g", "-fPIC", "-shared", "-fwrapv", "-fno-omit-frame-pointer"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     include = f"-I{sysconfig.get_path('include')}"
@@ -134,7 +139,7 @@ def line_differences(native: Any, chance: random.Random, data: bytes) -> str:
     """As `differences`, for the writer of lines."""
     redaction = Redaction(chance.choice(["[0-9]{3}", "^a", "é+"])) if chance.random() < 0.2 else None
     parse: Any = chance.choice(["json", "json", "auto", "logfmt", "none"])
-    rules = Rules(parse, chance.random() < 0.5, chance.random() < 0.2, redaction)
+    rules = Rules(parse, chance.random() < 0.5, chance.random() < 0.5, redaction)
     options = EncodeOptions(chance.choice([None, b"12345678"]))
     records = [(5, OBSERVED, 0, data), (70, 0, 1, data[chance.randrange(len(data) + 1) :])]
     limit = chance.choice([HUGE, 0, 100])
@@ -171,17 +176,24 @@ def differences(native: Codec, chance: random.Random, data: bytes) -> str:
 
 
 def load_sanitized(library: Path, target: str) -> Any:
-    name = f"otellogdriver.{target}.native"
+    """The module with that file. Others find it by its name, as it is imported by native code."""
+    name = f"otellogdriver.{target}.{library.name.partition('.')[0]}"
     loader = machinery.ExtensionFileLoader(name, str(library))
     spec = util.spec_from_loader(name, loader)
     assert spec is not None
     module = util.module_from_spec(spec)
+    sys.modules[name] = module
     loader.exec_module(module)
     return module
 
 
 def child(target: str, library: Path, seconds: float, seed: int, first: int, note: Path) -> int:
     """Try input after input; `note` says which one, should the sanitizer end the process."""
+    if target == "lines":
+        # In place of the module that the imports above have loaded: what the Python writer calls stays the source.
+        scan = library.with_name(library.name.replace("native", "severity_scan"))
+        load_sanitized(scan, target)
+        setattr(severity, "find", source_of(severity_scan).find)  # noqa: B010
     native = load_sanitized(library, target)
     change, compare = mutated, differences
     seeds = [case.data for case in CASES if len(case.data) < LONGEST_SEED]
@@ -189,6 +201,7 @@ def child(target: str, library: Path, seconds: float, seed: int, first: int, not
     if target == "lines":
         change, compare = mutated_line, line_differences
         seeds = [line.line for case in LINE_CASES for line in case.lines]
+        seeds += [example.line for example in [*examples("programs.txt"), *levelless()]]
     end = time.monotonic() + seconds
     number = first
     with note.open("r+b", buffering=0) as noted:

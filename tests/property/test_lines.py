@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otellogdriver.codec.contract import BOTH, NOTHING, Encoded, EncodeOptions, Line
-from otellogdriver.lines import json_line, line_encoder, logfmt, severity, times
+from otellogdriver.lines import json_line, line_encoder, logfmt, severity, severity_scan, times
 from otellogdriver.lines.encoder import LineEncoder
 from otellogdriver.lines.multiline import MAX_LINES
 from otellogdriver.lines.redaction import Redaction
@@ -20,7 +20,8 @@ from tests.data.frames.codecs import NAMES, codecs
 from tests.data.frames.log_entry import frame
 from tests.data.frames.streams import chunks, cuts, damaged, written
 from tests.data.lines.corpus import records, value
-from tests.data.lines.strategies import json_lines, lines, logfmt_lines, members, plain_lines, texts
+from tests.data.lines.programs import examples, levelless, source_of
+from tests.data.lines.strategies import changed, json_lines, lines, logfmt_lines, members, plain_lines, texts
 
 NOW = 1_763_980_000_000_000_000
 HUGE = 1 << 40
@@ -126,6 +127,28 @@ def test_any_bytes_are_taken(line: bytes) -> None:
     logfmt.parsed(line)
     json_line.parsed(line)
     assert 0 <= times.nanoseconds(line.decode("latin-1")) < 1 << 63
+
+
+PRINTED = [example.line for example in [*examples("programs.txt"), *levelless()]]
+PARTS = [b" ", b": ", b":", b"[", b"] ", b"(", b"/", b".", b"=", b'"', b"{", b"ERROR", b"info", b"Warn", b"2026-01-02 "]
+scanned = st.one_of(
+    st.binary(max_size=80),
+    st.sampled_from(PRINTED),
+    st.builds(changed, st.sampled_from(PRINTED), st.integers(0, 1 << 16), st.integers(0, 9), st.sampled_from(PARTS)),
+    st.builds(lambda one, other, at: one[:at] + other, *[st.sampled_from(PRINTED)] * 2, st.integers(0, 200)),
+    st.lists(st.sampled_from(PARTS), max_size=30).map(b"".join),
+)
+SCAN = source_of(severity_scan)
+
+
+@many
+@given(scanned)
+def test_the_scanner_is_the_same_compiled(line: bytes) -> None:
+    head = line[: severity.HEAD]
+    found = severity_scan.find(head, len(head))
+    assert SCAN.find(head, len(head)) == found
+    begin, end = found >> 8 & 255, found >> 16
+    assert 0 <= begin <= end <= len(head) and (begin < end) == (0 < found & 255 <= 24)
 
 
 SECRET = "hunter2"

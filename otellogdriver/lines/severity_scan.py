@@ -1,0 +1,1039 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: infer_types=True, annotation_typing=False
+"""The level that a line of plain text names in its first bytes: one pass, by a small grammar.
+
+In: the first 200 bytes of a line. Out: one number, `level | begin << 8 | end << 16`: OpenTelemetry's severity number
+and where its text stands; 0 if there is none to be sure of. The grammar is the table in docs/RECORDS.md: what may stand
+before a level, what is a level there, and what must follow.
+
+This one source is both implementations. As it stands it is Python; with a compiler it becomes C, with the types of
+`severity_scan.pxd`. So everything is whole numbers and bytes: `p` are the bytes, `n` is how many, `i` and `j` are
+places in them. What is around a level has a letter:
+
+    before  ^ nothing · * a bullet · t a time or number · b a closed bracket · o an opened one · | a bar · - a dash
+            TAB · : a tag with its colon · ; a colon or dot without space · / a slash · p key=value
+            w, W a word in lower case, with a capital · i a word that is none of a sentence
+    after   : a colon and space · ; a colon · | a bar or dash · ] a closing bracket · [ an opening one · TAB · / a slash
+            BLANK one space · g more of them · m a colour · $ the end · x anything else
+"""
+
+from __future__ import annotations
+
+NAMES = {
+    1: "trace trc trac trce finest verbose vrb verb silly",
+    5: "debug dbg dbug debu debg finer",
+    6: "fine",
+    7: "config",
+    9: "info inf information informational log note system http",
+    10: "notice success",
+    13: "warn warning wrn warni deprecated",
+    17: "error err erro severe fail",
+    18: "crit dpanic",
+    19: "alert panic pnc pani",
+    21: "fatal ftl fata critical criti emerg emergency",
+}
+_SHY = "fine config log note system http fail deprecated silly success finer"
+"""Words for something else as well: a level in fewer places."""
+_TIMES = "jan feb mar apr may jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun am pm utc gmt z"
+_PROSE = "codes is are was were and or of level levels message messages mode logs lines"
+"""What follows a level's name in a sentence about it."""
+_SHY_BIT, _TIME, _STOP = 32, 64, 128
+
+
+TOKENS = 40
+"""Tokens before a level: twice as many as the busiest real line has. So no line takes long."""
+INNER = 8
+"""Words in brackets before a level in them."""
+
+
+def _trie() -> tuple[bytes, bytes]:
+    """(node after node and letter, value of node). 1 is the begin, 0 is no word; letters by their last five bits."""
+    following, values = bytearray(256 * 32), bytearray(256)
+    words = {word: number for number, names in NAMES.items() for word in names.split()}
+    words.update({word: words[word] | _SHY_BIT for word in _SHY.split()})
+    words.update(dict.fromkeys(_TIMES.split(), _TIME), **dict.fromkeys(_PROSE.split(), _STOP))
+    nodes = 1
+    for word, value in words.items():
+        node = 1
+        for letter in word.encode():
+            if not following[node * 32 + (letter & 31)]:
+                nodes += 1
+                following[node * 32 + (letter & 31)] = nodes  # ValueError if there are more than 255
+            node = following[node * 32 + (letter & 31)]
+        values[node] = value
+    return bytes(following), bytes(values)
+
+
+def _kinds() -> bytes:
+    """Of each byte: 1 capital, 2 lower case, 4 digit, 8 other characters of names and paths, 16 space."""
+    kinds = bytearray(256)
+    for letters, kind in ((b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 1), (b"abcdefghijklmnopqrstuvwxyz", 2), (b"0123456789", 4)):
+        for letter in letters:
+            kinds[letter] = kind
+    for letter in b"_.$@/\\+~%&*-#?!'":
+        kinds[letter] = 8
+    for letter in b" \t\r":
+        kinds[letter] = 16
+    return bytes(kinds)
+
+
+_NEXT_BYTES, _VALUE_BYTES = _trie()
+_KIND_BYTES = _kinds()
+NEXT = _NEXT_BYTES
+VALUE = _VALUE_BYTES
+KIND = _KIND_BYTES
+
+
+def find(p: bytes, n: int) -> int:
+    """The level of a line; see the module's text. Of a joined record whose first line has none, the second may begin
+    with it and a colon, as java.util.logging writes it."""
+    end = 0
+    while end < n and p[end] != 10:
+        end += 1
+    found = line(p, end)
+    if found or end + 1 >= n:
+        return found
+    i = end + 1
+    end = i
+    while end < n and p[end] != 10:
+        end += 1
+    found = word(p, end, i)
+    j = found >> 8
+    if 0 < found & 255 < _TIME and j < end and p[j] == ord(":") and case(p, i, j) == 2:
+        return found & 31 | i << 8 | j << 16
+    return 0
+
+
+# --- words
+
+
+def word(p: bytes, n: int, i: int) -> int:
+    """`value | end << 8` of the known word whose letters begin here; 0 if it is none."""
+    node = 1
+    while i < n and KIND[p[i]] & 3:
+        node = NEXT[node * 32 + (p[i] & 31)]
+        if node == 0:
+            return 0
+        i += 1
+    return VALUE[node] | i << 8 if VALUE[node] else 0
+
+
+def case(p: bytes, i: int, j: int) -> int:
+    """Of letters: 2 all capitals, 1 the first, 0 none, -1 mixed."""
+    first = KIND[p[i]]
+    rest = KIND[p[j - 1]]
+    for k in range(i + 1, j):
+        if KIND[p[k]] != rest:
+            return -1
+    if first == 1:
+        return 2 if rest == 1 else 1
+    return 0 if rest == 2 else -1
+
+
+def named(p: bytes, i: int, j: int) -> int:
+    """The number of a level that is the whole text: a name in any case, a letter, a name with slog's offset (ERROR+4)
+    or OpenTelemetry's number (INFO3); 0 if it is none."""
+    if j == i + 1:
+        return letter(p[i])
+    if j == i:
+        return 0
+    found = word(p, j, i)
+    if found == 0 or found & 255 >= _TIME:
+        return 0
+    level = found & 31
+    end = suffix(p, j, found >> 8)
+    return moved(p, level, found >> 8, j) if end == j else 0
+
+
+def letter(c: int) -> int:
+    """The number of a level's single letter, of any case."""
+    c |= 32
+    if c == ord("i"):
+        return 9
+    if c == ord("w"):
+        return 13
+    if c == ord("e"):
+        return 17
+    if c == ord("d"):
+        return 5
+    if c == ord("n"):
+        return 10
+    if c == ord("f") or c == ord("c"):
+        return 21
+    return 1 if c in b"tv" else 0
+
+
+def suffix(p: bytes, n: int, j: int) -> int:
+    """Behind slog's offset or a digit, if one is here; else `j`."""
+    if j < n and p[j] in b"+-" and j + 1 < n and KIND[p[j + 1]] == 4:
+        j += 2
+        return j + 1 if j < n and KIND[p[j]] == 4 else j
+    return j + 1 if j < n and p[j] in b"12345" else j
+
+
+def moved(p: bytes, level: int, i: int, j: int) -> int:
+    """The level with the suffix from i to j."""
+    if i == j:
+        return level
+    if j == i + 1:
+        offset = p[i] - 49
+        return level + offset if offset < 4 and level in (1, 5, 9, 13, 17, 21) else level
+    offset = p[i + 1] - 48
+    if j == i + 3:
+        offset = offset * 10 + p[i + 2] - 48
+    level = level - offset if p[i] == ord("-") else level + offset
+    return 1 if level < 1 else 24 if level > 24 else level
+
+
+def same(p: bytes, i: int, j: int, text: bytes, size: int) -> bool:
+    """Whether the bytes from i to j are this text, in any case."""
+    if j - i != size:
+        return False
+    for k in range(size):
+        c = p[i + k]
+        if c != text[k] and (KIND[c] != 1 or (c | 32) != text[k]):
+            return False
+    return True
+
+
+def names_level(p: bytes, i: int, j: int) -> bool:
+    """Whether a key from i to j is one whose value is a level."""
+    if p[i] == ord("@"):
+        i += 1
+        if j == i + 1 and p[i] == ord("l"):
+            return True
+    return (
+        same(p, i, j, b"level", 5)
+        or same(p, i, j, b"lvl", 3)
+        or same(p, i, j, b"severity", 8)
+        or same(p, i, j, b"loglevel", 8)
+        or same(p, i, j, b"log_level", 9)
+        or same(p, i, j, b"log.level", 9)
+        or same(p, i, j, b"levelname", 9)
+        or same(p, i, j, b"level_name", 10)
+        or same(p, i, j, b"severitytext", 12)
+        or same(p, i, j, b"severity_text", 13)
+    )
+
+
+def is_digits(p: bytes, n: int, i: int, count: int) -> bool:
+    if i + count > n:
+        return False
+    for k in range(i, i + count):  # noqa: SIM110 -- C knows no generators
+        if KIND[p[k]] != 4:
+            return False
+    return True
+
+
+def space(p: bytes, n: int, i: int) -> int:
+    """The first place that is no space."""
+    while i < n and KIND[p[i]] == 16:
+        i += 1
+    return i
+
+
+def escape(p: bytes, n: int, i: int) -> int:
+    """Behind the terminal's escape sequence that begins here."""
+    i += 1
+    if i < n and p[i] == ord("["):
+        i += 1
+        while i < n and p[i] < 64:
+            i += 1
+    elif i < n and p[i] == ord("("):
+        i += 1
+    return i + 1
+
+
+def after(p: bytes, n: int, j: int) -> int:
+    """The letter of what follows a level that ends here."""
+    coloured = False
+    while j < n and p[j] == 27:
+        j = escape(p, n, j)
+        coloured = True
+    if coloured:
+        return ord("m")
+    if j >= n:
+        return ord("$")
+    c = p[j]
+    if c == ord(":"):
+        j += 1
+        return ord(":") if j >= n or KIND[p[j]] == 16 or p[j] in b":\x1b" else ord(";")
+    if c in b"])}>":
+        return ord("]")
+    if c in b"|;":
+        return ord("|")
+    if c in b",-":
+        return (
+            ord("|")
+            if j + 1 < n
+            and c == ord(",")
+            and KIND[p[j + 1]] != 16
+            or c == ord("-")
+            and j + 1 < n
+            and KIND[p[j + 1]] == 16
+            else ord("x")
+        )
+    if c in b"[(":
+        return ord("[")
+    if c == ord("/"):
+        return c
+    if c == ord("!"):
+        return ord(":") if j + 1 < n and KIND[p[j + 1]] == 16 else ord("x")
+    if KIND[c] != 16:
+        return ord("x")
+    if c == ord("\t"):
+        return c
+    i = j
+    while j < n and KIND[p[j]] == 16:
+        if p[j] == ord("\t"):
+            return ord("\t")
+        j += 1
+    if j >= n:
+        return ord("$")
+    c = p[j]
+    if c in b"|:;" or (c == ord("-") and (j + 1 >= n or p[j + 1] in b" ->")):
+        return ord("|")
+    if c == ord("="):
+        return ord("|") if j + 2 < n and (p[j + 1] == ord(">") or p[j + 2] == ord(">")) else ord("x")
+    if c in b"])}>":
+        return ord("]")
+    if c in b"[(<{":
+        return ord("[")
+    if c == 27:
+        return ord("m")
+    return ord("g") if j - i > 1 else ord(" ")
+
+
+# --- whole frames
+
+
+def frame(p: bytes, n: int, i: int) -> int:
+    """The level of a line whose first characters say what follows: syslog's priority, klog, glog and tendermint's
+    letter before the date, logcat, ESP-IDF, Cisco's mnemonics."""
+    if i + 3 >= n:
+        return 0
+    c = p[i]
+    j = i + 1
+    if c == ord("<") and KIND[p[j]] == 4:
+        number = 0
+        while j < n and j < i + 4 and KIND[p[j]] == 4:
+            number = number * 10 + p[j] - 48
+            j += 1
+        if j < n and p[j] == ord(">") and number < 192:
+            return syslog(number & 7) | i + 1 << 8 | j << 16
+        return 0
+    if c == ord("%") and KIND[p[j]] == 1:
+        while j < n and (KIND[p[j]] & 5 or p[j] == ord("_")):
+            j += 1
+        if j + 3 < n and p[j] == ord("-") and p[j + 1] in b"01234567" and p[j + 2] == ord("-") and KIND[p[j + 3]] & 5:
+            return syslog(p[j + 1] - 48) | j + 1 << 8 | j + 2 << 16
+        return 0
+    if c not in b"IWEFDVTN":
+        return 0
+    digits = 0
+    while j < n and KIND[p[j]] == 4:
+        digits += 1
+        j += 1
+    if (
+        (digits == 3 or digits == 4 or digits == 6 or digits == 8)
+        and j + 6 < n
+        and p[j] in b" -"
+        and is_digits(p, n, j + 1, 2)
+        and p[j + 3] == ord(":")
+        and is_digits(p, n, j + 4, 2)
+    ):
+        return letter(c) | i << 8 | i + 1 << 16
+    if digits:
+        return 0
+    if p[j] == ord("[") and is_digits(p, n, j + 1, 4) and j + 5 < n and p[j + 5] == ord("-"):
+        return letter(c) | i << 8 | j << 16
+    if p[j] == ord(" ") and p[j + 1] == ord("(") and is_digits(p, n, j + 2, 1):
+        j += 2
+        while j < n and KIND[p[j]] == 4:
+            j += 1
+        if j + 2 < n and p[j] == ord(")") and p[j + 1] == ord(" "):
+            return letter(c) | i << 8 | i + 1 << 16
+    if p[j] == ord("/"):
+        return logcat(p, n, i)
+    return 0
+
+
+def logcat(p: bytes, n: int, i: int) -> int:
+    """`I/Tag( 7): ` or `I/Tag: `, at its letter."""
+    j = i + 2
+    while j < n and (KIND[p[j]] & 7 or p[j] in b"._-$"):
+        j += 1
+    if j < i + 4 or j + 1 >= n:
+        return 0
+    j = space(p, n, j)
+    if j < n and p[j] == ord("("):
+        j = space(p, n, j + 1)
+        if not is_digits(p, n, j, 1):
+            return 0
+        while j < n and KIND[p[j]] == 4:
+            j += 1
+        if j >= n or p[j] != ord(")"):
+            return 0
+        j += 1
+    elif KIND[p[j - 1]] == 16:
+        return 0
+    return letter(p[i]) | i << 8 | i + 1 << 16 if j < n and p[j] == ord(":") else 0
+
+
+def syslog(number: int) -> int:
+    """OpenTelemetry's number of syslog's."""
+    if number == 0:
+        return 21
+    if number < 4:
+        return 20 - number if number < 3 else 17
+    return 13 if number == 4 else 10 if number == 5 else 9 if number == 6 else 5
+
+
+def single(p: bytes, n: int, i: int, opened: int, before: int, time: bool, inner: int) -> int:
+    """The level that is a single letter at i, among others that say it is one: in brackets, or after a time."""
+    c = p[i]
+    if c not in b"IWEFDVTN":
+        return 0
+    found = letter(c) | i << 8 | i + 1 << 16
+    j = i + 1
+    if j >= n:
+        return 0
+    if opened:
+        if inner or opened in b"{<":
+            return 0
+        if p[j] in b"])":
+            if before != ord("o"):
+                return 0
+            return found if time or (opened == ord("[") and i == 1 and j + 1 < n and p[j + 1] == ord(" ")) else 0
+        if p[j] != ord(" ") or j + 1 >= n or opened != ord("["):
+            return 0
+        return found if KIND[p[j + 1]] == 4 or is_file(p, n, j + 1) else 0
+    if not time or before in b"wW/^i":
+        return 0
+    if p[j] == ord("!"):
+        return found if j + 1 < n and KIND[p[j + 1]] == 16 else 0
+    if p[j] == ord("/"):
+        return logcat(p, n, i)
+    if c == ord("D") and KIND[p[j]] == 4 and j + 1 < n and p[j + 1] == ord(" "):
+        j += 1
+    if KIND[p[j]] != 16:
+        return 0
+    if p[j] == ord("\t"):
+        return found
+    k = space(p, n, j)
+    if k >= n:
+        return 0
+    if k - j > 1 or KIND[p[k]] & 5 or p[k] in b"[(|-" or is_file(p, n, k):
+        return found
+    return 0
+
+
+def is_file(p: bytes, n: int, i: int) -> bool:
+    """Whether a name with a slash or dot inside is here, as files and loggers have them, or one with a colon."""
+    j = i
+    marks = 0
+    while j < n and (KIND[p[j]] & 7 or p[j] in b"._-/$:"):
+        if p[j] in b"._/:" and j > i:
+            marks += 1
+        j += 1
+    return j > i + 2 and marks > 0 and p[j - 1] != ord(".") and KIND[p[i]] & 3 != 0
+
+
+# --- pairs and JSON
+
+
+def value(p: bytes, n: int, i: int) -> int:
+    """The level that is the value of `level=`, at its begin."""
+    quote = 0
+    if i < n and p[i] in b"\"'":
+        quote = p[i]
+        i += 1
+    j = i
+    while j < n and (KIND[p[j]] & 7 or p[j] in b"+-"):
+        j += 1
+    if j == i or (j < n and (p[j] != quote if quote else KIND[p[j]] != 16 and p[j] not in b"],;)}|")):
+        return 0
+    level = named(p, i, j)
+    return level | i << 8 | j << 16 if level else 0
+
+
+def skipped(p: bytes, n: int, i: int) -> int:
+    """Behind the quoted text that begins here."""
+    quote = p[i]
+    i += 1
+    while i < n and p[i] != quote:
+        i += 2 if p[i] == ord("\\") else 1
+    return i + 1
+
+
+def json(p: bytes, n: int, i: int) -> int:
+    """The level of an object at its brace: of a key of its own, or of one in its member `log`."""
+    depth = 0
+    inside = False
+    while i < n:
+        c = p[i]
+        if c in b"\"'":
+            j = skipped(p, n, i)
+            if j > n:
+                return 0
+            k = space(p, n, j)
+            if k < n and p[k] == ord(":"):
+                k = space(p, n, k + 1)
+                if (depth == 1 or (depth == 2 and inside)) and j > i + 2 and names_level(p, i + 1, j - 1):
+                    found = member(p, n, k)
+                    if found:
+                        return found
+                if depth == 1:
+                    inside = same(p, i + 1, j - 1, b"log", 3) and k < n and p[k] == ord("{")
+                j = k
+            i = j
+            continue
+        if c in b"{[":
+            depth += 1
+        elif c in b"}]":
+            depth -= 1
+            if depth == 0:
+                return 0
+        i += 1
+    return 0
+
+
+def member(p: bytes, n: int, i: int) -> int:
+    """The level that is the value of a member, at its begin: a name, or a number of bunyan's and pino's."""
+    if i < n and p[i] in b"\"'":
+        end = skipped(p, n, i) - 1
+        if end >= n:
+            return 0
+        i += 1
+        while i < end and p[i] == ord(" "):
+            i += 1
+        while i < end and p[end - 1] == ord(" "):
+            end -= 1
+        level = named(p, i, end) if i < end else 0
+        return level | i << 8 | end << 16 if level else 0
+    if i + 2 < n and p[i] in b"123456" and p[i + 1] == ord("0") and p[i + 2] in b",} ":
+        tens = p[i] - 48
+        return (4 * tens - 3) | i << 8 | i + 2 << 16
+    return 0
+
+
+# --- the line
+
+
+def line(p: bytes, n: int) -> int:
+    """The level of one line."""
+    i = coloured = 0
+    while i < n and (KIND[p[i]] == 16 or p[i] == 27):
+        if p[i] == 27:
+            coloured = 1
+            i = escape(p, n, i)
+        else:
+            i += 1
+    begin = i
+    found = frame(p, n, i)
+    if found:
+        return found
+    indent = begin
+    before = ord("^")
+    opened = inner = plain = names = redis = 0
+    time = lead = False
+    tag = ord("^")
+    tokens = 0
+    while i < n:
+        c = p[i]
+        kind = KIND[c]
+        if kind == 16:
+            if c == ord("\t") and before != ord("^"):
+                before = ord("\t")
+            i += 1
+            continue
+        tokens += 1
+        if tokens > TOKENS or inner > INNER:
+            return 0
+        if kind & 3 or c in b"_@":
+            found = word(p, n, i) if kind & 3 else 0
+            level = found & 255
+            j = found >> 8
+            if 0 < level < _TIME:
+                end = suffix(p, n, j)
+                follows = after(p, n, end)
+                if end > j and follows == ord("x"):
+                    end = j
+                    follows = after(p, n, j)
+                if follows != ord("x"):
+                    form = case(p, i, j)
+                    good = False
+                    if form >= 0:
+                        if opened:
+                            good = in_brackets(p, n, i, end, form, level, before, follows, opened, inner, time, plain)
+                        elif (
+                            lead
+                            and follows in b":; g"
+                            or (
+                                coloured
+                                and follows == ord("m")
+                                and plain < 2
+                                and (level < _SHY_BIT or form == 2 or c in b"fs")
+                            )
+                        ):
+                            good = True
+                        elif form == 2:
+                            good = capitals(p, n, end, level, before, follows, time, plain, names, tag)
+                        elif form == 1:
+                            good = titled(p, n, end, level, before, follows, time, plain)
+                        else:
+                            good = small(p, n, i, end, level, before, follows, time, plain, indent)
+                        if not good and level == 21 and follows == ord(" ") and plain == 0 and not opened:
+                            # PHP's and Go's "fatal error:"
+                            good = (
+                                before in b"^tb|:" and same(p, end + 1, end + 7, b"error:", 6)
+                                if end + 7 <= n
+                                else False
+                            )
+                    if good and not (follows == ord(":") and not time and not opened and is_constant(p, n, end)):
+                        return moved(p, level & 31, j, end) | i << 8 | end << 16
+            elif level & _TIME and (before in b"^t|:b/;" or opened) and (j >= n or not KIND[p[j]] & 7):
+                # The name of a month, a day, a zone.
+                before = ord("t")
+                i = j
+                coloured = 0
+                continue
+            if i + 1 >= n or not KIND[p[i + 1]] & 3:
+                found = single(p, n, i, opened, before, time, inner)
+                if found and plain == 0:
+                    return found
+                if kind == 1 and i + 1 < n and p[i + 1] == ord(",") and before == ord("^"):
+                    i += 2  # Ruby's logger: E, [2024-01-01T12:00:00 #1] ERROR
+                    continue
+            # Any other word: how far it goes, and of what kind it is.
+            j = i
+            letters = capitals_inside = 0
+            clean = True
+            url = False
+            while j < n:
+                kind = KIND[p[j]]
+                if kind & 3:
+                    if kind == 1 and j > i and KIND[p[j - 1]] == 2:
+                        capitals_inside = 1
+                    letters += 1
+                elif kind == 4:
+                    clean = False
+                elif kind == 8:
+                    if p[j] == ord("/") and opened and j + 1 < n and KIND[p[j + 1]] == 1:
+                        found = word(p, n, j + 1)
+                        k = found >> 8
+                        if 0 < found & 255 < _TIME and case(p, j + 1, k) == 2 and after(p, n, k) in b"]":
+                            break  # [Server thread/WARN]
+                    if p[j] in b"?&%'\"":
+                        url = True
+                    if p[j] == ord(".") and not url and j + 1 < n and KIND[p[j + 1]] == 1:
+                        found = word(p, n, j + 1)
+                        k = found >> 8
+                        if 0 < found & 255 < _TIME and after(p, n, k) in b":" and case(p, j + 1, k) == 2:
+                            break  # Monolog: app.ERROR: x
+                    clean = False
+                    if p[j] == ord("="):
+                        break
+                elif p[j] == ord(":") and j + 1 < n and (KIND[p[j + 1]] & 15 or p[j + 1] == ord(":")):
+                    if not url and KIND[p[j + 1]] & 3:
+                        found = word(p, n, j + 1)
+                        if 0 < found & 255 < _TIME and after(p, n, found >> 8) not in b"x/":
+                            break
+                    if p[j + 1] == ord("/"):
+                        url = True
+                    clean = False
+                else:
+                    break
+                j += 1
+            if j < n and p[j] == ord("=") and j > i and not opened | (j + 1 < n and p[j + 1] in b"=>"):
+                if (plain == 0 or before in b":|p\t") and (time or before != ord(":")) and names_level(p, i, j):
+                    found = value(p, n, j + 1)
+                    if found:
+                        return found
+                j += 1
+                if j < n and p[j] in b"\"'":
+                    j = skipped(p, n, j)
+                else:
+                    while j < n and KIND[p[j]] != 16:
+                        j += 1
+                before = ord("p")
+                i = j
+                coloured = 0
+                continue
+            if opened and j < n and p[j] == ord("=") and names_level(p, i, j) and plain == 0:
+                found = value(p, n, j + 1)
+                if found:
+                    return found
+            coloured = 0
+            if opened:
+                inner += 1
+                before = ord("w") if clean else ord("i")
+                i = j + 1 if j == i else j
+                continue
+            if p[j - 1] in b"!?'" or (p[j - 1] == ord(".") and j > i + 1):
+                return 0  # the end of a sentence
+            if clean and not capitals_inside:
+                if before == ord("t") and KIND[p[i]] == 1 and j - i < 6 and KIND[p[j - 1]] == 1:
+                    i = j  # a zone
+                    continue
+                if (same(p, i, j, b"php", 3) or same(p, i, j, b"npm", 3)) and before in b"^tb:":
+                    lead = True
+                    before = ord("^")
+                    i = j
+                    continue
+                plain += 1
+                before = ord("w") if KIND[p[i]] == 2 else ord("W")
+            else:
+                names += 1
+                before = ord("i")
+            if plain > (2 if time else 1) or names > 5:
+                return 0
+            i = j + 1 if j == i else j
+            continue
+        if kind == 4:
+            # A number, a date, a time, an address: up to a level that is glued to it.
+            j = i
+            digits = marks = 0
+            while j < n:
+                c = p[j]
+                kind = KIND[c]
+                if kind == 4:
+                    digits += 1
+                elif kind & 3:
+                    pass
+                elif c in b":-/.,+#*_":
+                    if c == ord(","):
+                        if j + 1 >= n or KIND[p[j + 1]] != 4:
+                            break
+                    elif j + 1 < n and KIND[p[j + 1]] & 3:
+                        found = word(p, n, j + 1)
+                        if 0 < found & 255 < _TIME:
+                            break
+                        if redis == 0 and c == ord(":") and i == begin and KIND[p[j + 1]] == 1 and j + 2 < n:
+                            redis = 1 if p[j + 2] == ord(" ") else 0
+                    elif j + 1 >= n or KIND[p[j + 1]] != 4:
+                        if c not in b"-+*#.":
+                            break
+                        if c in b"*#+" or j + 1 >= n:
+                            break
+                    if c in b":-/":
+                        marks += 1
+                else:
+                    break
+                j += 1
+            if marks or digits > 8:
+                time = True
+            if j == i:
+                j += 1
+            i = j
+            before = ord("t")
+            coloured = 0
+            if j < n and p[j] == ord("-") and j + 1 < n and KIND[p[j + 1]] & 3:
+                before = ord(";")
+                i = j + 1
+            continue
+        if c == 27:
+            i = escape(p, n, i)
+            coloured = 1
+            continue
+        if redis and c in b"#*-." and before == ord("t") and i + 1 < n and p[i + 1] == ord(" "):
+            level = 13 if c == ord("#") else 10 if c == ord("*") else 9 if c == ord("-") else 5
+            return level | i << 8 | i + 1 << 16
+        if c in b"[({<":
+            if c == ord("{") and plain == 0:
+                j = space(p, n, i + 1)
+                if j < n and p[j] in b"\"'":
+                    return json(p, n, i)
+            opened = c
+            inner = 0
+            tag = before
+            before = ord("o")
+            i += 1
+            continue
+        if c in b"])}>":
+            before = ord("b") if opened else ord("|")
+            opened = 0
+            i += 1
+            continue
+        if c == ord(":"):
+            if i + 1 >= n or KIND[p[i + 1]] == 16 or p[i + 1] in b":\x1b":
+                if not opened or before != ord("o"):
+                    tag = before
+                    before = ord(":")
+            else:
+                before = ord(";")
+            i += 1
+            continue
+        if c == ord("#"):
+            if before == ord("^") and not time and i + 1 < n and KIND[p[i + 1]] & 27:
+                return 0  # a heading
+            i += 1
+            continue
+        if c == ord("."):
+            if i + 1 < n and KIND[p[i + 1]] & 3:
+                before = ord(";")
+                i += 1
+                continue
+            i += 1
+            continue
+        if c == ord("-"):
+            if (
+                i + 2 < n
+                and (KIND[p[i + 1]] & 3 or (p[i + 1] == ord("-") and KIND[p[i + 2]] & 3))
+                and (i == 0 or (before in b"wWi^" and KIND[p[i - 1]] == 16))
+            ):
+                return 0  # an option of a command
+            before = ord("*") if before in b"^*" else ord("-")
+            i += 1
+            continue
+        if c == ord(","):
+            if before in b"wW" and not opened:
+                return 0
+            if not opened or before == ord("t"):
+                before = ord("|") if i + 1 < n and KIND[p[i + 1]] != 16 else before
+            else:
+                before = ord("|")
+            i += 1
+            continue
+        if c in b"|;*~":
+            before = ord("*") if before in b"^*" else ord("|")
+            i += 1
+            continue
+        if c == ord("/"):
+            if opened and i + 1 < n and KIND[p[i + 1]] == 1:
+                before = ord("/")
+                i += 1
+                continue
+            if before in b"t;":
+                before = ord("/")
+                i += 1
+                continue
+            if before in b"^*" and i + 1 < n and p[i + 1] == ord("/"):
+                before = ord("*")
+                i += 2
+                continue
+            while i < n and KIND[p[i]] & 15:
+                i += 1
+            names += 1
+            before = ord("i")
+            continue
+        if c in b"\"'`":
+            if i + 1 < n and KIND[p[i + 1]] == 4 and i == begin:
+                i += 1
+                continue
+            if before == ord("|") and KIND[p[i - 1]] != 16 or opened:
+                i += 1
+                continue
+            if before == ord("t") and i + 1 < n and p[i + 1] in b",;":
+                i += 1
+                continue
+            return 0
+        if c >= 128:
+            j = i
+            while j < n and p[j] >= 128:
+                j += 1
+            if j - i > 7 or (j < n and KIND[p[j]] & 3):
+                plain += 1
+                before = ord("W")
+                if plain > 1:
+                    return 0
+            i = j
+            continue
+        if c in b"!?&\\" and not opened:
+            return 0
+        if c == ord("=") and before != ord("^") and not opened:
+            return 0
+        i += 1
+    return 0
+
+
+def is_constant(p: bytes, n: int, j: int) -> bool:
+    """Whether all that follows the colon at j is a value as settings have it: true, no, null, 5, an open bracket."""
+    i = space(p, n, j + 1)
+    while n > i and (KIND[p[n - 1]] == 16 or p[n - 1] in b",;"):
+        n -= 1
+    if n == i:
+        return j > 0 and KIND[p[j - 1]] == 2
+    if n == i + 1:
+        return p[i] in b"{[" or KIND[p[i]] == 4
+    if (
+        same(p, i, n, b"true", 4)
+        or same(p, i, n, b"false", 5)
+        or same(p, i, n, b"null", 4)
+        or same(p, i, n, b"none", 4)
+        or same(p, i, n, b"yes", 3)
+        or same(p, i, n, b"no", 2)
+        or same(p, i, n, b"on", 2)
+        or same(p, i, n, b"off", 3)
+        or same(p, i, n, b"{}", 2)
+        or same(p, i, n, b"[]", 2)
+    ):
+        return True
+    while i < n and KIND[p[i]] == 4:
+        i += 1
+    return i == n
+
+
+# --- what may be a level where. `form` is that of `case`, `level` its number, perhaps with _SHY_BIT.
+
+
+def in_brackets(
+    p: bytes,
+    n: int,
+    i: int,
+    j: int,
+    form: int,
+    level: int,
+    before: int,
+    follows: int,
+    opened: int,
+    inner: int,
+    time: bool,
+    plain: int,
+) -> bool:
+    """A level from i to j inside of brackets."""
+    if level & _SHY_BIT and form < 2:
+        c = p[i] | 32
+        if c == ord("n"):
+            pass  # [Note]
+        elif c == ord("s") and (p[i + 1] == ord("y")) == (form == 1) and (time or form == 0):
+            pass  # [System] of MySQL, [success] of sbt, [silly] of winston
+        else:
+            return False
+    if opened in b"(<{" and not time:
+        return False
+    if opened == ord("<") and form == 0:
+        return False
+    if plain and not time and form < 2 and before == ord("o") and inner == 0:
+        return (
+            plain < 2 and follows == ord("]") and not (KIND[p[i - 2]] == 16 and KIND[p[i - 3]] == 2) if i > 2 else False
+        )
+    if follows in b"]m":
+        if before in b"oti;|:pb":
+            return inner == 0 or form == 2 or before in b";|:"
+        return opened == ord("[") and (before == ord("/") or form == 2)
+    if follows in b":;|/":
+        if before == ord("/"):
+            return form == 2
+        return before in b"ot;|:" and (inner == 0 or form == 2)
+    if follows in b"g \t[" and before in b"ot|;:" and inner == 0:
+        k = space(p, n, j)
+        return KIND[p[k]] == 4 or (form == 2 and (time or KIND[p[k]] != 1 or KIND[p[k + 1]] != 1))
+    return False
+
+
+def capitals(
+    p: bytes, n: int, j: int, level: int, before: int, follows: int, time: bool, plain: int, names: int, tag: int
+) -> bool:
+    """ERROR outside of brackets, before j."""
+    if follows == ord("/"):
+        return False
+    if level & _SHY_BIT:
+        if level & 31 == 13 or (level & 31 == 9 and p[j - 1] in b"MP"):
+            return False
+        if not time and before == ord("^") and (p[j - 1] in b"EL" and level & 31 in (9, 17) or level & 31 == 1):
+            return False  # NOTE: and FAIL: are prose
+        if not time and follows not in b":;":
+            return False
+    if before == ord("^"):
+        if follows == ord(" "):
+            return not is_prose(p, n, j)
+        return True
+    if before == ord("*"):
+        return follows in b":;" and level < _SHY_BIT
+    if before in b"tb\tp;":
+        if before == ord("b") and plain and not time:
+            return follows in b":;|]\tg[m"
+        return time or before != ord("t") or (follows != ord("$") and not is_prose(p, n, j))
+    if before in b"|-":
+        if before == ord("-") and follows == ord("[") and KIND[p[space(p, n, j) + 1]] == 4:
+            return False  # a user of that name, in an access log
+        return time or follows not in b" $" or (plain == 0 and not is_prose(p, n, j))
+    if before == ord(":"):
+        return time or follows not in b" $" or (tag in b"ib" and follows == ord(" "))
+    if before == ord("i"):
+        return time or (follows != ord("$") and names + plain < 2 and not is_prose(p, n, j))
+    if before == ord("w"):
+        if plain < 2:
+            return (time and not is_prose(p, n, j)) or follows in b"|\tgm"
+        return time and follows in b"\tg|m["
+    if before == ord("W"):
+        return time and follows in b"|[\tgm"
+    return False
+
+
+def is_prose(p: bytes, n: int, j: int) -> bool:
+    """Whether the next word makes a sentence of a level's name before j: "ERROR is what …"."""
+    j = space(p, n, j)
+    found = word(p, n, j)
+    return found & _STOP != 0
+
+
+def titled(p: bytes, n: int, j: int, level: int, before: int, follows: int, time: bool, plain: int) -> bool:
+    """Error outside of brackets, before j."""
+    if level & _SHY_BIT:
+        return level & 31 == 10 and time and follows in b":|" and before in b"tb|-"
+    if before == ord("^"):
+        return follows in b":|\t"
+    if before in b"tb|-\tp":
+        if follows in b":|" or (follows in b"[g\t]m;" and time):
+            return True
+        return follows == ord(" ") and time and before == ord("t") and plain == 0 and is_component(p, n, j)
+    if before == ord(";"):
+        return follows in b":;|"
+    if before == ord(":"):
+        return follows == ord(":") or (time and follows in b"|\tg")
+    return before == ord("i") and follows == ord(":")
+
+
+def is_component(p: bytes, n: int, j: int) -> bool:
+    """Whether one name and a colon follow: Emby's "Info Main: x", Factorio's "Info Main.cpp:7: x"."""
+    i = j + 1
+    if i >= n or KIND[p[i]] != 1:
+        return False
+    while i < n and (KIND[p[i]] & 7 or p[i] in b"._-"):
+        i += 1
+    return i < n and p[i] == ord(":")
+
+
+def small(
+    p: bytes, n: int, i: int, j: int, level: int, before: int, follows: int, time: bool, plain: int, indent: int
+) -> bool:
+    """error from i to j, outside of brackets."""
+    if level & _SHY_BIT and not (p[i] == ord("f") and p[i + 1] == ord("a") or p[i] == ord("s") and level & 31 == 1):
+        return level & 31 == 10 and time and follows in b":|" and before in b"tb|-" and KIND[p[i - 1]] == 16
+    if before == ord("^"):
+        if follows == ord(":"):
+            return indent < 2 or p[0] == 27
+        if follows == ord("[") and j + 1 < n:
+            if p[j] == ord("["):
+                return KIND[p[j + 1]] & 5 != 0
+            if p[j] == ord("("):
+                k = j + 1
+                while k < n and KIND[p[k]] & 15:
+                    k += 1
+                return k + 1 < n and p[k] == ord(")") and p[k + 1] == ord(":")
+            k = space(p, n, j)
+            return p[k] == ord("[") and is_digits(p, n, k + 1, 2)
+        return follows == ord("|") or (follows == ord("\t") and indent == 0)
+    if before in b"tb|-\tp":
+        if follows == ord(":"):
+            return True
+        if not time:
+            return (before == ord("b") and follows in b"|\t") or (before == ord("\t") and follows == ord("\t"))
+        if follows in b"|\tgm]":
+            return before != ord("-") or follows != ord("|")  # "10.0.0.1 - info - [02/Jan/…" is a user
+        if before != ord("t"):
+            return False
+        return follows == ord("[") or (follows == ord(" ") and plain == 0 and is_file(p, n, j + 1))
+    if before == ord(":"):
+        return follows == ord(":") or (time and follows in b"|\tg")
+    if before == ord(";"):
+        return (
+            follows == ord(":")
+            or (follows == ord(";") and time)
+            or (follows == ord("g") and KIND[p[space(p, n, j)]] == 4)
+        )
+    if before == ord("i"):
+        return follows in b":\t"
+    return before == ord("w") and time and follows == ord("\t")

@@ -1,0 +1,65 @@
+"""What programs print, with the level that a person sees in it: `programs*.txt`, and `levelless.txt` without any.
+
+`programs.txt` is what the scanner was written after; `programs_unseen.txt` was written when it was done.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Example:
+    """A line of a program; `number` is 0 for no level."""
+
+    program: str
+    line: bytes
+    number: int
+
+
+def examples(name: str) -> list[Example]:
+    """Of a file in the form that its head tells."""
+    found: list[Example] = []
+    program, levels = "", list[tuple[str, str]]()
+    for line in (FOLDER / name).read_text().splitlines():
+        if line.startswith("#") or not line:
+            continue
+        if line.startswith("    "):
+            found += [Example(program, _filled(_plain(line[4:]), level), int(number)) for level, number in levels]
+        else:
+            program, _, given = line.rpartition(": ")
+            levels = re.findall(r"(\S.*?)=([0-9]+)(?= |$)", given)
+    return found
+
+
+def source_of(module: ModuleType) -> ModuleType:
+    """The module as Python, whatever of it is compiled."""
+    assert module.__file__
+    path = Path(module.__file__).with_name(f"{module.__name__.rpartition('.')[2]}.py")
+    spec = util.spec_from_file_location(f"{module.__name__}_source", path)
+    assert spec and spec.loader
+    made = util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def levelless() -> list[Example]:
+    return [Example("none", _plain(line).encode(), 0) for line in (FOLDER / "levelless.txt").read_text().splitlines()]
+
+
+def _plain(text: str) -> str:
+    return text.replace("\\t", "\t").replace("\\e", "\x1b").replace("\\n", "\n")
+
+
+def _filled(line: str, level: str) -> bytes:
+    def put(match: re.Match[str]) -> str:
+        width = int(match[1] or 0)
+        return level.rjust(-width) if width < 0 else level.ljust(width)
+
+    return re.sub("«(-?[0-9]*)»", put, line).encode()
