@@ -7,16 +7,25 @@ message the body is the line itself, so that it can be read.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from otellogdriver.lines import severity, times
 from otellogdriver.lines.fields import (
     BODY,
+    CONTEXTS,
+    EVENT,
     EXCEPTION_MEMBERS,
     EXCEPTIONS,
     FLAGS,
+    GELF,
+    IN_CONTEXT,
     LEVEL,
+    MONGO_LEVEL,
+    NESTED,
     OWN,
+    PARENT,
+    PLACES,
     RENAMED,
     ROLE_OF,
     ROLES,
@@ -27,6 +36,12 @@ from otellogdriver.lines.fields import (
 from otellogdriver.lines.json_line import Double, Value
 
 _ID = re.compile("[0-9a-fA-F]+")
+_PARENT = re.compile("[0-9a-fA-F]{2}-([0-9a-fA-F]{32})-([0-9a-fA-F]{16})-[0-9a-fA-F]{2}")
+"""W3C's traceparent."""
+A_NUMBER = 32
+"""Behind all names of fields: a level's name goes before a number."""
+SERILOG_LEVEL = 9
+"""Serilog's compact form leaves out the level of information."""
 
 
 @dataclass(slots=True)
@@ -41,52 +56,135 @@ class Fields:
     trace_id: bytes = b""
     span_id: bytes = b""
     time: int = 0
+    event_name: str = ""
 
 
-def mapped(members: dict[str, Value], line: str, with_time: bool) -> Fields:
+Members = dict[str, Value]
+
+
+def mapped(members: Members, line: str, with_time: bool) -> Fields:
     """The fields of a line with these members, which are used up. `with_time`: take the time out of it, too."""
     _spread_exceptions(members)
-    chosen: dict[int, tuple[int, str]] = {}
-    for key, value in members.items():
-        role, rank = ROLE_OF.get(_lower(key), (-1, 0))
-        if key == RENAMED.get(role):
-            rank = -1
-        if role >= 0 and rank < chosen.get(role, (99, ""))[0] and _fits(role, rank, key, value, with_time):
-            chosen[role] = rank, key
-    if TRACE not in chosen:
+    chosen = _chosen(members, with_time)
+    if TRACE in chosen:
+        chosen.pop(PARENT, None)
+    else:
         chosen.pop(SPAN, None)
         chosen.pop(FLAGS, None)
-    taken = {role: members.pop(chosen[role][1]) for role in (BODY, LEVEL, TIME, TRACE, SPAN, FLAGS) if role in chosen}
-    renamed = {key: RENAMED[role] for role, (_, key) in chosen.items() if role in RENAMED}
+    taken = {role: found.holder[found.key] for role, found in chosen.items() if role in NESTED}
+    renamed = {found.key: RENAMED[role] for role, found in chosen.items() if role in RENAMED}
     found = Fields(_text(taken[BODY]) if BODY in taken else line)
     if LEVEL in taken:
-        found.severity_number, found.severity_text = severity.of_level(taken[LEVEL], _lower(chosen[LEVEL][1]))
+        name = chosen[LEVEL].name
+        found.severity_number, found.severity_text = severity.of_level(taken[LEVEL], name, _is_gelf(members))
+    elif "@t" in members and "@l" not in members and ("@m" in members or "@mt" in members):
+        found.severity_number = SERILOG_LEVEL
     if TIME in taken:
         found.time = times.nanoseconds(_text(taken[TIME]))
     if TRACE in taken:
-        found.trace_id = bytes.fromhex(_text(taken[TRACE]))
+        found.trace_id = bytes.fromhex(_text(taken[TRACE]).zfill(32))
         found.span_id = bytes.fromhex(_text(taken.get(SPAN, "")))
         found.flags = _flags(taken.get(FLAGS, 0))
+    elif PARENT in taken:
+        _, trace, span, flags = _text(taken[PARENT]).split("-")
+        found.trace_id, found.span_id, found.flags = bytes.fromhex(trace), bytes.fromhex(span), int(flags, 16)
+    if EVENT in taken:
+        found.event_name = _text(taken[EVENT])
+    for role in taken:
+        chosen[role].take(members)
     found.attributes = {renamed.get(key, key): value for key, value in members.items() if _lower(key) not in ROLES[OWN]}
     return found
 
 
-def _fits(role: int, rank: int, key: str, value: Value, with_time: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a role's value is. `name` as `fields.py` has it; `parent`: the member that the holder is, if it is not the
+    line itself."""
+
+    rank: int
+    name: str
+    holder: Members
+    key: str
+    parent: str = ""
+
+    def take(self, members: Members) -> None:
+        """Its value is no attribute; nor is an object that has nothing else."""
+        del self.holder[self.key]
+        if self.parent and not self.holder:
+            del members[self.parent]
+
+
+def _chosen(members: Members, with_time: bool) -> dict[int, _Place]:
+    """Role -> the best of its fields."""
+    chosen: dict[int, _Place] = {}
+    for place in _places(members):
+        role, _ = ROLE_OF.get(place.name, (-1, 0))
+        if role < 0:
+            role, _ = ROLE_OF.get(_lower(place.key), (-1, 0))
+        best = chosen.get(role)
+        value = place.holder[place.key]
+        rank = place.rank
+        if role == LEVEL and not (isinstance(value, str) and not (value.isascii() and value.isdigit())):
+            rank += A_NUMBER
+        if (best is None or rank < best.rank) and _fits(members, role, place, value, with_time):
+            chosen[role] = replace(place, rank=rank)
+    return chosen
+
+
+def _places(members: Members) -> Iterator[_Place]:
+    """Whatever may have a role, in the order of the line."""
+    for key, value in members.items():
+        name = _lower(key)
+        role, rank = ROLE_OF.get(name, (-1, 0))
+        if role >= 0:
+            yield _Place(-1 if key == RENAMED.get(role) else rank, name, members, key)
+        if name not in PLACES or not isinstance(value, dict):
+            continue
+        for inner in value:
+            role, rank = ROLE_OF.get(f"{name}.{_lower(inner)}", (-1, 0))
+            if role in NESTED:
+                yield _Place(rank, f"{name}.{_lower(inner)}", value, inner, key)
+                continue
+            role, rank = ROLE_OF.get(_lower(inner), (-1, 0))
+            if role in IN_CONTEXT and name in CONTEXTS:
+                yield _Place(rank, f"{name}.{_lower(inner)}", value, inner, key)
+
+
+def _fits(members: Members, role: int, place: _Place, value: Value, with_time: bool) -> bool:
     """Whether a field's value can be what its role wants."""
-    if role in RENAMED and rank < 0:
+    if role in RENAMED and place.rank < 0:
         return True
     if role == LEVEL:
-        return severity.of_level(value, _lower(key))[0] > 0
+        if place.name == MONGO_LEVEL and not _is_mongo(members):
+            return False
+        return severity.of_level(value, place.name, _is_gelf(members))[0] > 0
     if role == TIME:
         return with_time and times.nanoseconds(_text(value)) > 0
     if role == FLAGS:
         return _flags(value) >= 0
     if not isinstance(value, str):
         return False
-    if role in (TRACE, SPAN):
-        size = 32 if role == TRACE else 16
-        return len(value) == size and _ID.fullmatch(value) is not None and value.strip("0") != ""
-    return True
+    if role == TRACE:
+        return _is_id(value, 32) or _is_id(value, 16)
+    if role == SPAN:
+        return _is_id(value, 16)
+    if role == PARENT:
+        parts = _PARENT.fullmatch(value)
+        return parts is not None and _is_id(parts[1], 32) and _is_id(parts[2], 16)
+    return value != "" or role not in (BODY, EVENT)
+
+
+def _is_id(value: str, size: int) -> bool:
+    return len(value) == size and _ID.fullmatch(value) is not None and value.strip("0") != ""
+
+
+def _is_gelf(members: Members) -> bool:
+    return any(_lower(key) == GELF for key in members)
+
+
+def _is_mongo(members: Members) -> bool:
+    time = members.get("t")
+    return isinstance(time, dict) and "$date" in time
 
 
 def _text(value: Value) -> str:
@@ -114,8 +212,8 @@ def _spread_exceptions(members: dict[str, Value]) -> None:
         if _lower(key) not in EXCEPTIONS or not isinstance(value, dict):
             continue
         for role, names in EXCEPTION_MEMBERS.items():
-            name = next((name for name in names if isinstance(value.get(name), str)), "")
-            if name and RENAMED[role] not in members:
-                members[RENAMED[role]] = value.pop(name)
+            found = [inner for inner, held in value.items() if _lower(inner) in names and isinstance(held, str)]
+            if found and RENAMED[role] not in members:
+                members[RENAMED[role]] = value.pop(min(found, key=lambda inner: names.index(_lower(inner))))
         if not value:
             del members[key]

@@ -15,7 +15,7 @@ from otellogdriver.codec.python import UID_BEHIND, tails, with_uid
 from otellogdriver.codec.wire cimport (
     Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_offset, put_tagged, varint_size
 )
-from otellogdriver.lines import fields, json_line, severity
+from otellogdriver.lines import fields, json_line, mapping, severity
 from otellogdriver.lines.severity_scan cimport find, named
 from otellogdriver.lines.timestamp cimport digits, time_of
 from otellogdriver.lines.tokens cimport (
@@ -99,19 +99,32 @@ cdef enum:
     TRACE = 3
     SPAN = 4
     FLAGS = 5
-    STACK = 6
-    MESSAGE = 7
-    TYPE = 8
-    OWN = 9
-    NO_ROLE = 10
+    PARENT = 6
+    EVENT = 7
+    STACK = 8
+    MESSAGE = 9
+    TYPE = 10
+    OWN = 11
+    NO_ROLE = 12
     ROLE_STEP = 64
+    A_NUMBER = 32
+    SERILOG_LEVEL = 9
     IS_EXCEPTION = 1 << 16
     IS_PYTHON_LEVEL = 1 << 17
+    IS_SYSLOG_LEVEL = 1 << 18
+    IS_OTEL_LEVEL = 1 << 19
+    IS_SEVERITY = 1 << 20
+    IS_MONGO_LEVEL = 1 << 21
+    IS_PLACE = 1 << 22
+    IS_CONTEXT = 1 << 23
 
-assert (BODY, LEVEL, TIME, TRACE, SPAN, FLAGS, STACK, MESSAGE, TYPE, OWN) == (
-    fields.BODY, fields.LEVEL, fields.TIME, fields.TRACE, fields.SPAN, fields.FLAGS, fields.STACK, fields.MESSAGE,
-    fields.TYPE, fields.OWN
+assert (BODY, LEVEL, TIME, TRACE, SPAN, FLAGS, PARENT, EVENT, STACK, MESSAGE, TYPE, OWN) == (
+    fields.BODY, fields.LEVEL, fields.TIME, fields.TRACE, fields.SPAN, fields.FLAGS, fields.PARENT, fields.EVENT,
+    fields.STACK, fields.MESSAGE, fields.TYPE, fields.OWN
 )
+assert (A_NUMBER, SERILOG_LEVEL) == (mapping.A_NUMBER, mapping.SERILOG_LEVEL)
+assert max(rank for _, rank in fields.ROLE_OF.values()) + 2 < A_NUMBER
+assert max(fields.NESTED) < STACK
 
 
 def _key_values():
@@ -119,13 +132,33 @@ def _key_values():
     found = {}
     for key, (role, rank) in fields.ROLE_OF.items():
         found[key] = role * ROLE_STEP + rank + 1
-    for key in fields.EXCEPTIONS:
-        found[key] = found.get(key, NO_ROLE * ROLE_STEP) | IS_EXCEPTION
-    found[fields.PYTHON_LEVEL] |= IS_PYTHON_LEVEL
+    for keys, mark in (
+        (fields.EXCEPTIONS, IS_EXCEPTION),
+        (fields.PLACES, IS_PLACE),
+        (fields.CONTEXTS, IS_CONTEXT),
+        ((fields.PYTHON_LEVEL,), IS_PYTHON_LEVEL),
+        ((fields.SYSLOG_LEVEL,), IS_SYSLOG_LEVEL),
+        (fields.OTEL_LEVELS, IS_OTEL_LEVEL),
+        ((fields.SEVERITY,), IS_SEVERITY),
+        ((fields.MONGO_LEVEL,), IS_MONGO_LEVEL),
+    ):
+        for key in keys:
+            found[key] = found.get(key, NO_ROLE * ROLE_STEP) | mark
     return found
 
 
+def _member_values():
+    """Role of each member of an exception and its rank, from 1."""
+    return {
+        name: role * ROLE_STEP + rank + 1
+        for role, names in fields.EXCEPTION_MEMBERS.items()
+        for rank, name in enumerate(names)
+    }
+
+
 cdef Names KEYS = Names(_key_values())
+cdef Names MEMBERS = Names(_member_values())
+cdef Names GELF = Names({fields.GELF: 1})
 cdef bytes STACK_NAME = fields.RENAMED[fields.STACK].encode()
 cdef bytes MESSAGE_NAME = fields.RENAMED[fields.MESSAGE].encode()
 cdef bytes TYPE_NAME = fields.RENAMED[fields.TYPE].encode()
@@ -151,16 +184,59 @@ TENS[:] = severity.TENS
 
 # --- meaning
 
-cdef inline int level_of_number(int64_t level, bint python) noexcept nogil:
-    """As `severity.of_number`."""
-    if python:
+cdef inline int level_of_number(int64_t level, int value, bint gelf) noexcept nogil:
+    """As `severity.of_number`; `value` is that of the key."""
+    if value & IS_PYTHON_LEVEL:
         return TENS[min(level // 10, 5)] if 0 < level < 100 else 0
+    if value & IS_OTEL_LEVEL or (value & IS_SEVERITY and level > 7):
+        return <int>level if level <= 24 else 0
     if level < 8:
-        return SYSLOG_NUMBERS[level]
+        return SYSLOG_NUMBERS[level] if level > 2 or gelf or value & IS_SYSLOG_LEVEL else 0
+    if value & IS_SYSLOG_LEVEL:
+        return 0
     return TENS[min(level // 10, 6) - 1] if 10 <= level < 100 else 0
 
 
-cdef int level_of(Token *t, bint python) noexcept nogil:
+cdef bint is_digits(Token *t) noexcept nogil:
+    cdef size_t i
+    for i in range(t.size):
+        if not b"0" <= t.data[i] <= b"9":
+            return False
+    return t.size > 0
+
+
+cdef bint is_gelf(Parser *p) noexcept nogil:
+    """As `mapping._is_gelf`."""
+    cdef size_t index = 1
+    while index < p.count:
+        if not p.tokens[index].dropped and GELF.find(p.tokens[index].key, p.tokens[index].key_size) > 0:
+            return True
+        index = p.tokens[index].next
+    return False
+
+
+cdef bint is_mongo(Parser *p) noexcept nogil:
+    """As `mapping._is_mongo`."""
+    cdef size_t index = 1, child
+    cdef Token *t
+    while index < p.count:
+        t = &p.tokens[index]
+        child = index + 1
+        index = t.next
+        if t.dropped or t.kind != OBJECT or t.key_size != 1 or t.key[0] != b"t":
+            continue
+        while child < t.next:
+            if not p.tokens[child].dropped and has_key(&p.tokens[child], b"$date", 5):
+                return True
+            child = p.tokens[child].next
+    return False
+
+
+cdef inline bint has_key(Token *t, const char *key, size_t size) noexcept nogil:
+    return t.key_size == size and memcmp(t.key, key, size) == 0
+
+
+cdef int level_of(Token *t, int value, Parser *p) noexcept nogil:
     """As `severity.of_level`; the number."""
     cdef size_t i
     cdef int64_t number = 0
@@ -172,7 +248,7 @@ cdef int level_of(Token *t, bint python) noexcept nogil:
                 break
             number = number * 10 + (t.data[i] - 48)
         else:
-            return level_of_number(number, python)
+            return level_of_number(number, value, number < 3 and is_gelf(p))
     cdef const uint8_t *begin = t.data
     cdef const uint8_t *end = begin + t.size
     while begin < end and begin[0] == b" ":
@@ -203,25 +279,45 @@ cdef int flags_of(Token *t) noexcept nogil:
     return <int>t.integer if t.kind == INTEGER and 0 <= t.integer < 256 else -1
 
 
-cdef Found fits(Token *t, int role, int rank, int value, bint with_time) noexcept nogil:
+cdef bint is_parent(Token *t) noexcept nogil:
+    """W3C's traceparent."""
+    cdef Token part = t[0]
+    if t.kind != STRING or t.size != 55 or hex1(t.data[0]) < 0 or hex1(t.data[1]) < 0:
+        return False
+    if t.data[2] != b"-" or t.data[35] != b"-" or t.data[52] != b"-":
+        return False
+    if hex1(t.data[53]) < 0 or hex1(t.data[54]) < 0:
+        return False
+    part.data = t.data + 3
+    part.size = 32
+    if not is_id(&part, 32):
+        return False
+    part.data = t.data + 36
+    part.size = 16
+    return is_id(&part, 16)
+
+
+cdef Found fits(Token *t, int role, int rank, int value, bint with_time, Parser *p) noexcept nogil:
     """As `mapping._fits`: RECORD if so, PLAIN if not."""
     cdef bint good
     if role >= STACK:
         return RECORD if rank == 0 or t.kind == STRING else PLAIN
-    if role == BODY:
-        return RECORD if t.kind == STRING else PLAIN
+    if role == BODY or role == EVENT:
+        return RECORD if t.kind == STRING and t.length else PLAIN
     if role == TIME and not with_time:
         return PLAIN
     if t.kind == STRING and t.escaped:
         return OTHER
     if role == LEVEL:
-        good = level_of(t, value & IS_PYTHON_LEVEL) > 0
+        good = level_of(t, value, p) > 0 and (not value & IS_MONGO_LEVEL or is_mongo(p))
     elif role == TIME:
         good = (t.kind == STRING or t.kind == INTEGER or t.kind == DOUBLE) and time_of(t.data, t.size) > 0
     elif role == FLAGS:
         good = flags_of(t) >= 0
+    elif role == PARENT:
+        good = is_parent(t)
     else:
-        good = is_id(t, 32 if role == TRACE else 16)
+        good = is_id(t, 16) or (role == TRACE and is_id(t, 32))
     return RECORD if good else PLAIN
 
 
@@ -261,7 +357,12 @@ cdef struct Head:
     uint8_t text_begin[HEAD + 8]  # of the body without its escapes, where the level is in it
     Token *trace
     Token *span
+    Token *event
+    Token *moved[3]  # members of exceptions that become attributes
+    int moved_roles[3]
+    int moved_count
     int flags
+    Token parts[2]  # of a traceparent
 
 
 cdef uint8_t *put_text(uint8_t *p, Token *t) noexcept nogil:
@@ -376,11 +477,13 @@ cdef uint8_t *put_pair(
     return put_value(put_tagged(p, 0x12, tokens[index].encoded), tokens, index)
 
 
-cdef inline uint8_t *put_id(uint8_t *p, uint8_t tag, Token *t) noexcept nogil:
-    cdef size_t i, size = t.size // 2
+cdef inline uint8_t *put_id(uint8_t *p, uint8_t tag, Token *t, size_t size) noexcept nogil:
+    """An id of `size` bytes; a shorter one stands at its end."""
+    cdef size_t i, zeros = size - t.size // 2
     p = put_tagged(p, tag, size)
-    for i in range(size):
-        p[i] = <uint8_t>(hex1(t.data[2 * i]) << 4 | hex1(t.data[2 * i + 1]))
+    memset(p, 0, zeros)
+    for i in range(t.size // 2):
+        p[zeros + i] = <uint8_t>(hex1(t.data[2 * i]) << 4 | hex1(t.data[2 * i + 1]))
     return p + size
 
 
@@ -403,9 +506,13 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
                     key_size = RENAMED_SIZE[i]
             attributes += field_size(pair_size(key_size, tokens[index].encoded))
         index = tokens[index].next
+    for i in range(head.moved_count):
+        attributes += field_size(pair_size(RENAMED_SIZE[head.moved_roles[i]], head.moved[i].encoded))
     record += attributes + (9 if time > 0 else 0) + (2 if head.severity else 0)
-    if head.severity:
+    if head.level_size:
         record += field_size(head.level_size)
+    if head.event:
+        record += field_size(head.event.length)
     record += (5 if head.flags else 0) + (18 if head.trace else 0) + (10 if head.span else 0)
     whole = field_size(record)
     if out.size and out.size + whole > job.limit:
@@ -420,7 +527,7 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
         p += 9
     if head.severity:
         p = put_tagged(p, 0x10, head.severity)
-    if head.severity:
+    if head.level_size:
         p = put_bytes(put_tagged(p, 0x1A, head.level_size), head.level, head.level_size)
     p = put_tagged(p, 0x2A, any_value)
     if head.body_token:
@@ -436,15 +543,20 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
                     key, key_size = RENAMED[i], RENAMED_SIZE[i]
             p = put_pair(p, 0x32, key, key_size, tokens, index)
         index = tokens[index].next
+    for i in range(head.moved_count):
+        key, key_size = RENAMED[head.moved_roles[i]], RENAMED_SIZE[head.moved_roles[i]]
+        p = put_pair(p, 0x32, key, key_size, tokens, head.moved[i] - tokens)
     if head.flags:
         p[0] = 0x45
         p[1] = <uint8_t>head.flags
         memset(p + 2, 0, 3)
         p += 5
     if head.trace:
-        p = put_id(p, 0x4A, head.trace)
+        p = put_id(p, 0x4A, head.trace, 16)
     if head.span:
-        p = put_id(p, 0x52, head.span)
+        p = put_id(p, 0x52, head.span, 8)
+    if head.event:
+        p = put_text(put_tagged(p, 0x62, head.event.length), head.event)
     p = put_bytes(p, job.tail[line.stream], job.tail_size[line.stream])
     if job.with_uid:
         put_offset(p - UID_AT, line.begin)
@@ -452,63 +564,205 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
     return 1
 
 
-cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept nogil:
-    """Which token is what. RECORD or OTHER."""
-    cdef Token *chosen[OWN + 1]
-    cdef int ranks[OWN + 1]
-    cdef int values[OWN + 1]
+cdef struct Chosen:
+    # The best of the fields with a role.
+    Token *token
+    Token *parent  # the object that it is in, if that is not the line itself
+    int rank
+    int value
+
+
+cdef int nested_value(Token *parent, int place, Token *t) noexcept nogil:
+    """The value of a member of an object with a role, as `mapping._places` has it; -1 if it has none."""
+    cdef uint8_t name[64]
+    cdef int value
+    if t.key_size + parent.key_size + 1 <= sizeof(name):
+        memcpy(name, parent.key, parent.key_size)
+        name[parent.key_size] = b"."
+        memcpy(name + parent.key_size + 1, t.key, t.key_size)
+        value = KEYS.find(name, parent.key_size + 1 + t.key_size)
+        if value >= 0 and (value & 0xFFFF) // ROLE_STEP < STACK:
+            return value
+    if place & IS_CONTEXT:
+        value = KEYS.find(t.key, t.key_size)
+        if value >= 0 and TRACE <= (value & 0xFFFF) // ROLE_STEP <= PARENT:
+            return value & 0xFFFF
+    return -1
+
+
+cdef void take(Token *t, Token *parent) noexcept nogil:
+    """It is no attribute; nor is an object that has nothing else."""
+    cdef size_t inner
+    if parent == NULL:
+        t.taken = True
+        return
+    t.dropped = True
+    inner = inner_size(parent.encoded) - field_size(pair_size(t.key_size, t.encoded))
+    parent.encoded = field_size(inner)
+    if inner == 0:
+        parent.taken = True
+
+
+cdef void spread_exception(Parser *p, size_t index, Head *head, bint *has) noexcept nogil:
+    """As `mapping._spread_exceptions`, of the object at `index`. `has`: which attributes there are."""
+    cdef Token *parent = &p.tokens[index]
+    cdef Token *best[3]
+    cdef int ranks[3]
+    cdef int role, rank, value
+    cdef size_t child = index + 1
     cdef Token *t
+    memset(best, 0, sizeof(best))
+    while child < parent.next:
+        t = &p.tokens[child]
+        child = t.next
+        if t.dropped or t.kind != STRING:
+            continue
+        value = MEMBERS.find(t.key, t.key_size)
+        if value < 0:
+            continue
+        role, rank = value // ROLE_STEP - STACK, value & (ROLE_STEP - 1)
+        if best[role] == NULL or rank < ranks[role]:
+            best[role] = t
+            ranks[role] = rank
+    for role in range(3):
+        if best[role] and not has[role]:
+            has[role] = True
+            head.moved[head.moved_count] = best[role]
+            head.moved_roles[head.moved_count] = role
+            head.moved_count += 1
+            take(best[role], parent)
+    if inner_size(parent.encoded) == 0:
+        parent.taken = True
+
+
+cdef Found spread_exceptions(Parser *p, Head *head) noexcept nogil:
+    """As `mapping._spread_exceptions`."""
+    cdef bint has[3]
     cdef size_t index = 1
-    cdef int value, role, rank
-    cdef Found found
-    for role in range(OWN + 1):
-        chosen[role] = NULL
-        ranks[role] = ROLE_STEP
+    cdef Token *t
+    cdef int value, role
+    cdef bint any_found = False
+    memset(has, 0, sizeof(has))
     while index < p.count:
         t = &p.tokens[index]
+        if not t.dropped:
+            for role in range(3):
+                if t.key_size == RENAMED_SIZE[role] and memcmp(t.key, RENAMED[role], t.key_size) == 0:
+                    has[role] = True
+            if t.kind == OBJECT:
+                any_found = True
         index = t.next
-        if t.dropped:
+    index = 1
+    while any_found and index < p.count:
+        t = &p.tokens[index]
+        if not t.dropped and t.kind == OBJECT:
+            value = KEYS.find(t.key, t.key_size)
+            if value >= 0 and value & IS_EXCEPTION:
+                spread_exception(p, index, head, has)
+        index = t.next
+    return RECORD
+
+
+cdef Found consider(
+    Token *t, Token *parent, int value, bint with_time, Parser *p, Chosen *chosen, Head *head
+) noexcept nogil:
+    """Choose a token for its role if it is the best until now. RECORD or OTHER."""
+    cdef int role = (value & 0xFFFF) // ROLE_STEP
+    cdef int rank = value & (ROLE_STEP - 1)
+    cdef int i
+    cdef Found found
+    if role == NO_ROLE:
+        return RECORD
+    if STACK <= role < OWN:
+        if t.key_size == RENAMED_SIZE[role - STACK] and memcmp(t.key, RENAMED[role - STACK], t.key_size) == 0:
+            rank = 0
+        for i in range(head.moved_count):
+            if head.moved_roles[i] == role - STACK:
+                return RECORD  # a member of an exception has the attribute's name
+    if role == LEVEL and not (t.kind == STRING and not is_digits(t)):
+        rank += A_NUMBER
+    if rank >= chosen[role].rank:
+        return RECORD
+    found = fits(t, role, rank, value, with_time, p)
+    if found == OTHER:
+        return OTHER
+    if found == RECORD:
+        chosen[role].token = t
+        chosen[role].parent = parent
+        chosen[role].rank = rank
+        chosen[role].value = value
+    return RECORD
+
+
+cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept nogil:
+    """Which token is what. RECORD or OTHER."""
+    cdef Chosen chosen[OWN + 1]
+    cdef Token *t
+    cdef Token *child
+    cdef size_t index = 1, inner
+    cdef int value, role, own_value
+    cdef bint serilog_time = False, serilog_level = False, serilog_body = False
+    for role in range(OWN + 1):
+        chosen[role].token = chosen[role].parent = NULL
+        chosen[role].rank = 2 * ROLE_STEP
+    spread_exceptions(p, head)
+    while index < p.count:
+        t = &p.tokens[index]
+        inner = index + 1
+        index = t.next
+        if t.dropped or t.taken:
             continue
+        if t.key_size and t.key[0] == b"@":
+            serilog_time = serilog_time or has_key(t, b"@t", 2)
+            serilog_level = serilog_level or has_key(t, b"@l", 2)
+            serilog_body = serilog_body or has_key(t, b"@m", 2) or has_key(t, b"@mt", 3)
         value = KEYS.find(t.key, t.key_size)
         if value < 0:
             continue
-        if value & IS_EXCEPTION and t.kind == OBJECT:
-            return OTHER
-        role = (value & 0xFFFF) // ROLE_STEP
-        rank = value & (ROLE_STEP - 1)
-        if role == OWN:
+        if (value & 0xFFFF) // ROLE_STEP == OWN:
             t.taken = True
             continue
-        if role == NO_ROLE:
-            continue
-        if STACK <= role and t.key_size == RENAMED_SIZE[role - STACK]:
-            if memcmp(t.key, RENAMED[role - STACK], t.key_size) == 0:
-                rank = 0
-        if rank >= ranks[role]:
-            continue
-        found = fits(t, role, rank, value, job.with_time)
-        if found == OTHER:
+        if consider(t, NULL, value, job.with_time, p, chosen, head) == OTHER:
             return OTHER
-        if found == RECORD:
-            chosen[role] = t
-            ranks[role] = rank
-            values[role] = value
-    head.body_token = chosen[BODY]
-    if chosen[LEVEL]:
-        head.level = chosen[LEVEL].data
-        head.level_size = chosen[LEVEL].size
-        head.severity = level_of(chosen[LEVEL], values[LEVEL] & IS_PYTHON_LEVEL)
-    head.time = time_of(chosen[TIME].data, chosen[TIME].size) if chosen[TIME] else 0
-    head.trace = chosen[TRACE]
-    head.span = chosen[SPAN] if head.trace else NULL
-    if not head.trace:
-        chosen[SPAN] = chosen[FLAGS] = NULL
-    head.flags = flags_of(chosen[FLAGS]) if chosen[FLAGS] else 0
+        if value & IS_PLACE and t.kind == OBJECT:
+            while inner < t.next:
+                child = &p.tokens[inner]
+                inner = child.next
+                if child.dropped:
+                    continue
+                own_value = nested_value(t, value, child)
+                if own_value >= 0 and consider(child, t, own_value, job.with_time, p, chosen, head) == OTHER:
+                    return OTHER
+    if chosen[TRACE].token:
+        chosen[PARENT].token = NULL
+    else:
+        chosen[SPAN].token = chosen[FLAGS].token = NULL
+    head.body_token = chosen[BODY].token
+    t = chosen[LEVEL].token
+    if t:
+        head.level = t.data
+        head.level_size = t.size
+        head.severity = level_of(t, chosen[LEVEL].value, p)
+    elif serilog_time and serilog_body and not serilog_level:
+        head.severity = SERILOG_LEVEL
+    t = chosen[TIME].token
+    head.time = time_of(t.data, t.size) if t else 0
+    head.trace = chosen[TRACE].token
+    head.span = chosen[SPAN].token
+    head.event = chosen[EVENT].token
+    head.flags = flags_of(chosen[FLAGS].token) if chosen[FLAGS].token else 0
+    t = chosen[PARENT].token
+    if t:
+        head.parts[0] = head.parts[1] = t[0]
+        head.parts[0].data, head.parts[0].size = t.data + 3, 32
+        head.parts[1].data, head.parts[1].size = t.data + 36, 16
+        head.trace, head.span = &head.parts[0], &head.parts[1]
+        head.flags = hex1(t.data[53]) << 4 | hex1(t.data[54])
     for role in range(STACK):
-        if chosen[role]:
-            chosen[role].taken = True
+        if chosen[role].token:
+            take(chosen[role].token, chosen[role].parent)
     for role in range(3):
-        renamed[role] = chosen[STACK + role]
+        renamed[role] = chosen[STACK + role].token
     return RECORD
 
 

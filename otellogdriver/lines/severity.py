@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from otellogdriver.lines.fields import PYTHON_LEVEL
+from otellogdriver.lines.fields import OTEL_LEVELS, PYTHON_LEVEL, SEVERITY, SYSLOG_LEVEL
 from otellogdriver.lines.severity_scan import NAMES, find, letter, named
 
 HEAD = 200
@@ -27,23 +27,28 @@ TENS = (1, 5, 9, 13, 17, 21)
 """bunyan and pino: 10 trace to 60 fatal. Python's logging begins with debug: 10 is its second, 50 its last."""
 
 
-def of_level(value: object, name: str) -> tuple[int, str]:
-    """(number, text) of the value of a field with that name (lower case); (0, "") if it is no level."""
+def of_level(value: object, name: str, gelf: bool = False) -> tuple[int, str]:
+    """(number, text) of the value of a field with that name (lower case); (0, …) if it is no level. `gelf`: of a
+    line in Graylog's format."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return 0, ""
     text = str(value)
     if re.fullmatch("[0-9]{1,3}", text):
-        return of_number(int(text), name == PYTHON_LEVEL), text
+        return of_number(int(text), name, gelf), text
     name_only = text.strip(" ").encode()
     return named(name_only, 0, len(name_only)), text
 
 
-def of_number(level: int, python: bool = False) -> int:
-    """0 to 7 are syslog's; from 10 on each ten is a step. 0 if it is no level."""
-    if python:
+def of_number(level: int, name: str, gelf: bool) -> int:
+    """By the field's name; 3 to 7 are syslog's, from 10 on each ten is a step. 0 if it is no level."""
+    if name == PYTHON_LEVEL:
         return TENS[min(level // 10, 5)] if 0 < level < 100 else 0
+    if name in OTEL_LEVELS or (name == SEVERITY and level > 7):
+        return level if level <= 24 else 0
     if level < 8:
-        return SYSLOG_NUMBERS[level]
+        return SYSLOG_NUMBERS[level] if level > 2 or gelf or name == SYSLOG_LEVEL else 0
+    if name == SYSLOG_LEVEL:
+        return 0
     return TENS[min(level // 10, 6) - 1] if 10 <= level < 100 else 0
 
 

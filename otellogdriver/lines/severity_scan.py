@@ -137,6 +137,8 @@ def named(p: bytes, i: int, j: int) -> int:
         return letter(p[i])
     if j == i:
         return 0
+    if j == i + 2 and p[i] | 32 == ord("d") and p[i + 1] in b"12345":
+        return 5  # MongoDB
     found = word(p, j, i)
     if found == 0 or found & 255 >= _TIME:
         return 0

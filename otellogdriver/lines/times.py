@@ -1,4 +1,5 @@
 """The time in a line, in nanoseconds since the epoch: RFC 3339 with a zone, or a number since the epoch.
+Of RFC 3339 other forms are taken as well: a space before the zone, UTC and GMT, a zone of hours, slashes in the date.
 
 A local time without a zone is no time: nobody here knows the container's zone. A number is in seconds, milliseconds,
 microseconds or nanoseconds, by its size, and must lie behind the year 2000, so that a duration is not taken for a time.
@@ -10,8 +11,8 @@ import re
 from datetime import datetime, timedelta
 
 _RFC3339 = re.compile(
-    "([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?"
-    "(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2}))"
+    "([0-9]{4})[-/]([0-9]{2})[-/]([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?"
+    " ?(?:[Zz]|UTC|GMT|([+-])([0-9]{2})(?::?([0-9]{2}))?)"
 )
 _NUMBER = re.compile("([0-9]{9,19})(?:[.]([0-9]+))?")
 _LEAST = 946_684_800

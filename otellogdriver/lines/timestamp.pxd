@@ -2,6 +2,7 @@
 """The time in a line, in C: as `times.nanoseconds` has it."""
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp
 
 
 cdef inline int64_t digits(const uint8_t *p, size_t size) noexcept nogil:
@@ -43,7 +44,7 @@ cdef inline int64_t time_of(const uint8_t *p, size_t size) noexcept nogil:
     if p - begin >= 9:
         return time_of_number(begin, p, end)
     p = begin
-    if size < 20 or p[4] != b"-" or p[7] != b"-" or p[13] != b":" or p[16] != b":":
+    if size < 20 or (p[4] != b"-" and p[4] != b"/") or (p[7] != b"-" and p[7] != b"/") or p[13] != b":" or p[16] != b":":
         return 0
     if p[10] != b"T" and p[10] != b"t" and p[10] != b" ":
         return 0
@@ -59,11 +60,16 @@ cdef inline int64_t time_of(const uint8_t *p, size_t size) noexcept nogil:
         nanos = fraction(&p, end)
         if nanos < 0:
             return 0
+    if p < end and p[0] == b" ":
+        p += 1
     if p >= end:
         return 0
     if p[0] == b"Z" or p[0] == b"z":
         sign = 0
         p += 1
+    elif end - p == 3 and (memcmp(p, b"UTC", 3) == 0 or memcmp(p, b"GMT", 3) == 0):
+        sign = 0
+        p = end
     else:
         if p[0] != b"+" and p[0] != b"-":
             return 0
@@ -72,6 +78,8 @@ cdef inline int64_t time_of(const uint8_t *p, size_t size) noexcept nogil:
             zone_minute = digits(p + 4, 2)
         elif end - p == 5:
             zone_minute = digits(p + 3, 2)
+        elif end - p == 3:
+            zone_minute = 0
         else:
             return 0
         zone_hour = digits(p + 1, 2)

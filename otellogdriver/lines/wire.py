@@ -1,8 +1,8 @@
 """A LogRecord in protobuf's wire format (opentelemetry-proto, `logs.proto` and `common.proto`), written by hand.
 
 As the codec writes it, field 2 of ScopeLogs: 1 time_unix_nano · 2 severity_number · 3 severity_text · 5 body ·
-6 attributes of the line · 8 flags · 9 trace_id · 10 span_id · the codec's tail (6 attributes of the driver, 11 observed
-time). A number that is 0 and a text that is empty are left out, null is an empty AnyValue.
+6 attributes of the line · 8 flags · 9 trace_id · 10 span_id · 12 event_name · the codec's tail (6 attributes of the
+driver, 11 observed time). A number that is 0 and a text that is empty are left out, null is an empty AnyValue.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def record(fields: Fields, time: int, tail: bytes) -> bytes:
         parts.append(nested(b"\x4a", fields.trace_id))
     if fields.span_id:
         parts.append(nested(b"\x52", fields.span_id))
+    if fields.event_name:
+        parts.append(nested(b"\x62", fields.event_name.encode()))
     parts.append(tail)
     return nested(b"\x12", b"".join(parts))
 

@@ -57,8 +57,8 @@ def test_the_examples_are_found() -> None:
 def test_the_table_of_fields_is_that_of_the_code() -> None:
     table = PAGE.partition("<!-- fields: begin -->\n")[2].partition("<!-- fields: end -->")[0]
     rows = [re.findall("`([^`]+)`", row.split("|")[2]) for row in table.splitlines()[2:]]
-    roles = [fields.BODY, fields.LEVEL, fields.TIME, fields.TRACE, fields.SPAN, fields.FLAGS, fields.STACK]
-    roles += [fields.MESSAGE, fields.TYPE, fields.OWN]
+    roles = [fields.BODY, fields.LEVEL, fields.TIME, fields.TRACE, fields.SPAN, fields.FLAGS, fields.PARENT]
+    roles += [fields.EVENT, fields.STACK, fields.MESSAGE, fields.TYPE, fields.OWN]
     assert rows == [list(fields.ROLES[role]) for role in roles]
 
 

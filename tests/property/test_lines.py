@@ -74,7 +74,7 @@ def test_nothing_of_a_line_is_lost(line: bytes, parse: Any, with_time: bool, wit
         for item in left:
             everything.remove(item)
         # What is no attribute has a place of its own.
-        places: list[Any] = [body, record.severity_text, record.trace_id.hex(), record.span_id.hex()]
+        places: list[Any] = [body, record.severity_text, record.trace_id.hex(), record.span_id.hex(), record.event_name]
         for item in everything:
             text = item.text if isinstance(item, json_line.Double) else str(item)
             placed = text in places or text.lower() in places

@@ -5,7 +5,8 @@
     lines     what is printed: TEXT, or {"line": TEXT, "time": 1, "stream": "stderr", "wait": 2.5} where all but `line`
               may be left out; `wait`: seconds before it, in which unfinished records may get too old
     records   {"body": TEXT, "stream", "time", "severity_number", "severity_text", "attributes", "trace_id", "span_id",
-              "flags"}; what is left out is not set, the stream is stdout, and the time is that of the first line
+              "flags", "event_name"}; what is left out is not set, the stream is stdout, the time is that of the first
+              line
     excluded  reason -> lines
 
 TEXT is a string, or {"hex": "ff"} for bytes that are no UTF-8. A time is in nanoseconds since START; that of a line
@@ -36,6 +37,7 @@ _RECORD = {
     "trace_id",
     "span_id",
     "flags",
+    "event_name",
 }
 
 
@@ -139,6 +141,7 @@ def shown(record: LogRecord, first_times: set[int]) -> dict[str, Any]:
         "trace_id": record.trace_id.hex(),
         "span_id": record.span_id.hex(),
         "flags": record.flags,
+        "event_name": record.event_name,
     }
     return found | {name: held for name, held in fields.items() if held}
 

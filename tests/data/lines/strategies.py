@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from otellogdriver.lines.fields import EXCEPTION_MEMBERS, ROLES
+from otellogdriver.lines.fields import EXCEPTION_MEMBERS, EXCEPTIONS, PLACES, ROLES
 
 NAMES = [name for names in ROLES.values() for name in names]
 keys = st.one_of(
@@ -15,17 +15,23 @@ keys = st.one_of(
     st.sampled_from([name.upper() for name in NAMES]),
     st.sampled_from([name for names in EXCEPTION_MEMBERS.values() for name in names]),
     st.text(max_size=6),
-    st.sampled_from(["a", "b", "a.b"]),
+    st.sampled_from(["a", "b", "a.b", "id", "name", "level", "message", "$date", "type", "stack"]),
+    st.sampled_from(sorted(PLACES | set(EXCEPTIONS))),
 )
 texts = st.one_of(
     st.text(max_size=20),
     st.sampled_from(
-        "info WARN Critical t 30 7 0 099 4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b7 0000000000000000 01 fF "
+        "info WARN Critical ERROR+4 INFO3 debug-4 D2 S t 30 7 0 2 099 17 25 "
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 "
+        "4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b7 0000000000000000 01 fF "
         "2026-01-02T03:04:05Z 2024-02-29T23:59:60.123456789012+23:59 2023-02-29T00:00:00Z 2026-13-01T00:00:00Z "
         "2262-04-11T23:47:16.854775807Z 2262-04-12T00:00:00Z 1970-01-01T00:00:00.000000001Z 0000-01-01T00:00:00Z "
         "2026-01-02t03:04:05,5-0030 2026-01-02T03:04:05+0000 2026-01-02T03:04:05 2026-01-02T03:04:05. 1763980001 "
         "1763980001.5 1763980001002 1763980001002003004 9999999999999999999 946684799 946684800 99999999999 "
         "100000000000 946684800000.9".split()
+    ),
+    st.sampled_from(
+        ["", "INFO ", " warn", *(f"2026/01/02 03:04:05{zone}" for zone in (" UTC", ".5 +0100", "+00", " "))]
     ),
     st.builds(lambda run, text: "x" * run + text, st.integers(120, 135), st.text(max_size=2)),
 )

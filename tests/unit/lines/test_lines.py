@@ -164,6 +164,7 @@ def sdk_record(record: dict[str, Any]) -> ReadableLogRecord:
         body=body,
         severity_text=record.get("severity_text"),
         severity_number=SeverityNumber(record.get("severity_number", 0)),
+        event_name=record.get("event_name"),
         attributes={"log.iostream": record.get("stream", "stdout"), **attributes},
     )
     made.trace_id, made.span_id, made.trace_flags = trace_id, span_id, TraceFlags(record.get("flags", 0))
