@@ -41,6 +41,7 @@ cdef int member(const uint8_t *p, int n, int i) noexcept nogil
     level=cython.int, kind=cython.int, c=cython.int
 )
 cdef int line(const uint8_t *p, int n) noexcept nogil
+cdef bint is_command(const uint8_t *p, int n, int i) noexcept nogil
 cdef bint is_constant(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint in_brackets(
     const uint8_t *p, int n, int i, int j, int form, int level, int before, int follows, int opened, int inner,

@@ -25,7 +25,7 @@ NAMES = {
     6: "fine",
     7: "config",
     9: "info inf information informational log note system http",
-    10: "notice success",
+    10: "notice ntc success",
     13: "warn warning wrn warni deprecated",
     17: "error err erro severe fail",
     18: "crit dpanic",
@@ -406,7 +406,11 @@ def single(p: bytes, n: int, i: int, opened: int, before: int, time: bool, inner
         if p[j] in b"])":
             if before != ord("o"):
                 return 0
-            return found if time or (opened == ord("[") and i == 1 and j + 1 < n and p[j + 1] == ord(" ")) else 0
+            if time:
+                return found
+            if i > 1 or j + 2 >= n or p[j + 1] != ord(" "):
+                return 0
+            return found if opened == ord("[") or KIND[p[j + 2]] == 4 else 0
         if p[j] != ord(" ") or j + 1 >= n or opened != ord("["):
             return 0
         return found if KIND[p[j + 1]] == 4 or is_file(p, n, j + 1) else 0
@@ -532,7 +536,7 @@ def line(p: bytes, n: int) -> int:
         else:
             i += 1
     begin = i
-    found = frame(p, n, i)
+    found = frame(p, n, i + 1 if i < n and p[i] == ord("[") else i)
     if found:
         return found
     indent = begin
@@ -767,7 +771,7 @@ def line(p: bytes, n: int) -> int:
             i += 1
             continue
         if c == ord("#"):
-            if before == ord("^") and not time and i + 1 < n and KIND[p[i + 1]] & 27:
+            if before == ord("^") and not time and i + 1 < n and KIND[p[i + 1]] & 27 and not is_command(p, n, i):
                 return 0  # a heading
             i += 1
             continue
@@ -849,6 +853,11 @@ def line(p: bytes, n: int) -> int:
     return 0
 
 
+def is_command(p: bytes, n: int, i: int) -> bool:
+    """Whether this is what GitHub's runner prints: ##[error]x."""
+    return i + 2 < n and p[i + 1] == ord("#") and p[i + 2] == ord("[")
+
+
 def is_constant(p: bytes, n: int, j: int) -> bool:
     """Whether all that follows the colon at j is a value as settings have it: true, no, null, 5, an open bracket."""
     i = space(p, n, j + 1)
@@ -917,7 +926,7 @@ def in_brackets(
     if follows in b":;|/":
         if before == ord("/"):
             return form == 2
-        return before in b"ot;|:" and (inner == 0 or form == 2)
+        return before in b"ot;|:" and (inner == 0 or form == 2 or before == ord(";"))
     if follows in b"g \t[" and before in b"ot|;:" and inner == 0:
         k = space(p, n, j)
         return KIND[p[k]] == 4 or (form == 2 and (time or KIND[p[k]] != 1 or KIND[p[k + 1]] != 1))
@@ -1023,6 +1032,8 @@ def small(
             return True
         if not time:
             return (before == ord("b") and follows in b"|\t") or (before == ord("\t") and follows == ord("\t"))
+        if follows == ord("/"):
+            return before == ord("b") and is_file(p, n, i)  # information/cli: x
         if follows in b"|\tgm]":
             return before != ord("-") or follows != ord("|")  # "10.0.0.1 - info - [02/Jan/…" is a user
         if before != ord("t"):
