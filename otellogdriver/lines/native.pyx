@@ -20,7 +20,7 @@ from otellogdriver.lines.severity_scan cimport find, named
 from otellogdriver.lines.timestamp cimport digits, time_of
 from otellogdriver.lines.tokens cimport (
     ARRAY, DOUBLE, FALSE, INTEGER, MAX_DEPTH, MAX_PARSED, NO_ROOM, NULL_VALUE, OBJECT, OTHER, PLAIN, RECORD, STRING, TRUE,
-    Found, Parser, Token, field_size, hex1, hex4, pair_size, parse_object, parse_pairs, unescaped
+    Found, Parser, Token, field_size, hex1, hex4, pair_size, parse_object, parse_pairs, put_text
 )
 from otellogdriver.lines.writer import LOGFMT_LEAST
 from otellogdriver.settings.patterns import without_returns
@@ -330,6 +330,7 @@ cdef struct Line:
     const uint8_t *data
     size_t size
     bint other  # for the Python writer
+    bint masked  # a pattern has found something
 
 cdef struct Job:
     # What holds for all lines of a call.
@@ -365,51 +366,6 @@ cdef struct Head:
     Token parts[2]  # of a traceparent
 
 
-cdef uint8_t *put_text(uint8_t *p, Token *t) noexcept nogil:
-    """The text of a string."""
-    cdef const uint8_t *q = t.data
-    cdef const uint8_t *end = q + t.size
-    cdef const uint8_t *run
-    cdef int code
-    if not t.escaped:
-        return put_bytes(p, q, t.size)
-    while q < end:
-        run = q
-        while q < end and q[0] != b"\\":
-            q += 1
-        p = put_bytes(p, run, q - run)
-        if q >= end:
-            break
-        if q[1] != b"u":
-            p[0] = unescaped(q[1])
-            p += 1
-            q += 2
-            continue
-        code = hex4(q + 2)
-        q += 6
-        if 0xD800 <= code < 0xDC00:
-            code = 0x10000 + ((code & 0x3FF) << 10 | hex4(q + 2) & 0x3FF)
-            q += 6
-            p[0] = <uint8_t>(0xF0 | code >> 18)
-            p[1] = <uint8_t>(0x80 | code >> 12 & 0x3F)
-            p[2] = <uint8_t>(0x80 | code >> 6 & 0x3F)
-            p[3] = <uint8_t>(0x80 | code & 0x3F)
-            p += 4
-        elif code < 0x80:
-            p[0] = <uint8_t>code
-            p += 1
-        elif code < 0x800:
-            p[0] = <uint8_t>(0xC0 | code >> 6)
-            p[1] = <uint8_t>(0x80 | code & 0x3F)
-            p += 2
-        else:
-            p[0] = <uint8_t>(0xE0 | code >> 12)
-            p[1] = <uint8_t>(0x80 | code >> 6 & 0x3F)
-            p[2] = <uint8_t>(0x80 | code & 0x3F)
-            p += 3
-    return p
-
-
 cdef size_t put_begin(uint8_t *p, Token *t) noexcept nogil:
     """The first HEAD bytes, at least, of the text of a string, or all of it; how many. At most three more are written."""
     cdef Token begin = t[0]
@@ -421,7 +377,7 @@ cdef size_t put_begin(uint8_t *p, Token *t) noexcept nogil:
             q += 1
             size += 1
         elif q[1] != b"u":
-            q += 2
+            q += 4 if q[1] == b"x" else 2
             size += 1
         elif 0xD800 <= hex4(q + 2) < 0xDC00:
             q += 12
@@ -788,6 +744,13 @@ cdef void level_in_text(Head *head) noexcept nogil:
         head.level_size = SYSLOG_SIZES[begin]
 
 
+cdef bint begins_object(Line *line) noexcept nogil:
+    cdef size_t i = 0
+    while i < line.size and (line.data[i] == b" " or line.data[i] == b"\t" or line.data[i] == b"\n" or line.data[i] == b"\r"):
+        i += 1
+    return i < line.size and line.data[i] == b"{"
+
+
 cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
     cdef Token *renamed[3]
     cdef Head head
@@ -801,6 +764,8 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
     head.body_size = line.size
     if job.json:
         found = parse_object(p, line.data, line.size)
+        if found == PLAIN and line.masked and begins_object(line):
+            return OTHER  # a number may have become asterisks
     if found == PLAIN and job.pairs:
         found = parse_pairs(p, line.data, line.size, job.pairs)
     if found == RECORD:
@@ -868,17 +833,19 @@ cdef class NativeWriter:
         parser.room = 64
         parser.tokens = <Token *>PyMem_RawMalloc(parser.room * sizeof(Token))
         parser.count = 0
+        parser.keys = NULL
         job.out.object = NULL
         try:
             if lines == NULL or parser.tokens == NULL:
                 raise MemoryError
             for index, record in enumerate(records):
                 data = record[3]  # kept alive by `records`
-                lines[index].other = False
+                lines[index].other = lines[index].masked = False
                 if self.redaction is not None:
                     lines[index].other = self.redaction.looks_at_values(data)
                     if not lines[index].other:
                         data = self.redaction.line(data)
+                        lines[index].masked = data is not record[3]
                         kept.append(data)
                 elif len(record) > 4 and b"\r" in data:
                     data = without_returns(data)
@@ -932,4 +899,5 @@ cdef class NativeWriter:
         finally:
             PyMem_RawFree(lines)
             PyMem_RawFree(parser.tokens)
+            PyMem_RawFree(parser.keys)
             Py_XDECREF(job.out.object)

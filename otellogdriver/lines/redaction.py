@@ -43,6 +43,13 @@ def without_edges(lines: Sequence[Line], cuts: Cuts) -> tuple[Sequence[Line], Cu
     return masked, (last[0], last[1])
 
 
+_TEXT_OR_WORD = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\w.+*-]++')
+
+
+def _is_masked(word: bytes) -> bool:
+    return MASK in word and not word.startswith(b'"')
+
+
 class Redaction:
     """One pattern."""
 
@@ -55,6 +62,10 @@ class Redaction:
     def line(self, line: bytes) -> bytes:
         """The line, or lines joined by newlines, without what the pattern finds and without a terminal's line ends."""
         return self._matcher.masked(line, MASK)
+
+    def quoted(self, line: bytes) -> bytes:
+        """JSON that was redacted, with numbers that became asterisks, or have some, as texts."""
+        return _TEXT_OR_WORD.sub(lambda found: b'"%s"' % found[0] if _is_masked(found[0]) else found[0], line)
 
     def looks_at_values(self, line: bytes) -> bool:
         """Whether there may be something in the line's values that `line` does not find."""

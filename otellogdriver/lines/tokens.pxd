@@ -3,16 +3,16 @@
 
 A line is read once, into an array: the members of an object or array follow it, and each token knows the one behind it
 and all in it. A token has the size that it will have in the record. What is rare is left to the Python writer, by the
-answer OTHER: keys with escapes, logfmt with escapes, very many members. Nothing recurses deeper than MAX_DEPTH.
+answer OTHER: very many members, odd numbers. Nothing recurses deeper than MAX_DEPTH.
 """
 
-from cpython.mem cimport PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawMalloc, PyMem_RawRealloc
 from libc.math cimport isfinite
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport strtod
 from libc.string cimport memcmp, memcpy
 
-from otellogdriver.codec.wire cimport is_utf8, varint_size
+from otellogdriver.codec.wire cimport is_utf8, put_bytes, varint_size
 
 cdef enum:
     MAX_DEPTH = 16
@@ -57,6 +57,8 @@ cdef struct Parser:
     Token *tokens
     size_t count
     size_t room
+    uint8_t *keys  # without their escapes, if there are any; MAX_PARSED bytes, so all keys of a line find room
+    size_t keys_size
 
 
 cdef inline void skip_space(Parser *p) noexcept nogil:
@@ -102,8 +104,9 @@ cdef inline bint is_special(uint64_t w) noexcept nogil:
     ) != 0
 
 
-cdef inline Found scan_string(Parser *p, Token *t) noexcept nogil:
-    """A string from its quote to behind its other one; the text is UTF-8, as the whole line was found to be."""
+cdef inline Found scan_string(Parser *p, Token *t, bint pairs) noexcept nogil:
+    """A string from its quote to behind its other one; the text is UTF-8, as the whole line was found to be. `pairs`: of
+    logfmt, which knows \\x41 as well."""
     cdef const uint8_t *q = p.at + 1
     cdef uint64_t word
     cdef size_t saved = 0
@@ -128,6 +131,12 @@ cdef inline Found scan_string(Parser *p, Token *t) noexcept nogil:
         t.escaped = True
         if p.end - q < 2:
             return PLAIN
+        if pairs and q[1] == b"x":
+            if p.end - q < 4 or not b"0" <= q[2] <= b"7" or hex1(q[3]) < 0:
+                return PLAIN
+            saved += 3
+            q += 4
+            continue
         if q[1] != b"u":
             if unescaped(q[1]) == 0:
                 return PLAIN
@@ -163,6 +172,56 @@ cdef inline uint8_t unescaped(uint8_t c) noexcept nogil:
     if c == b"f":
         return 12
     return 0
+
+
+cdef inline uint8_t *put_text(uint8_t *p, Token *t) noexcept nogil:
+    """The text of a string."""
+    cdef const uint8_t *q = t.data
+    cdef const uint8_t *end = q + t.size
+    cdef const uint8_t *run
+    cdef int code
+    if not t.escaped:
+        return put_bytes(p, q, t.size)
+    while q < end:
+        run = q
+        while q < end and q[0] != b"\\":
+            q += 1
+        p = put_bytes(p, run, q - run)
+        if q >= end:
+            break
+        if q[1] == b"x":
+            p[0] = <uint8_t>(hex1(q[2]) << 4 | hex1(q[3]))
+            p += 1
+            q += 4
+            continue
+        if q[1] != b"u":
+            p[0] = unescaped(q[1])
+            p += 1
+            q += 2
+            continue
+        code = hex4(q + 2)
+        q += 6
+        if 0xD800 <= code < 0xDC00:
+            code = 0x10000 + ((code & 0x3FF) << 10 | hex4(q + 2) & 0x3FF)
+            q += 6
+            p[0] = <uint8_t>(0xF0 | code >> 18)
+            p[1] = <uint8_t>(0x80 | code >> 12 & 0x3F)
+            p[2] = <uint8_t>(0x80 | code >> 6 & 0x3F)
+            p[3] = <uint8_t>(0x80 | code & 0x3F)
+            p += 4
+        elif code < 0x80:
+            p[0] = <uint8_t>code
+            p += 1
+        elif code < 0x800:
+            p[0] = <uint8_t>(0xC0 | code >> 6)
+            p[1] = <uint8_t>(0x80 | code & 0x3F)
+            p += 2
+        else:
+            p[0] = <uint8_t>(0xE0 | code >> 12)
+            p[1] = <uint8_t>(0x80 | code >> 6 & 0x3F)
+            p[2] = <uint8_t>(0x80 | code & 0x3F)
+            p += 3
+    return p
 
 
 cdef inline Found scan_number(Parser *p, Token *t) noexcept nogil:
@@ -261,7 +320,7 @@ cdef inline Found parse_value(Parser *p, const uint8_t *key, size_t key_size, in
         return OTHER
     if p.at[0] == b'"':
         t.kind = STRING
-        found = scan_string(p, t)
+        found = scan_string(p, t, False)
     elif p.at[0] == b"{" or p.at[0] == b"[":
         if depth > MAX_DEPTH:
             return PLAIN
@@ -294,6 +353,20 @@ cdef inline Found parse_value(Parser *p, const uint8_t *key, size_t key_size, in
     return RECORD
 
 
+cdef inline bint unescape_key(Parser *p, Token *key) noexcept nogil:
+    """Make the key one without escapes. False without memory."""
+    if p.keys == NULL:
+        p.keys = <uint8_t *>PyMem_RawMalloc(MAX_PARSED)
+        if p.keys == NULL:
+            return False
+    put_text(p.keys + p.keys_size, key)
+    key.data = p.keys + p.keys_size
+    key.size = key.length
+    key.escaped = False
+    p.keys_size += key.size
+    return True
+
+
 cdef inline Found parse_members(Parser *p, size_t index, int depth) noexcept nogil:
     """What is in an object or array, from its bracket to behind its other one."""
     cdef bint named = p.tokens[index].kind == OBJECT
@@ -314,11 +387,11 @@ cdef inline Found parse_members(Parser *p, size_t index, int depth) noexcept nog
         if named:
             if p.at >= p.end or p.at[0] != b'"':
                 return PLAIN
-            found = scan_string(p, &key)
+            found = scan_string(p, &key, False)
             if found != RECORD:
                 return found
             members += 1
-            if key.escaped or members > MAX_MEMBERS:
+            if members > MAX_MEMBERS or (key.escaped and not unescape_key(p, &key)):
                 return OTHER
             if key.size == 0 and depth == 1:
                 return PLAIN
@@ -376,6 +449,7 @@ cdef inline Found parse_object(Parser *p, const uint8_t *data, size_t size) noex
     p.at = data
     p.end = data + size
     p.count = 0
+    p.keys_size = 0
     skip_space(p)
     if size > MAX_PARSED or p.at >= p.end or p.at[0] != b"{" or not is_utf8(data, size):
         return PLAIN
@@ -401,7 +475,7 @@ cdef inline Found parse_pairs(Parser *p, const uint8_t *data, size_t size, int l
     cdef const uint8_t *end = data + size
     cdef const uint8_t *key
     cdef const uint8_t *value
-    cdef size_t members = 0, value_size
+    cdef size_t members = 0
     cdef int dropped = 0
     cdef uint64_t seen = 0, bit
     cdef Token *t
@@ -423,30 +497,24 @@ cdef inline Found parse_pairs(Parser *p, const uint8_t *data, size_t size, int l
             return OTHER
         q += 1
         value = q
+        t.kind = STRING
+        t.escaped = False
         if q < end and q[0] == b'"':
-            value += 1
-            q += 1
-            while q < end and q[0] != b'"' and q[0] != b"\\" and q[0] >= 0x20:
-                q += 1
-            if q == end or q[0] < 0x20:
+            p.at = q
+            p.end = end
+            if scan_string(p, t, True) != RECORD:
                 return PLAIN
-            if q[0] == b"\\":
-                return OTHER
-            value_size = q - value
-            q += 1
+            q = p.at
         else:
             while q < end and q[0] > 0x20:
                 q += 1
-            value_size = q - value
+            t.data = value
+            t.size = t.length = q - value
         if q < end and q[0] != b" " and q[0] != b"\t":
             return PLAIN
         while q < end and (q[0] == b" " or q[0] == b"\t"):
             q += 1
-        t.kind = STRING
-        t.escaped = False
-        t.data = value
-        t.size = t.length = value_size
-        t.encoded = field_size(value_size)
+        t.encoded = field_size(t.length)
         t.next = p.count
         members += 1
         if members > MAX_MEMBERS:

@@ -84,6 +84,8 @@ class PythonWriter:
             if rules.redaction is not None:  # they may have hidden a match
                 line = rules.redaction.line(line)
         members = self._parsed(line)
+        if members is None and rules.redaction is not None and rules.parse in ("json", "auto"):
+            members = json_line.parsed(rules.redaction.quoted(line))
         if members is None:
             found = self._as_text(line)
         else:

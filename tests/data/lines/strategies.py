@@ -96,9 +96,12 @@ many = st.integers(55, 75).map(lambda count: as_line({f"k{index}": index for ind
 pairs = st.builds(
     lambda key, value: f"{key}={json.dumps(value, ensure_ascii=False)}" if " " in value else f"{key}={value}",
     st.one_of(st.sampled_from(NAMES), st.sampled_from(["a", "b"])),
-    st.one_of(texts, st.just("two words")),
+    st.one_of(texts, st.just("two words"), st.sampled_from(["a \\ b", 'a "b" c', "a\nb c", "\x01 é"])),
 )
-logfmt_lines = st.lists(pairs, max_size=5).map(lambda found: " ".join(found).encode())
+odd_pairs = st.sampled_from(
+    [r'a="\x41"', r'b="\\x41 \x7f\x80"', r'level="\x69nfo"', r'msg="\u00e9 \ud83d\ude00\x4A"', r'a="\q"', r'a="\x4"']
+)
+logfmt_lines = st.lists(st.one_of(pairs, odd_pairs), max_size=5).map(lambda found: " ".join(found).encode())
 plain_lines = st.one_of(
     st.binary(max_size=60),
     st.text(max_size=60).map(str.encode),
