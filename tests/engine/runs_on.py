@@ -64,7 +64,7 @@ def rendered(text: str, rows: dict[str, str]) -> str:
                 there[name] = line
     there |= rows
     table = "".join(there[name] for name in sorted(there, key=lambda name: [int(part) for part in name.split(".")]))
-    return f"{before}{BEGIN}\n\n{HEAD}{table}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{HEAD + table + chr(10) if table else ''}{END}{after}"
 
 
 def main(arguments: list[str]) -> int:
