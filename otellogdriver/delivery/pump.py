@@ -172,9 +172,11 @@ class Pump:
         return known is not None and (known.queued or bool(known.taken))
 
     def is_under_way(self, feed: Feed) -> bool:
-        """Whether something of the feed is taken and not yet committed."""
+        """Whether something of the feed is just being taken, or taken and not yet committed."""
         known = self._known.get(feed)
-        return known is not None and bool(known.taken or feed in self._positions or feed in self._committing)
+        return known is not None and bool(
+            known.busy or known.taken or feed in self._positions or feed in self._committing
+        )
 
     def is_idle(self, feed: Feed) -> bool:
         """Whether nothing of the feed waits, is read or is under way."""
@@ -222,7 +224,7 @@ class Pump:
             self._sending.say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be skipped: {error!r}")
         finally:
             known.busy = False
-        if skipped:
+        if skipped or feed.exhausted:
             self._tell(feed)
         self.poke(feed)
 
@@ -340,6 +342,9 @@ class Pump:
                 self.poke(feed)
                 if not known[feed].queued:
                     self._watch(feed)
+        for feed in reading:
+            if feed.exhausted and not self.is_under_way(feed):  # whoever asked while it was read was put off
+                self._tell(feed)
         if left or any(feed.is_cut for feed in reading):  # it has waited for its turn already
             self._oldest = 0.0
             self._wake.set()

@@ -442,3 +442,29 @@ async def test_where_a_mirror_begins_is_written_down_at_once(scene: Scene) -> No
     path = feed.stream.directory / "cursor"
     await until(path.exists)
     assert feed.delivered == 0
+
+
+async def test_what_is_just_being_taken_is_under_way(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feed's offset is at its end before the part is known: whoever took the feed for done would lose the part."""
+    taken, go_on = threading.Event(), threading.Event()
+    take = Feed.take
+
+    def slow(feed: Feed, *args: Any, **options: Any) -> Any:
+        part = take(feed, *args, **options)
+        taken.set()
+        go_on.wait(10)
+        return part
+
+    monkeypatch.setattr(Feed, "take", slow)
+    client = scene.start(delay=0.001)
+    feed = scene.feed("aa")
+    scene.write("aa", lines(0, 5))
+    feed.stream.ended_at = time.time()
+    scene.pump.poke(feed)
+    try:
+        await until(taken.is_set)
+        assert feed.exhausted and scene.pump.is_under_way(feed)
+    finally:
+        go_on.set()
+    await scene.settled()
+    assert client.of("aa") == list(range(5))
