@@ -61,6 +61,7 @@ CASES: dict[str, tuple[tuple[bytes, int], dict[str, str]]] = {
     "logfmt, parse=logfmt": (LOGFMT, {"parse": "logfmt"}),
     "text, severity=auto": (TEXT, {"severity": "auto"}),
     "text, include-pattern": (TEXT, {"include-pattern": "served"}),
+    "text, multiline-pattern=auto": (TEXT, {"multiline-pattern": "auto"}),
     "text, multiline-pattern=java": (TEXT, {"multiline-pattern": "java"}),
     "text, multiline-pattern=^[0-9]": (TEXT, {"multiline-pattern": "^[0-9]{4}-"}),
     "text, rate-limit": (TEXT, {"rate-limit": "1000000"}),

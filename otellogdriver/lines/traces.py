@@ -345,13 +345,24 @@ def _told(mode: int, head: bytes) -> bool:
 
 
 def _names_exception(head: bytes) -> bool:
-    return b"Error: " in head[:LOOK] or b"Exception: " in head[:LOOK]
+    """`...Error: ` or `...Exception: ` within a log line."""
+    size = len(head)
+    if size > LOOK:
+        size = LOOK
+    at = 5
+    while at + 1 < size:
+        if head[at] == 58 and head[at + 1] == 32:
+            if starts(head, at - 5, b"Error") or at >= 9 and starts(head, at - 9, b"Exception"):
+                return True
+        at += 1
+    return False
 
 
 def _is_trouble(head: bytes) -> bool:
     text = head[:400].lower()
-    if any(word in text for word in _TROUBLE):
-        return True
+    for word in _TROUBLE:
+        if text.find(word) >= 0:
+            return True
     return head[:1] == b"E"
 
 
