@@ -9,7 +9,8 @@ from pathlib import Path
 
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
-from otellogdriver.journal.stream import Reader, Stream
+from otellogdriver.journal.reader import Reader
+from otellogdriver.journal.stream import Stream
 from tests.fakes.engine import frame
 
 LONG = 30.0

@@ -22,8 +22,8 @@ from typing import Any
 
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Encoder, Open
 from otellogdriver.journal.cursor import Cursor, Position
+from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry
-from otellogdriver.journal.stream import Reader
 
 log = logging.getLogger(__name__)
 

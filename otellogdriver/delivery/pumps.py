@@ -18,13 +18,12 @@ from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination, Reading
 from otellogdriver.export.failover import spread
 from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.layout import MAIN, MIRROR
 from otellogdriver.journal.stream import Stream
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import Settings
 
 log = logging.getLogger(__name__)
-
-_MAIN = "cursor"
 
 _IDLE = 60.0
 """Seconds that a pump without a user stays, with its connections: containers come back."""
@@ -33,10 +32,10 @@ _IDLE = 60.0
 def destinations(settings: Settings) -> list[tuple[str, Destination]]:
     """(name of the cursor file, destination) for each place the lines go to."""
     places: list[tuple[str, tuple[str, ...], Reading]] = [
-        (_MAIN, settings.otlp_endpoint, settings.otlp_endpoint_reading)
+        (MAIN, settings.otlp_endpoint, settings.otlp_endpoint_reading)
     ]
     if settings.otlp_mirror:
-        places.append(("cursor-mirror", settings.otlp_mirror, "either"))
+        places.append((MIRROR, settings.otlp_mirror, "either"))
     return [
         (
             role,
@@ -71,8 +70,8 @@ def cursor_at(stream: Stream, role: str) -> Cursor:
     `docker logs`. Reads the disk."""
     path = stream.directory / role
     cursor = Cursor(path)
-    main = stream.directory / _MAIN
-    if role != _MAIN and not path.exists() and main.exists():
+    main = stream.directory / MAIN
+    if role != MAIN and not path.exists() and main.exists():
         cursor.position = Cursor(main).position
     return cursor
 

@@ -84,6 +84,7 @@ class Driver:
         self._crowd = Crowd()
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._packing = False
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
         self.room = Room(plugin, self.store, self.active, self._later)
 
@@ -121,7 +122,7 @@ class Driver:
         if resumed:
             log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(self.sessions))
         for container in {entry.container_id for entry in entries}:
-            self.store.trim(container)
+            self._trim(container)
         if Path(self.plugin.state_directory).parent == Path(self.plugin.fifo_directory):
             self._later(_ORPHANS_AFTER, self._adopt, self._orphans())
         self._later(_EXPIRE_EVERY, self._expire)
@@ -334,7 +335,7 @@ class Driver:
                         self._task(pump.skip(feed, to))
         if stream.delivered - session.trimmed_to >= min(SEGMENT_SIZE, max(session.settings.max_size, 1 << 16)):
             session.trimmed_to = stream.delivered
-            self._loop.run_in_executor(self._files, self.store.trim, session.entry.container_id)
+            self._trim(session.entry.container_id)
         if stream.ended_at is not None:
             if self.sessions.get(session.entry.file) is session:
                 del self.sessions[session.entry.file]
@@ -353,7 +354,7 @@ class Driver:
             del self.active[session.entry]
             self._loop.run_in_executor(self._files, self.store.remove, session.entry)
         else:
-            self._loop.run_in_executor(self._files, self.store.trim, session.entry.container_id)
+            self._trim(session.entry.container_id)
             session.linger = self._later(_LINGER, self._forget, session)
             lingering = [entry for entry, other in self.active.items() if other.ended is not None]
             for entry in lingering[:-_LINGER_MOST]:
@@ -376,8 +377,24 @@ class Driver:
     def _expire(self) -> None:
         self._loop.run_in_executor(
             self._files, self.store.expire, self.plugin.stopped_max_age, self.plugin.stopped_max_size
-        )
+        ).add_done_callback(self._pack)
         self._later(_EXPIRE_EVERY, self._expire)
+
+    def _trim(self, container_id: str) -> None:
+        self._loop.run_in_executor(self._files, self.store.trim, container_id).add_done_callback(self._pack)
+
+    def _pack(self, _: object) -> None:
+        """Compress what is to be compressed: one segment after another, others' files in between."""
+        if self._packing or not self.ready:
+            return
+        self._packing = True
+
+        def packed(done: asyncio.Future[bool]) -> None:
+            self._packing = False
+            if not done.cancelled() and not done.exception() and done.result():
+                self._pack(None)
+
+        self._loop.run_in_executor(self._files, self.store.pack_next).add_done_callback(packed)
 
     def _later(self, seconds: float, what: Any, *args: Any) -> asyncio.TimerHandle:
         def run() -> None:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from otellogdriver.codec.contract import MAX_FRAME, Codec
 from otellogdriver.engine.turns import Turns
 from otellogdriver.errors import ProtocolError
-from otellogdriver.journal.stream import Reader, Stream
+from otellogdriver.journal.reader import Reader
+from otellogdriver.journal.stream import Stream
 
 if TYPE_CHECKING:
     from otellogdriver.driver.driver import Driver

@@ -29,7 +29,8 @@ from dataclasses import dataclass
 
 from otellogdriver.codec.contract import MAX_FRAME
 from otellogdriver.intake.crowd import Crowd
-from otellogdriver.journal.stream import Reader, Stream
+from otellogdriver.journal.reader import Reader
+from otellogdriver.journal.stream import Stream
 
 log = logging.getLogger(__name__)
 

@@ -5,74 +5,126 @@ keep: per container `max-size` x `max-file`, for stopped containers an age and a
 container stops, never when it is removed, hence the age.
 
 What is found damaged at the start is named in one WARN each and kept as far as it can be read; foreign files are left
-alone.
+alone. What cannot be looked at for want of files or memory is found by a later `open`.
+
+A fault of the disk, or a lack of memory, stays with the stream that it befell: it is logged once, the other streams go
+on, what is known here stays what is on the disk, and `trim` and `expire` try again by themselves.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
 import logging
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from otellogdriver.errors import JournalError
+from otellogdriver.journal import layout
+from otellogdriver.journal.age import Clock
+from otellogdriver.journal.segment import Found, scan
 from otellogdriver.journal.stream import SEGMENT_SIZE, Stream
 
 log = logging.getLogger(__name__)
 
-_CONTAINERS = "containers"
-_META = "meta.json"
 OVERHEAD = 128 << 10
 """Bytes that a stopped stream counts beside its lines: what its four files and our memory of it cost, so that a host
 with many short-lived containers that print little is bounded, too."""
 _RUNS = 100
 """Streams of one container that are kept for `docker logs`: one that restarts every minute must not fill the disk with
 files."""
-_DOOMED = "doomed-"
-"""Begin of a directory's name while it is being deleted: without its cursor it would be sent again."""
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+"""What says nothing about a file, only that it cannot be looked at now."""
 
 
-@dataclass(slots=True, eq=False)
 class Entry:
-    """A stream with what StartLogging said of it. `info` is empty where `meta.json` is lost."""
+    """A stream with what StartLogging said of it. There may be very many, so it keeps little."""
 
-    container_id: str
-    file: str
-    info: Mapping[str, Any]
-    stream: Stream
-    keep: int = 0
-    """Bytes of delivered data that `docker logs` wants kept for this container."""
-    compress: bool = False
-    live: bool = True
-    """A FIFO thread or a feed still works on it; until then only delivered segments may go."""
+    __slots__ = ("_info", "compress", "container_id", "faulty", "file", "keep", "live", "stream")
+
+    def __init__(
+        self,
+        container_id: str,
+        file: str,
+        info: Mapping[str, Any] | None,
+        stream: Stream,
+        keep: int = 0,
+        compress: bool = False,
+        live: bool = True,
+    ) -> None:
+        self.container_id = container_id
+        self.file = file
+        self.stream = stream
+        self.keep = keep
+        """Bytes of delivered data that `docker logs` wants kept for this container."""
+        self.compress = compress
+        self.live = live
+        """A FIFO thread or a feed still works on it; until then only delivered segments may go."""
+        self.faulty = False
+        """A fault was logged, and what failed has not gone well since."""
+        self._info = info
+
+    def __repr__(self) -> str:
+        return f"Entry({self.stream.directory})"
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """The Info of StartLogging; empty where `meta.json` is lost. It is read from there when it is not kept in
+        memory, as for a stream that has ended: ask once."""
+        if self._info is not None:
+            return self._info
+        try:
+            return layout.read_meta(self.stream.directory).info
+        except (OSError, ValueError, JournalError):
+            return {}
+
+    def forget_info(self) -> None:
+        """Keep it on disk alone."""
+        self._info = None
 
     @property
     def sequence(self) -> int:
-        return int(self.stream.directory.name.split("-", 1)[0])
+        """Which of its container's streams it is, from 0 on."""
+        name = layout.parse_stream_name(self.stream.directory.name)
+        return name[0] if name else 0
 
 
 class Store:
-    """The streams below one state directory. Methods may be called from any thread; none of them is called while a
-    line waits."""
+    """The streams below one state directory. Methods may be called from any thread. Those that touch the disk say so;
+    no lock is held meanwhile, so that one that waits for it keeps nobody from the others."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
         self.root = root
+        self.unread: set[Path] = set()
+        """What `open` could not look at for now: call it again."""
+        self._clock = clock or Clock()
         self._lock = threading.Lock()
-        self._segments = threading.Lock()
-        """Held while the list of a stream's segments shrinks or changes; the FIFO threads never take it."""
+        """Held while a list of streams or of segments changes, and never while the disk is asked for something."""
         self._containers: dict[str, list[Entry]] = {}
+        self._left: set[Path] = set()
+        """What is not ours or cannot be read, and was said."""
+        self._to_pack: dict[str, None] = {}
+        """Containers that may have segments to pack, in order."""
+        self._again: set[str] = set()
+        """Containers of which something could not be deleted."""
+        self._remains: set[Path] = set()
+        """Files and directories that nobody knows any more, and that could not be deleted."""
+
+    # Finding.
 
     def open(self) -> list[Entry]:
-        """Make the state directory if need be and find what an earlier run left. Raises JournalError if the directory
-        cannot be read at all; one that cannot be written is reported when the first stream is made."""
-        base = self.root / _CONTAINERS
+        """Make the state directory if need be and find what an earlier run left: the streams that were not known
+        before. May be called again, which makes sense while `unread` names something. Disk.
+
+        Raises JournalError if the directory cannot be read at all; one that cannot be written is reported when the
+        first stream is made. A stream that cannot be read is left alone, with a warning."""
+        base = layout.containers(self.root)
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.chmod(self.root, 0o700)
@@ -82,74 +134,131 @@ class Store:
             folders = sorted(base.iterdir())
         except FileNotFoundError:
             return []
-        except OSError as error:
-            raise JournalError(f"state directory {self.root} cannot be read: {error}") from error
+        except (OSError, MemoryError) as error:
+            raise JournalError(f"state directory {self.root} cannot be read: {_why(error)}") from error
+        self.unread = set()
+        known = {entry.stream.directory for entry in self.entries()} | self._left
+        found: list[Entry] = []
         for folder in folders:
             try:
                 directories = sorted(folder.iterdir()) if folder.is_dir() else []
-            except OSError as error:
-                log.warning("%s cannot be read, left alone: %s", folder, error)
+            except (OSError, MemoryError) as error:
+                self._leave(folder, error)
                 continue
             for directory in directories:
+                if directory in known:
+                    continue
                 try:
                     entry = self._load(folder.name, directory)
-                except OSError as error:
-                    log.warning("stream %s cannot be read, left alone: %s", directory, error)
+                except Exception as error:
+                    self._leave(directory, error)
                     continue
-                if entry:
-                    self._containers.setdefault(folder.name, []).append(entry)
-        return list(self.entries())
+                if entry and self._insert(entry):
+                    found.append(entry)
+        return found
+
+    def _leave(self, path: Path, error: Exception) -> None:
+        """What cannot be read is left alone: until the next `open`, or for good."""
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES):
+            self.unread.add(path)
+        elif path in self._left:
+            return
+        else:
+            self._left.add(path)
+        if isinstance(error, layout.NewerVersion):
+            log.warning("%s: left alone", error)
+        else:
+            log.warning("%s cannot be read, left alone: %s", path, _why(error))
+
+    def _insert(self, entry: Entry) -> bool:
+        """Have a stream that was found; False if it is known by now."""
+        with self._lock:
+            entries = self._containers.setdefault(entry.container_id, [])
+            if entries and any(other.stream.directory == entry.stream.directory for other in entries):
+                return False
+            entry.container_id = entries[0].container_id if entries else entry.container_id  # one string for all
+            entries.append(entry)
+            if len(entries) > 1 and entries[-2].sequence >= entry.sequence:
+                entries.sort(key=lambda other: other.stream.directory.name)
+            return True
 
     def _load(self, container_id: str, directory: Path) -> Entry | None:
-        if directory.name.startswith(_DOOMED):
+        """The stream in a directory; None if it is none. Raises OSError, NewerVersion, MemoryError."""
+        if directory.name.startswith(layout.DOOMED):
             self._delete(directory)
             return None
-        sequence, _, name = directory.name.partition("-")
-        if not (sequence.isdecimal() and name and directory.is_dir()):
+        name = layout.parse_stream_name(directory.name)
+        if name is None or not directory.is_dir():
+            self._left.add(directory)
             log.warning("foreign entry in the state directory, left alone: %s", directory)
             return None
-        file, info = f"{self.root.parent}/{name}", {}
         try:
-            meta = json.loads((directory / _META).read_bytes())
-            file, info = str(meta["file"]), dict(meta["info"])
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            log.warning("%s of %s is damaged (%s): going on with the container's id alone", _META, directory, error)
-        entry = Entry(container_id, file, info, self._stream(directory, file, info))
+            meta = layout.read_meta(directory)
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _SHORTAGES:
+                raise
+            log.warning(
+                "%s of %s is damaged (%s): going on with the container's id alone", layout.META, directory, error
+            )
+            meta = layout.Meta(f"{self.root.parent}/{name[1]}", {})
+        found = scan(directory)
+        for path in found.leftovers:
+            self._delete(path)
+        for path in found.strange:
+            log.warning("%s is named like a segment, but cannot be one of this stream: left alone", path)
+        stream = Stream(directory, partial(_describe, directory, meta, False), found=found)
+        entry = Entry(container_id, meta.file, meta.info, stream)
+        if stream.ended_at is not None:
+            stream.settle()
+            if meta.info:
+                entry.forget_info()
         self._check(entry)
         return entry
 
     def _check(self, entry: Entry) -> None:
-        segments = entry.stream.segments
-        for segment, following in pairwise(segments):
+        for segment, following in pairwise(entry.stream.segments):
             missing = following.start - segment.start - segment.stored()
             if missing > 0:
                 log.warning("%d bytes are missing at the end of %s: its other bytes are used", missing, segment.path)
 
-    def _stream(
-        self, directory: Path, file: str, info: Mapping[str, Any], segment_size: int = SEGMENT_SIZE, sync: bool = False
-    ) -> Stream:
-        def describe() -> None:
-            if not (directory / _META).exists():
-                self._describe(directory, file, info, sync)
+    # Making.
 
-        return Stream(directory, describe, segment_size, sync)
+    def add(
+        self,
+        container_id: str,
+        file: str,
+        info: Mapping[str, Any],
+        keep: int,
+        segment_size: int = SEGMENT_SIZE,
+        sync: bool = False,
+    ) -> Entry:
+        """A new stream for the FIFO `file`, after all earlier ones of the container. In memory alone: it touches no
+        disk and cannot fail for the disk's sake. `describe` is to follow, which the first byte does if nobody else."""
+        with self._lock:
+            entries = self._containers.get(container_id) or []
+            sequence = entries[-1].sequence + 1 if entries else 0
+            directory = layout.containers(self.root) / container_id / layout.stream_name(sequence, file)
+            meta = layout.Meta(file, info)
+            stream = Stream(directory, partial(_describe, directory, meta, sync), segment_size, sync, Found())
+            self._remains.discard(directory)
+            entry = Entry(container_id, file, info, stream, keep)
+            self._containers.setdefault(container_id, entries).append(entry)
+        return entry
 
-    def _describe(self, directory: Path, file: str, info: Mapping[str, Any], sync: bool) -> None:
-        """Write `meta.json` atomically; it may hold secrets (log-opts, environment), so only root reads it."""
-        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        temporary = directory / f"{_META}.new"
-        data = json.dumps({"version": 1, "file": file, "info": info}, separators=(",", ":")).encode()
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    def describe(self, entry: Entry) -> bool:
+        """Write down what is known of a stream, before its first byte. Whether that went well; what fails is logged
+        and tried again with the first byte. Never raises. Disk, which may be slow."""
+        stream = entry.stream
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            if sync:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(temporary, directory / _META)
+            layout.write_meta(stream.directory, layout.Meta(entry.file, entry.info), stream.sync)
+        except (OSError, MemoryError) as error:
+            log.error(
+                "cannot write %s: %s; lines are dropped until the state directory can be written",
+                stream.directory,
+                _why(error),
+            )
+            return False
+        return True
 
     def create(
         self,
@@ -160,25 +269,15 @@ class Store:
         segment_size: int = SEGMENT_SIZE,
         sync: bool = False,
     ) -> Entry:
-        """A new stream for the FIFO `file`, behind all earlier ones of the container.
-
-        Never fails for the disk's sake: where `meta.json` cannot be written now, it is tried again with the first byte.
-        """
-        with self._lock:
-            entries = self._containers.setdefault(container_id, [])
-            sequence = entries[-1].sequence + 1 if entries else 0
-            directory = self.root / _CONTAINERS / container_id / f"{sequence:08d}-{os.path.basename(file)}"
-            entry = Entry(container_id, file, info, self._stream(directory, file, info, segment_size, sync), keep)
-            entries.append(entry)
-        try:
-            self._describe(directory, file, info, sync)
-        except OSError as error:
-            log.error(
-                "cannot write %s: %s; lines are dropped until the state directory can be written", directory, error
-            )
+        """`add` and `describe`. Disk; never fails for the disk's sake."""
+        entry = self.add(container_id, file, info, keep, segment_size, sync)
+        self.describe(entry)
         return entry
 
+    # Looking.
+
     def entries(self) -> Iterator[Entry]:
+        """All streams."""
         with self._lock:
             found = [entry for entries in self._containers.values() for entry in entries]
         return iter(found)
@@ -189,56 +288,96 @@ class Store:
             return list(self._containers.get(container_id, ()))
 
     def bytes(self) -> int:
+        """Bytes kept of all streams."""
         return sum(entry.stream.size for entry in self.entries())
 
-    # Deleting.
-
-    def drop_segments(self, entry: Entry, before: int) -> int:
-        """Delete the segments that lie wholly before `before`; the bytes deleted."""
-        segments, freed = entry.stream.segments, 0
-        with self._segments:
-            while segments:
-                end = segments[1].start if len(segments) > 1 else entry.stream.end
-                live = entry.live or entry.stream.ended_at is None
-                if end > before or (len(segments) == 1 and live and not entry.stream.sealed):
-                    break
-                segment = segments.pop(0)
-                freed += end - segment.start
-                segment.path.unlink(missing_ok=True)
-        return freed
-
-    def remove(self, entry: Entry) -> None:
-        """Delete a stream with all that it holds."""
-        with self._lock:
-            entries = self._containers.get(entry.container_id, [])
-            if entry in entries:
-                entries.remove(entry)
-            if not entries:
-                self._containers.pop(entry.container_id, None)
-        directory = entry.stream.directory
-        doomed = directory.with_name(_DOOMED + directory.name)
-        try:
-            os.rename(directory, doomed)
-        except OSError:
-            doomed = directory
-        self._delete(doomed)
-
-    @staticmethod
-    def _delete(directory: Path) -> None:
-        shutil.rmtree(directory, ignore_errors=True)
-        try:
-            directory.parent.rmdir()
-        except OSError:
-            pass
-
     def settle(self, entry: Entry) -> None:
-        """The stream is finished and delivered: what is kept now is for `docker logs` alone. There may be thousands."""
+        """The stream is finished and delivered: what is kept now is for `docker logs` alone. Touches no disk."""
         entry.live = False
-        entry.info = {}
+        if entry.stream.segments:  # else there may be no `meta.json`
+            entry.forget_info()
         entry.stream.settle()
 
+    # Deleting. Nothing here raises for the sake of the disk or of memory.
+
+    @contextlib.contextmanager
+    def _contained(self, entry: Entry, what: str) -> Iterator[None]:
+        """A fault stays with this stream, is logged once, and `expire` has the container trimmed again."""
+        try:
+            yield
+        except Exception as error:
+            self._again.add(entry.container_id)
+            if not entry.faulty:
+                entry.faulty = True
+                log.warning(
+                    "%s cannot be %s: %s; it is tried again",
+                    entry.stream.directory,
+                    what,
+                    _why(error),
+                )
+
+    def drop_segments(self, entry: Entry, before: int) -> int:
+        """Delete the segments that lie wholly before `before`; the bytes deleted. Disk."""
+        stream, freed = entry.stream, 0
+        with self._contained(entry, "made shorter"):
+            while True:
+                first = stream.segments[:2]  # one look, for the FIFO's thread may cut the list meanwhile
+                if not first:
+                    break
+                end = first[1].start if len(first) > 1 else stream.end
+                live = entry.live or stream.ended_at is None
+                if end > before or (len(first) == 1 and live and not stream.sealed):
+                    break
+                first[0].path.unlink(missing_ok=True)
+                with self._lock:
+                    if stream.segments and stream.segments[0] is first[0]:
+                        del stream.segments[0]
+                        freed += end - first[0].start
+        return freed
+
+    def remove(self, entry: Entry) -> bool:
+        """Delete a stream with all that it holds; whether it is gone. One that cannot be deleted now stays known if it
+        holds anything. Disk."""
+        directory = entry.stream.directory
+        doomed: Path | None = directory.with_name(layout.DOOMED + directory.name)
+        with self._contained(entry, "deleted"):
+            try:
+                os.rename(directory, doomed or directory)
+            except FileNotFoundError:
+                doomed = None
+            except OSError:
+                if entry.stream.size:
+                    raise
+                doomed = directory
+            with self._lock:
+                entries = self._containers.get(entry.container_id, [])
+                if entry in entries:
+                    entries.remove(entry)
+                if not entries:
+                    self._containers.pop(entry.container_id, None)
+            if doomed:
+                self._delete(doomed)
+            return True
+        return False
+
+    def _delete(self, path: Path) -> None:
+        """Delete a file or directory that nobody knows any more, and its container's directory if that is empty."""
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+            gone = not os.path.lexists(path)
+        except (OSError, MemoryError):
+            gone = False
+        with self._lock:
+            (self._remains.discard if gone else self._remains.add)(path)
+
     def trim(self, container_id: str) -> None:
-        """Bring one container back within what `docker logs` is to keep; only delivered data goes."""
+        """Bring one container back within what `docker logs` is to keep; only delivered data goes. Disk."""
+        self._again.discard(container_id)
         entries = self.of_container(container_id)
         for entry in entries[:-_RUNS]:
             if not entry.live and entry.stream.undelivered <= 0:
@@ -250,25 +389,100 @@ class Store:
             stream = entry.stream
             if excess > 0:
                 excess -= self.drop_segments(entry, min(stream.delivered, stream.start + excess))
-            if entry.compress:
-                with self._segments:
-                    stream.pack(stream.delivered)
             if not entry.live and stream.undelivered <= 0 and (keep == 0 or stream.size == 0):
                 self.remove(entry)
+            else:
+                with self._contained(entry, "marked as ended"):
+                    stream.write_end()
+        if any(entry.compress for entry in entries):
+            with self._lock:
+                self._to_pack[container_id] = None
+        if container_id not in self._again:
+            for entry in entries:
+                entry.faulty = False
+
+    def pack_next(self) -> bool:
+        """Compress one segment that is closed and delivered, of those with the option `compress`; whether there may be
+        more. It takes a processor for a while and holds nothing that others need; readers do not notice. Disk."""
+        with self._lock:
+            container_id = next(iter(self._to_pack), None)
+        if container_id is None:
+            return False
+        for entry in self.of_container(container_id):
+            if entry.compress:
+                with self._contained(entry, "compressed"):
+                    if self._pack(entry):
+                        return True
+        with self._lock:
+            self._to_pack.pop(container_id, None)
+            return bool(self._to_pack)
+
+    def _pack(self, entry: Entry) -> bool:
+        """Pack one segment; whether there was one. Raises OSError, MemoryError if none could be packed."""
+        stream, fault = entry.stream, None
+        for segment, following in pairwise(list(stream.segments)):
+            if following.start > stream.delivered:
+                break
+            if segment.packed:
+                continue
+            try:
+                packed = segment.pack()
+            except (OSError, MemoryError) as error:
+                fault = fault or error
+                continue
+            with self._lock:
+                known = segment in stream.segments  # it may have been dropped meanwhile
+                if known:
+                    stream.segments[stream.segments.index(segment)] = packed
+            self._delete((segment if known else packed).path)
+            return True
+        if fault:
+            raise fault
+        return False
 
     def expire(self, max_age: float, max_size: int) -> None:
-        """Delete stopped containers' delivered logs by age, and the oldest of them beyond a total."""
-        now = time.time()
+        """Delete stopped containers' delivered logs by age (seconds), and the oldest of them beyond a total (bytes);
+        try again what could not be deleted before. Disk.
+
+        By age nothing goes until the clock has been steady for a while: see age.py. To be called every minute or so."""
+        for path in list(self._remains):
+            self._delete(path)
+        for container_id in list(self._again):
+            self.trim(container_id)
+        self._mend_dates()
+        now = self._clock.now
         stopped: list[tuple[float, list[Entry]]] = []
         with self._lock:
             groups = [list(entries) for entries in self._containers.values()]
         for entries in groups:
-            if entries and all(not entry.live and entry.stream.undelivered <= 0 for entry in entries):
-                stopped.append((max(entry.stream.ended_at or now for entry in entries), entries))
+            if all(not entry.live and entry.stream.undelivered <= 0 for entry in entries):
+                ends = [entry.stream.ended_at for entry in entries if entry.stream.ended_at is not None]
+                stopped.append((max(ends, default=now), entries))
         stopped.sort(key=lambda item: item[0], reverse=True)
         total = 0
         for ended, entries in stopped:
             total += sum(entry.stream.size + OVERHEAD for entry in entries)
-            if now - ended > max_age or total > max_size:
+            if total > max_size or (self._clock.is_steady and now - ended > max_age):
                 for entry in entries:
                     self.remove(entry)
+
+    def _mend_dates(self) -> None:
+        """If the clock has been set, what ended while it was wrong is dated anew."""
+        jump = self._clock.look()
+        if jump is None:
+            return
+        for entry in self.entries():
+            ended = entry.stream.ended_at
+            if ended is not None and jump.since <= ended <= jump.until:
+                with self._contained(entry, "dated anew"):
+                    entry.stream.move_end(ended + jump.by)
+
+
+def _why(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _describe(directory: Path, meta: layout.Meta, sync: bool) -> None:
+    """What a stream calls before it makes a segment. Raises OSError."""
+    if not (directory / layout.META).exists():
+        layout.write_meta(directory, meta, sync)

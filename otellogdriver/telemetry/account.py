@@ -14,8 +14,9 @@ from otellogdriver.container import Container
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.driver.driver import Driver
 from otellogdriver.driver.session import Session
+from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry
-from otellogdriver.journal.stream import Reader, Stream
+from otellogdriver.journal.stream import Stream
 
 _HEAD = 23
 """Bytes of a frame that hold its time: 4 length, 8 source, 1 tag, at most 10 of a varint; no frame is shorter."""

@@ -26,12 +26,13 @@ from otellogdriver.codec import python
 from otellogdriver.codec.contract import EncodeOptions
 from otellogdriver.delivery.feed import BUFFER, Feed
 from otellogdriver.journal.cursor import Cursor, Position
+from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry, Store
-from otellogdriver.journal.stream import Reader
 from tests.scene import bodies, lines, number
 
 CONTAINER, FIFO = "c" * 64, "f" * 64
 SEGMENT = 64
+KEEP = 1 << 30
 
 DATA = st.binary(min_size=1, max_size=3 * SEGMENT)
 WHERE = st.integers(0, 12)
@@ -90,11 +91,12 @@ class Journal(RuleBasedStateMachine):
         self.used = 0  # what is read by somebody is never cut
         self.position = Position()
         self.store = Store(self.root / "state")
-        self.entry = self.store.create(CONTAINER, f"/run/{FIFO}", {"Config": None}, 0, SEGMENT)
+        self.entry = self.store.create(CONTAINER, f"/run/{FIFO}", {"Config": None}, KEEP, SEGMENT)
         self._adopt(self.entry)
 
     def _adopt(self, entry: Entry) -> None:
         self.entry, self.stream = entry, entry.stream
+        entry.keep = KEEP
         self.stream.segment_size = SEGMENT
         self.reader = Reader(self.stream)
         self.cursor = Cursor(self.stream.directory / "cursor")
@@ -112,7 +114,7 @@ class Journal(RuleBasedStateMachine):
         entries = self.store.open()
         if not entries:
             assert not self.data
-            entries = [self.store.create(CONTAINER, f"/run/{FIFO}", {"Config": None}, 0, SEGMENT)]
+            entries = [self.store.create(CONTAINER, f"/run/{FIFO}", {"Config": None}, KEEP, SEGMENT)]
         assert len(entries) == 1
         self._adopt(entries[0])
 
@@ -162,7 +164,14 @@ class Journal(RuleBasedStateMachine):
     @rule(before=st.integers(0, 1 << 12))
     def pack(self, before: int) -> None:
         self.used = max(self.used, min(before, len(self.data)))
-        self.stream.pack(min(before, len(self.data)))
+        self._pack(min(before, len(self.data)))
+
+    def _pack(self, before: int) -> None:
+        self.stream.advance(delivered=before)
+        self.entry.compress = True
+        self.store.trim(CONTAINER)
+        while self.store.pack_next():
+            pass
 
     # The disk
 
@@ -235,7 +244,7 @@ class Journal(RuleBasedStateMachine):
         before = min(before, len(self.data))
         self.used = max(self.used, before)
         if packing:
-            self._crash(at, when, lambda: self.stream.pack(before))
+            self._crash(at, when, lambda: self._pack(before))
         else:
             self._crash(at, when, lambda: void(self.store.drop_segments(self.entry, before)))
         self._restart()

@@ -37,8 +37,9 @@ from otellogdriver.delivery.pumps import destinations
 from otellogdriver.errors import DriverError, OptionError
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
+from otellogdriver.journal.layout import MAIN, MIRROR
+from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry
-from otellogdriver.journal.stream import Reader
 from otellogdriver.settings.options import Settings, resolve, resolve_running
 
 HELP = """\
@@ -99,7 +100,7 @@ def run(journal: Journal, arguments: argparse.Namespace) -> int:
         raise DriverError(
             f"--commit is not allowed while a driver works on {journal.state} (process {pid}): disable the plugin first"
         )
-    role = "cursor-mirror" if arguments.mirror else "cursor"
+    role = MIRROR if arguments.mirror else MAIN
     span = Span(arguments.since, arguments.until, not arguments.all, role, whole=bool(arguments.output))
     try:
         feeds = [
@@ -190,7 +191,7 @@ def _send(
     for feed in feeds:
         settings = _settings(journal, feed.entry, flags)
         places = dict(destinations(settings))
-        place = places.get("cursor" if "otlp-endpoint" in flags else role)
+        place = places.get(MAIN if "otlp-endpoint" in flags else role)
         if place is None:
             raise DriverError("there is no otlp-mirror to send to: say where with --otlp-endpoint")
         groups.setdefault(place, (settings, []))[1].append(feed)

@@ -21,8 +21,10 @@ from otellogdriver.delivery.feed import BUFFER, CHUNK, Feed, Part
 from otellogdriver.delivery.recipe import Recipe, container_of
 from otellogdriver.export.request import SCOPE, resource_logs
 from otellogdriver.journal.cursor import Cursor, Position
+from otellogdriver.journal.layout import MAIN
+from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry
-from otellogdriver.journal.stream import Reader, Stream
+from otellogdriver.journal.stream import Stream
 from otellogdriver.resource import this_host
 from otellogdriver.settings.options import Settings, resolve, resolve_running
 
@@ -52,7 +54,7 @@ class Span:
     since: int = 0
     until: int = 0
     undelivered: bool = False
-    role: str = "cursor"
+    role: str = MAIN
     whole: bool = True
     begin: int = 0
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from otellogdriver.commands.amounts import counted, moment, size
 from otellogdriver.commands.journal.lines import Journal, Span, count, feed_of, first_time, last_time
-from otellogdriver.commands.journal.snapshot import ROLES, cursors, name_of
+from otellogdriver.commands.journal.snapshot import cursors, name_of
 from otellogdriver.commands.progress import Progress
 from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.layout import MAIN, ROLES
 from otellogdriver.journal.store import Entry
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def _cells(row: Row) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for role, each in row.waiting.items():
         kept = size(entry.stream.size)
-        if role != "cursor":
+        if role != MAIN:
             who, kept, ended = ("", f"  ({ROLES[role]})", ""), "", ""
         lines = "?" if each.lines is None else f"{each.lines:,}"
         times = (_seconds(each.delivered_until) or "-", _seconds(each.since) or "-")

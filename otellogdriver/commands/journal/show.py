@@ -16,6 +16,7 @@ from otellogdriver.commands.log_opts import given_log_opts
 from otellogdriver.commands.progress import Progress
 from otellogdriver.commands.record_lines import json_lines, text_lines
 from otellogdriver.delivery.feed import Feed
+from otellogdriver.journal.layout import MAIN, MIRROR
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(journal: Journal, arguments: argparse.Namespace) -> int:
     """Print the lines; 1 if some could not be read."""
-    role = "cursor-mirror" if arguments.mirror else "cursor"
+    role = MIRROR if arguments.mirror else MAIN
     span = Span(arguments.since, arguments.until, arguments.undelivered, role)
     log_opts = given_log_opts(arguments.log_opt)
     code = 0

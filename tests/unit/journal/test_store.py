@@ -15,6 +15,7 @@ import pytest
 
 from otellogdriver.errors import JournalError
 from otellogdriver.journal import store as store_module
+from otellogdriver.journal.age import Clock
 from otellogdriver.journal.store import Entry, Store
 from tests.scene import content, files
 
@@ -178,7 +179,7 @@ def test_with_nothing_to_keep_a_stopped_stream_goes_whole(tmp_path: Path) -> Non
 
 
 def test_stopped_containers_go_by_age_and_the_oldest_beyond_the_total(tmp_path: Path) -> None:
-    store = Store(tmp_path / "state")
+    store = Store(tmp_path / "state", Clock(steady=0))
     now = time.time()
     for index in range(6):
         ended(made(store, f"{index}" * 64, keep=1000, data=bytes(100)), now - index * 100)
@@ -228,3 +229,25 @@ def test_a_container_that_restarts_all_the_time_keeps_its_last_runs(tmp_path: Pa
     store.trim(ONE)
     kept = store.of_container(ONE)
     assert len(kept) == 100 and kept[-1] is live and kept[0].file.endswith("/31")
+
+
+def test_a_clock_that_jumps_deletes_nothing_and_dates_anew_what_ended_by_the_wrong_one(tmp_path: Path) -> None:
+    """A host that starts in 1970 and is put right: what stopped before that is not fifty years old."""
+    wall, boot, year = 1000.0, 0.0, 365 * 86400.0
+    store = Store(tmp_path / "state", Clock(lambda: wall, lambda: boot))
+    earlier = ended(made(store, ONE, keep=1000, data=b"x"), 50 * year - 3600)  # before the host was started again
+    wall, boot = wall + 100, boot + 100
+    now = ended(made(store, TWO, keep=1000, data=b"x"), wall)
+    store.expire(86400, 1 << 40)
+    wall, boot = 50 * year, boot + 10
+    store.expire(86400, 1 << 40)
+    assert {*store.entries()} == {earlier, now}
+    assert abs((now.stream.ended_at or 0) - 50 * year) < 20
+    assert abs((now.stream.directory / "ended").stat().st_mtime - 50 * year) < 20
+    for _ in range(143):  # nearly a day: what ended an hour before is old by then, the other one nearly
+        wall, boot = wall + 600, boot + 600
+        store.expire(86400, 1 << 40)
+    assert [*store.entries()] == [now]
+    wall, boot = wall + 7200, boot + 7200
+    store.expire(86400, 1 << 40)
+    assert [*store.entries()] == []
