@@ -37,6 +37,9 @@ MAX_SPAN = 8 << 20
 """Bytes of the stream that may follow the begin of an unfinished line (the other stream's lines) before it is sent as
 it is: they cannot be deleted until then, and all of them are read again at the next start."""
 
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What says nothing about a file, only that it cannot be read now."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -415,7 +418,7 @@ class Feed:
             )
         before, buffer = self.offset, memoryview(bytearray(BUFFER))
         try:
-            while self.offset < to and self._skip_some(buffer, to):
+            while self.offset < to and self._skip_some(to, buffer):
                 pass
         finally:
             if self.offset > before:
@@ -423,27 +426,42 @@ class Feed:
                 self.stream.advance(boundary=self.offset)
         return self.offset > before
 
-    def _skip_some(self, buffer: memoryview, to: int) -> bool:
-        """Give up the frames of one chunk; False where none is whole."""
+    def _skip_some(self, to: int, buffer: memoryview) -> bool:
+        """Give up a chunk; False where nothing whole is left before the end. What is missing, or cannot be read, is
+        given up at once, as damage: nobody can wait for it when there is no room. Raises OSError for a shortage."""
+        offset, got = self.offset, 0
         try:
             offset, got = self._reader.read(self.offset, buffer)
-        except OSError:
-            offset, got = self.stream.behind(self.offset), 0  # the room is needed, and nobody can read this segment
+        except OSError as error:
+            if error.errno in _SHORTAGES:
+                raise
+        if not got:
+            offset = self.stream.behind(self.offset)
         if offset > self.offset:
             self._lose(offset)
             self._carry = NOTHING
-        if not got:
-            return offset < self.stream.end
-        cut = got < len(buffer) and offset + got < self.stream.end  # by a gap: the rest of that frame never comes
+            return True
+        cut = 0 < got < len(buffer) and self._has_gap(offset + got, buffer[got:])
         out, err, damaged, end = self._codec.count(buffer[:got], offset, to, cut)
-        if end == self.offset:
+        if end == offset:
             return False
+        self._carry = NOTHING
         counters = self.counters
         counters.lines = [counters.lines[0] + out, counters.lines[1] + err]
         counters.damaged_bytes += damaged
         counters.give_up("journal_full", out + err)
-        self.offset, self._carry = end, NOTHING
+        self.offset = end
         return True
+
+    def _has_gap(self, offset: int, buffer: memoryview) -> bool:
+        """Whether the bytes at `offset` cannot be read, though the stream goes on there."""
+        try:
+            found, got = self._reader.read(offset, buffer[:1])
+        except OSError as error:
+            if error.errno in _SHORTAGES:
+                raise
+            return True
+        return found > offset or (not got and offset < self.stream.end)
 
     def commit(self, position: Position, sync: bool = False) -> None:
         """Everything before is done; the stream needs nothing of it any more. May wait for the disk: not on the event

@@ -46,7 +46,7 @@ _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 class Entry:
     """A stream with what StartLogging said of it. There may be very many, so it keeps little."""
 
-    __slots__ = ("_info", "compress", "container_id", "faulty", "file", "keep", "live", "stream")
+    __slots__ = ("_file", "_info", "compress", "container_id", "faulty", "keep", "live", "stream")
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Entry:
         live: bool = True,
     ) -> None:
         self.container_id = container_id
-        self.file = file
+        self._file: str | None = file
         self.stream = stream
         self.keep = keep
         """Bytes of delivered data that `docker logs` wants kept for this container."""
@@ -84,9 +84,23 @@ class Entry:
         except (OSError, ValueError, JournalError):
             return {}
 
+    @property
+    def file(self) -> str:
+        """The FIFO's path."""
+        return self._usual_file if self._file is None else self._file
+
+    @property
+    def _usual_file(self) -> str:
+        """Where the FIFO of a stream in this place most often is: beside the state directory."""
+        place = self.stream.directory
+        name = layout.parse_stream_name(place.name)
+        return f"{place.parents[3]}/{name[1]}" if name and len(place.parents) > 3 else ""
+
     def forget_info(self) -> None:
-        """Keep it on disk alone."""
+        """Keep what StartLogging said on disk alone."""
         self._info = None
+        if self._file == self._usual_file:
+            self._file = None
 
     @property
     def sequence(self) -> int:
@@ -128,13 +142,13 @@ class Store:
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.chmod(self.root, 0o700)
-        except OSError as error:
+        except Exception as error:
             log.error("state directory %s cannot be written: %s; lines will be read and dropped", self.root, error)
         try:
             folders = sorted(base.iterdir())
         except FileNotFoundError:
             return []
-        except (OSError, MemoryError) as error:
+        except Exception as error:
             raise JournalError(f"state directory {self.root} cannot be read: {_why(error)}") from error
         self.unread = set()
         known = {entry.stream.directory for entry in self.entries()} | self._left
@@ -142,7 +156,7 @@ class Store:
         for folder in folders:
             try:
                 directories = sorted(folder.iterdir()) if folder.is_dir() else []
-            except (OSError, MemoryError) as error:
+            except Exception as error:
                 self._leave(folder, error)
                 continue
             for directory in directories:
@@ -159,7 +173,7 @@ class Store:
 
     def _leave(self, path: Path, error: Exception) -> None:
         """What cannot be read is left alone: until the next `open`, or for good."""
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES):
+        if isinstance(error, MemoryError | SystemError) or (isinstance(error, OSError) and error.errno in _SHORTAGES):
             self.unread.add(path)
         elif path in self._left:
             return
@@ -251,7 +265,7 @@ class Store:
         stream = entry.stream
         try:
             layout.write_meta(stream.directory, layout.Meta(entry.file, entry.info), stream.sync)
-        except (OSError, MemoryError) as error:
+        except Exception as error:
             log.error(
                 "cannot write %s: %s; lines are dropped until the state directory can be written",
                 stream.directory,
@@ -370,14 +384,21 @@ class Store:
             else:
                 path.unlink(missing_ok=True)
             gone = not os.path.lexists(path)
-        except (OSError, MemoryError):
+        except Exception:
             gone = False
         with self._lock:
             (self._remains.discard if gone else self._remains.add)(path)
 
     def trim(self, container_id: str) -> None:
         """Bring one container back within what `docker logs` is to keep; only delivered data goes. Disk."""
-        self._again.discard(container_id)
+        try:
+            self._again.discard(container_id)
+            self._trim(container_id)
+        except Exception as error:
+            self._again.add(container_id)
+            log.warning("container %s cannot be trimmed, which is tried again: %s", container_id[:12], _why(error))
+
+    def _trim(self, container_id: str) -> None:
         entries = self.of_container(container_id)
         for entry in entries[:-_RUNS]:
             if not entry.live and entry.stream.undelivered <= 0:
@@ -418,7 +439,7 @@ class Store:
             return bool(self._to_pack)
 
     def _pack(self, entry: Entry) -> bool:
-        """Pack one segment; whether there was one. Raises OSError, MemoryError if none could be packed."""
+        """Pack one segment; whether there was one. Raises what kept the first one from it if none could be packed."""
         stream, fault = entry.stream, None
         for segment, following in pairwise(list(stream.segments)):
             if following.start > stream.delivered:
@@ -427,7 +448,7 @@ class Store:
                 continue
             try:
                 packed = segment.pack()
-            except (OSError, MemoryError) as error:
+            except Exception as error:
                 fault = fault or error
                 continue
             with self._lock:

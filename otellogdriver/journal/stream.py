@@ -50,6 +50,7 @@ class Stream:
         "_fresh",
         "_is_end_written",
         "_open_start",
+        "_unsure",
         "_untidy",
         "end",
         "ended_at",
@@ -83,6 +84,8 @@ class Stream:
         """The next byte begins a new segment."""
         self._untidy = False
         """Files may hold something beyond `end`."""
+        self._unsure = False
+        """The last segment may hold bytes that were moved there, and that `end` does not count."""
         self.sealed = False
         """The last segment is not written any more, so it may go like the others."""
         self._boundary = self._delivered = self.segments[0].start if self.segments else 0
@@ -161,15 +164,12 @@ class Stream:
         self.flush()
         segment = Segment(self._directory, at)
         fd = _make(segment.path)
+        # `sealed` goes before the new one is in the list, or it could be taken for the old one.
+        was, self.sealed = self.sealed, False
         try:
-            # `sealed` goes before the new one is in the list, or it could be taken for the old one.
-            was, self.sealed = self.sealed, False
-            try:
-                self.segments.append(segment)
-            except MemoryError:
-                self.sealed = was
-                raise
+            self.segments.append(segment)
         except BaseException:
+            self.sealed = was
             os.close(fd)
             raise
         before, self._fd = self._fd, fd
@@ -183,13 +183,29 @@ class Stream:
         Raises BlockingIOError when the pipe is empty, OSError(EINVAL) where the file system cannot splice, other
         OSErrors when the disk cannot take more; the bytes are still in the pipe then.
         """
+        if self._unsure:
+            self._recount()
         room = self._room(self.end)
-        moved = os.splice(pipe, self._fd, min(most, room), offset_dst=self.end - self._open_start)
-        self.end += moved
+        try:
+            moved = os.splice(pipe, self._fd, min(most, room), offset_dst=self.end - self._open_start)
+            self.end += moved
+        except OSError:
+            raise
+        except BaseException:
+            self._unsure = True  # no memory for the number: the bytes may be in the file, and not in the pipe any more
+            raise
         return moved
+
+    def _recount(self) -> None:
+        """Have `end` say what the file holds. Raises OSError."""
+        segment = self.segments[-1]
+        self.end = max(self.end, segment.start + segment.stored())
+        self._unsure = False
 
     def append(self, data: bytes | memoryview) -> None:
         """Write all of `data`, or nothing: readers see it when it is there as a whole. Raises OSError."""
+        if self._unsure:
+            self._recount()
         view, at = memoryview(data), self.end
         try:
             while view:
@@ -207,13 +223,14 @@ class Stream:
     def truncate(self, offset: int) -> None:
         """Cut the stream so that it ends at `offset`. Only for bytes that no reader has used. Never raises: what stays
         in files because the disk refuses is cut before the next byte is written."""
+        self._unsure = False
         if offset < self.end:
             self._fresh = self.sealed = False  # the segment that holds the place is written again
         self.end = offset
         self._untidy = True
         try:
             self._tidy()
-        except (OSError, MemoryError) as error:
+        except Exception as error:
             log.warning("%s: the disk does not take back what was not written whole: %s", self._directory, error)
 
     def _tidy(self) -> None:
@@ -246,7 +263,7 @@ class Stream:
         if self.segments and not self._fresh and self.end - self._open_start >= least:
             try:
                 self.close()
-            except OSError as error:
+            except Exception as error:
                 log.error("%s: the disk does not confirm what was written: %s", self._directory, error)
             self._fresh = self.sealed = True
 
@@ -259,6 +276,8 @@ class Stream:
         """Let go of the open file; the FIFO thread's last act. Raises OSError where the disk does not confirm what was
         written; the file is let go of all the same."""
         try:
+            if self._unsure:
+                self._recount()
             self.flush()
         finally:
             self._release()
@@ -292,8 +311,8 @@ class Stream:
         self.note_end(when)
         try:
             self.write_end()
-        except OSError:
-            pass
+        except Exception as error:
+            log.warning("%s: its end cannot be written, which is tried again: %s", self._directory, error)
 
     def move_end(self, when: float) -> None:
         """The clock was wrong when the FIFO ended: it was at `when`. Raises OSError where that cannot be written."""

@@ -130,24 +130,28 @@ def _check(arguments: argparse.Namespace, flags: Mapping[str, str]) -> None:
 
 
 def _write(feeds: list[Feed], path: str, form: str, codec: Codec) -> int:
-    lines = 0
+    lines = lost = 0
     with _open(path) as file, Progress(sum(feed.pending for feed in feeds)) as progress:
         try:
             for feed in feeds:
                 if form == "frames":
-                    lines += _frames(feed, codec, file, progress.add)
+                    written, damaged = _frames(feed, codec, file, progress.add)
+                    lines, lost = lines + written, lost + damaged
                     continue
                 for request in requests(feed, progress.add):
                     told = list(json_lines(ExportLogsServiceRequest.FromString(request)))
                     file.write("".join(told).encode("utf-8", "backslashreplace"))
                     lines += len(told)
+                lost += feed.counters.damaged_bytes
             file.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
             raise DriverError(f"writing ended after {lines:,} lines: {error.strerror}") from None
     _tell(f"{counted(lines, 'line')} written to {'stdout' if path == '-' else path}")
-    return 0
+    if lost:
+        _tell(f"{size(lost)} of the journal are damaged or lost")
+    return 1 if lost else 0
 
 
 @contextlib.contextmanager
@@ -163,22 +167,37 @@ def _open(path: str) -> Iterator[BinaryIO]:
         yield made
 
 
-def _frames(feed: Feed, codec: Codec, file: BinaryIO, seen: Callable[[int], None]) -> int:
-    """Copy the frames as they are, up to the last whole one; how many lines end in them."""
-    reader, buffer = Reader(feed.stream), memoryview(bytearray(BUFFER))
-    offset, lines = feed.needed, 0
+def _frames(feed: Feed, codec: Codec, file: BinaryIO, seen: Callable[[int], None]) -> tuple[int, int]:
+    """Copy the frames as they are, up to the last whole one: (how many lines end in them, bytes that were missing or
+    could not be read). Raises OSError where the file cannot be written."""
+    stream, reader, buffer = feed.stream, Reader(feed.stream), memoryview(bytearray(BUFFER))
+    offset, lines, lost = feed.needed, 0, 0
     try:
-        while offset < feed.stream.end:
-            start, got = reader.read(offset, buffer)
+        while offset < stream.end:
+            start, got = _read(reader, offset, buffer)
             out, err, _, end = codec.count(buffer[:got], start, start + got)
-            if end <= start:
-                break
             file.write(buffer[: end - start])
+            lines, lost = lines + out + err, lost + start - offset
+            if end == start and start + got >= stream.end:
+                break  # the last frame is not whole yet
+            if end == start and got:  # nor will this one be: what follows is missing
+                end = start + got
+                lost += got
             seen(end - offset)
-            offset, lines = end, lines + out + err
+            offset = end
     finally:
         reader.close()
-    return lines
+    return lines, lost
+
+
+def _read(reader: Reader, offset: int, buffer: memoryview) -> tuple[int, int]:
+    """Like `Reader.read`; what cannot be read is passed over up to the next segment."""
+    try:
+        start, got = reader.read(offset, buffer)
+    except OSError as error:
+        _tell(f"{reader.stream.directory} cannot be read at offset {offset}: {error.strerror}")
+        start, got = offset, 0
+    return (start, got) if got else (max(start, reader.stream.behind(offset)), 0)
 
 
 # To a collector.

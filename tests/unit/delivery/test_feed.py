@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -415,6 +416,47 @@ def test_skip_asks_for_an_unfinished_line_that_is_in_the_way(bench: Bench) -> No
     assert bench.deliver() == [b"begin"]
     assert bench.feed.needed == bench.stream.end
     assert bench.feed.counters.given_up == {}
+
+
+@pytest.mark.parametrize("fault", ["missing", "cut", "unreadable"])
+def test_skip_passes_what_is_lost_and_what_cannot_be_read(
+    tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the oldest lines give way, a hole in them must not let the journal grow past its limit."""
+    bench = Bench(tmp_path / "stream", segment_size=4096)
+    bench.stream.append(lines(0, 1000))
+    size, path = bench.stream.end // 1000, bench.stream.segments[1].path
+    if fault == "missing":
+        path.unlink()
+    elif fault == "cut":
+        os.truncate(path, 1001)
+    else:
+        real = os.open
+        monkeypatch.setattr(os, "open", lambda name, *rest: raise_(errno.EIO) if name == path else real(name, *rest))
+    target = 20_000
+    assert bench.feed.skip(target)
+    assert target <= bench.feed.needed <= target + size
+    given_up, damaged = bench.feed.counters.given_up["journal_full"], bench.feed.counters.damaged_bytes
+    assert 0 < damaged <= 4096 + 2 * size
+    rest = [number(body) for body in bench.deliver()]
+    assert rest == list(range(1000 - len(rest), 1000)) and len(rest) >= (bench.stream.end - target) // (size + 2)
+    assert 1000 - damaged // (size - 2) - 2 <= given_up + len(rest) < 1000
+    bench.close()
+
+
+def test_skip_waits_where_files_are_short_and_goes_on_after(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.stream.append(lines(0, 100))
+    bench.feed.let_go()
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="Too many"):
+        patched.setattr(os, "open", lambda *_: raise_(errno.EMFILE))
+        bench.feed.skip(1000)
+    assert bench.feed.counters.damaged_bytes == 0
+    assert bench.feed.skip(1000)
+    assert bench.feed.counters.damaged_bytes == 0
+
+
+def raise_(number: int) -> int:
+    raise OSError(number, os.strerror(number))
 
 
 def test_a_cursor_that_cannot_be_written_is_said_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

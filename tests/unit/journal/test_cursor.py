@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,51 @@ def test_needed_is_the_begin_of_the_oldest_unfinished_line() -> None:
     assert Position(100).needed == 100
     assert Position(100, (40, -1)).needed == 40
     assert Position(100, (40, 0)).needed == 0
+
+
+def test_a_write_that_fails_half_way_leaves_the_other_slot_however_often_it_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = Cursor(tmp_path / "cursor")
+    for offset in (1, 2, 3):
+        cursor.commit(Position(offset))
+    real = os.pwrite
+
+    def pwrite(fd: int, data: bytes, offset: int) -> int:
+        real(fd, data[:30], offset)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", pwrite)
+        for offset in (4, 5, 6):
+            with pytest.raises(OSError, match="Input/output"):
+                cursor.commit(Position(offset))
+            assert cursor.position == Position(offset) and not cursor.is_written
+            assert Cursor(tmp_path / "cursor").position == Position(3)
+    cursor.write()
+    cursor.close()
+    assert cursor.is_written and Cursor(tmp_path / "cursor").position == Position(6)
+
+
+def test_who_closes_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cursor = Cursor(tmp_path / "cursor")
+    begun, goes_on = threading.Event(), threading.Event()
+    before = len(os.listdir("/proc/self/fd"))
+
+    def fdatasync(fd: int) -> None:
+        begun.set()
+        assert goes_on.wait(30)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    cursor.move(Position(5))
+    writer = threading.Thread(target=cursor.write, args=(True,))
+    writer.start()
+    assert begun.wait(30)
+    cursor.move(Position(7))  # as the loop does meanwhile
+    cursor.close()
+    goes_on.set()
+    writer.join(30)
+    assert Cursor(tmp_path / "cursor").position == Position(5) and not cursor.is_written
+    cursor.write()
+    assert Cursor(tmp_path / "cursor").position == Position(7)
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import json
 import logging
 import os
 import shutil
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +254,168 @@ def test_a_clock_that_jumps_deletes_nothing_and_dates_anew_what_ended_by_the_wro
     wall, boot = wall + 7200, boot + 7200
     store.expire(86400, 1 << 40)
     assert [*store.entries()] == []
+
+
+# Memory
+
+
+def test_thousands_of_ended_streams_that_wait_for_delivery_cost_little(tmp_path: Path) -> None:
+    """16 MiB for 10,000 is what all that is known of them may take; the rest is for who delivers them."""
+    count = 2000
+    store = Store(tmp_path / "state")
+    info = {**INFO, "ContainerEnv": [f"VARIABLE_{index}={'x' * 40}" for index in range(40)]}
+    made_one = store.create(ONE, f"{tmp_path}/{'f' * 64}", info, 0)
+    made_one.stream.append(b"x" * 29)
+    made_one.stream.finish(1.0)
+    made_one.stream.close()
+    folder = made_one.stream.directory.parent
+    for index in range(count):
+        shutil.copytree(folder, folder.with_name(f"{index:064x}"))
+    shutil.rmtree(folder)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        again = Store(tmp_path / "state")
+        again.open()
+        each = (tracemalloc.get_traced_memory()[0] - before) / count
+    finally:
+        tracemalloc.stop()
+    assert sum(entry.stream.undelivered for entry in again.entries()) == 29 * count
+    assert each * 10_000 < 9 << 20, f"{each:.0f} bytes for a stream"
+    entry = next(again.entries())
+    assert (entry.info, entry.file) == (info, made_one.file)
+
+
+# Faults
+
+
+def refused(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_a_disk_that_refuses_stops_nothing_is_said_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path / "state")
+    full = made(store, keep=100, data=bytes(950))
+    over, gone = ended(made(store, TWO, fifo="over", data=bytes(50))), ended(made(store, "3" * 64, data=bytes(50)))
+    full.stream.advance(delivered=900)
+    full.compress = True
+    with monkeypatch.context() as patched:
+        for name in ("unlink", "rename", "rmdir", "replace", "mkdir"):
+            patched.setattr(os, name, refused)
+        for _ in range(3):
+            for container in (ONE, TWO, "3" * 64):
+                store.trim(container)
+            assert not store.remove(gone)
+            while store.pack_next():
+                pass
+            assert store.drop_segments(full, 900) == 0
+            store.expire(0, 1 << 40)
+    assert len(caplog.records) == 3 and {record.levelname for record in caplog.records} == {"WARNING"}
+    assert {*store.entries()} == {full, over, gone} and content(full.stream) == bytes(950)
+    store.expire(1e9, 1 << 40)  # as every minute
+    assert [*store.entries()] == [full] and full.stream.start == 800
+    assert {path.name for path in (tmp_path / "state" / "containers").iterdir()} == {ONE}
+
+
+def test_what_cannot_be_deleted_whole_is_deleted_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "state")
+    entry = ended(made(store, data=bytes(50)))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refused)
+        assert store.remove(entry)
+    assert [*store.entries()] == [] and len(list(files(tmp_path))) == 3
+    assert Store(tmp_path / "state").open() == []
+    store.expire(1e9, 1 << 40)
+    assert list((tmp_path / "state" / "containers").iterdir()) == []
+
+
+def test_a_stream_without_a_byte_is_forgotten_whatever_the_disk_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "state")
+    entry = made(store)
+    with monkeypatch.context() as patched:
+        for name in ("unlink", "rename", "rmdir"):
+            patched.setattr(os, name, refused)
+        assert store.remove(entry)
+    assert store.of_container(ONE) == []
+    store.expire(1e9, 1 << 40)
+    assert list((tmp_path / "state" / "containers").iterdir()) == []
+
+
+def test_what_cannot_be_looked_at_for_want_of_files_is_found_later_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "state")
+    for index in range(3):
+        made(store, fifo=f"fifo{index}", data=b"%d" % index)
+    made(store, TWO, data=b"two")
+    again = Store(tmp_path / "state")
+    with monkeypatch.context() as patched:
+        real, left = os.scandir, [1]
+
+        def scandir(path: str) -> Any:
+            left[0] -= 1
+            return real(path) if left[0] else refuse()
+
+        def refuse() -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        left[0] = 2
+        patched.setattr(os, "scandir", scandir)
+        first = again.open()
+    assert [content(entry.stream) for entry in first] == [b"0", b"2", b"two"]
+    assert [path.name for path in again.unread] == ["00000001-fifo1"]
+    assert [content(entry.stream) for entry in again.open()] == [b"1"] and not again.unread
+    assert [content(entry.stream) for entry in again.of_container(ONE)] == [b"0", b"1", b"2"]
+    assert again.open() == []
+
+
+def test_a_stream_is_added_without_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "state")
+    with monkeypatch.context() as patched:
+        for name in ("open", "mkdir", "stat", "scandir", "listdir", "replace"):
+            patched.setattr(os, name, refused)
+        entry = store.add(ONE, "/run/docker/logging/f", INFO, 0)
+        assert store.of_container(ONE) == [entry] and not store.describe(entry)
+    assert not (tmp_path / "state").exists()
+    assert store.describe(entry) and (entry.stream.directory / "meta.json").exists()
+
+
+# Compressing
+
+
+def test_segments_are_packed_one_at_a_time_after_trimming(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state")
+    entry = made(store, keep=1 << 20, data=bytes(350))
+    entry.compress = True
+    entry.stream.advance(delivered=350)
+    assert not store.pack_next()
+    store.trim(ONE)
+    assert [segment.packed for segment in entry.stream.segments] == [False] * 4
+    assert store.pack_next() and store.pack_next()
+    assert [segment.packed for segment in entry.stream.segments] == [True, True, False, False]
+    assert store.pack_next() and not store.pack_next()
+    assert content(entry.stream) == bytes(350)
+
+
+def test_a_segment_may_be_deleted_while_it_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressing takes long: nothing that others need is held meanwhile."""
+    store = Store(tmp_path / "state")
+    entry = made(store, keep=1 << 20, data=bytes(350))
+    entry.compress = True
+    entry.stream.advance(delivered=350)
+    store.trim(ONE)
+    real = gzip.compress
+
+    def compress(*args: Any, **how: Any) -> bytes:
+        assert store.drop_segments(entry, 100) == 100
+        assert store.of_container(ONE) == [entry]
+        return real(*args, **how)
+
+    monkeypatch.setattr(gzip, "compress", compress)
+    assert store.pack_next()
+    assert content(entry.stream) == content(Store(tmp_path / "state").open()[0].stream) == bytes(250)
+    assert len(list(entry.stream.directory.glob("*.gz"))) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from otellogdriver.journal.reader import Reader
-from otellogdriver.journal.segment import scan
+from otellogdriver.journal.segment import Found, scan
 from otellogdriver.journal.stream import Stream
 from tests.scene import content
 
@@ -249,3 +249,60 @@ def test_two_that_move_a_position_at_once_move_it_to_the_later_place(stream: Str
         for each in [threads.submit(move, first) for first in range(3)]:
             each.result(30)
     assert stream.delivered == 899
+
+
+def test_a_sealed_segment_that_is_cut_is_written_again_and_counted_once(stream: Stream) -> None:
+    stream.append(b"a" * 100)
+    stream.seal()
+    stream.truncate(0)
+    assert not stream.sealed
+    stream.append(b"b" * 50)
+    assert [segment.start for segment in stream.segments] == [0] and content(stream) == b"b" * 50
+    stream.seal()
+    stream.truncate(20)
+    stream.append(b"c" * 1500)
+    assert [segment.start for segment in stream.segments] == [0, 1000]
+    assert content(stream) == content(Stream(stream.directory)) == b"b" * 20 + b"c" * 1500
+
+
+def test_who_reads_sees_an_append_as_a_whole_or_not_at_all(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a line could be sent and, when its append fails, be dropped as well."""
+    stream.append(b"a" * 900)
+    ends: list[int] = []
+    real = os.pwrite
+
+    def pwrite(fd: int, data: bytes, offset: int) -> int:
+        ends.append(stream.end)
+        return real(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    stream.append(b"b" * 3000)
+    assert ends == [900] * 4 and stream.end == 3900
+
+
+def test_bytes_that_were_moved_count_though_there_was_no_memory_to_say_how_many(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, sink = os.pipe()
+    os.write(sink, b"x" * 100)
+    real = os.splice
+
+    def splice(*args: int, **offsets: int) -> int:
+        real(*args, **offsets)
+        raise MemoryError
+
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(os, "splice", splice)
+        stream.splice(source, 60)
+    stream.splice(source, 1000)
+    os.close(source)
+    os.close(sink)
+    assert content(stream) == b"x" * 100
+
+
+def test_a_file_in_which_there_is_something_is_never_written_over(tmp_path: Path) -> None:
+    stream = Stream(tmp_path, found=Found())  # as when nobody could look
+    (tmp_path / f"{0:020d}.log").write_bytes(b"lines")
+    with pytest.raises(FileExistsError):
+        stream.append(b"x")
+    assert content(Stream(tmp_path)) == b"lines"
