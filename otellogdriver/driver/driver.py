@@ -186,6 +186,7 @@ class Driver:
             info = {"ContainerID": "unknown", "ContainerName": "/unknown"}
             settings = self._settings({})[0]
             entry = self.store.create("unknown", file, info, self._keep(settings))
+            self.store.describe(entry)
             session = self._session(Container.from_info(info), settings, entry)
             self.sessions[file] = session
             session.open(resumed=True)
@@ -247,7 +248,9 @@ class Driver:
 
     def _create(self, container: Container, file: str, info: Mapping[str, Any], settings: Settings) -> Entry:
         segment = self._segment_size(settings)
-        return self.store.create(container.id, file, info, self._keep(settings), segment, settings.journal_sync)
+        entry = self.store.create(container.id, file, info, self._keep(settings), segment, settings.journal_sync)
+        self.store.describe(entry)
+        return entry
 
     @staticmethod
     def _segment_size(settings: Settings) -> int:

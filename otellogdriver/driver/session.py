@@ -147,6 +147,10 @@ class Session:
     def finish(self) -> None:
         """The FIFO is done for good: say so on disk."""
         self.stream.finish(time.time())
+        try:
+            self.stream.mark_ended()
+        except OSError as error:
+            log.warning("%s: its end cannot be written, which is tried again: %s", self.stream.directory, error)
         if not self.stopped.done():
             self.stopped.set_result(None)
         self.poke()

@@ -237,7 +237,7 @@ class Store:
 
     # Making.
 
-    def add(
+    def create(
         self,
         container_id: str,
         file: str,
@@ -273,20 +273,6 @@ class Store:
             )
             return False
         return True
-
-    def create(
-        self,
-        container_id: str,
-        file: str,
-        info: Mapping[str, Any],
-        keep: int,
-        segment_size: int = SEGMENT_SIZE,
-        sync: bool = False,
-    ) -> Entry:
-        """`add` and `describe`. Disk; never fails for the disk's sake."""
-        entry = self.add(container_id, file, info, keep, segment_size, sync)
-        self.describe(entry)
-        return entry
 
     # Looking.
 
@@ -414,7 +400,7 @@ class Store:
                 self.remove(entry)
             else:
                 with self._contained(entry, "marked as ended"):
-                    stream.write_end()
+                    stream.mark_ended()
         if any(entry.compress for entry in entries):
             with self._lock:
                 self._to_pack[container_id] = None

@@ -48,7 +48,7 @@ class Stream:
         "_directory",
         "_fd",
         "_fresh",
-        "_is_end_written",
+        "_is_marked",
         "_open_start",
         "_unsure",
         "_untidy",
@@ -77,7 +77,7 @@ class Stream:
         """Where the stream ends is moved by the FIFO thread alone."""
         self.ended_at = found.ended_at
         """When the FIFO was finished; None while it may still give something."""
-        self._is_end_written = found.ended_at is not None
+        self._is_marked = found.ended_at is not None
         self._fd = -1
         self._open_start = self.segments[-1].start if self.segments else 0
         self._fresh = not self.segments
@@ -289,35 +289,29 @@ class Stream:
 
     # The end.
 
-    def note_end(self, when: float) -> None:
-        """The FIFO is finished, as far as this process is concerned; touches no disk. `write_end` is to follow."""
-        self.ended_at = when
+    def finish(self, when: float) -> None:
+        """The FIFO has ended, and nothing more comes. In memory alone; `mark_ended` is to say it on disk."""
+        if self.ended_at is None:
+            self.ended_at = when
         self._describe = _nothing
 
-    def write_end(self) -> None:
+    def mark_ended(self) -> None:
         """Say on disk that the FIFO is finished, if it is and has left anything, so that the next start need not look
-        for it. May wait for the disk. Raises OSError; may be called again, and does nothing when it is done."""
-        if self.ended_at is None or self._is_end_written or not self.segments:
+        for it. May wait for the disk. Raises OSError; may be called again, and does nothing when it is done. What is
+        not done by then, `Store.trim` does."""
+        if self.ended_at is None or self._is_marked or not self.segments:
             return
         fd = os.open(self.directory / layout.ENDED, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.utime(fd, (self.ended_at, self.ended_at))
         finally:
             os.close(fd)
-        self._is_end_written = True
-
-    def finish(self, when: float) -> None:
-        """`note_end` and `write_end`. Never raises: what the disk refuses, `Store.trim` tries again."""
-        self.note_end(when)
-        try:
-            self.write_end()
-        except Exception as error:
-            log.warning("%s: its end cannot be written, which is tried again: %s", self._directory, error)
+        self._is_marked = True
 
     def move_end(self, when: float) -> None:
         """The clock was wrong when the FIFO ended: it was at `when`. Raises OSError where that cannot be written."""
-        self.ended_at, self._is_end_written = when, False
-        self.write_end()
+        self.ended_at, self._is_marked = when, False
+        self.mark_ended()
 
     def settle(self) -> None:
         """Nothing will ever be written here again: forget what only a writer needs."""

@@ -314,6 +314,7 @@ def test_a_damaged_directory_loses_what_was_damaged_and_no_more(tmp_path: Path, 
     count = rng.randint(50, 400)
     entry.stream.append(lines(0, count, size=rng.choice((20, 100, 1000))))
     entry.stream.finish(1.0)
+    entry.stream.mark_ended()
     entry.stream.close()
     directory = entry.stream.directory
     segments = sorted(directory.glob("*.log"))

@@ -156,7 +156,8 @@ class Story:
 
     def begin(self, container: str) -> None:
         self.data, self.position = b"", Position()
-        self.entry = self.does(lambda: self.store.create(container, f"/run/{'f' * 64}", {"Config": {}}, KEEP, SEGMENT))
+        self.entry = self.store.create(container, f"/run/{'f' * 64}", {"Config": {}}, KEEP, SEGMENT)
+        self.does(lambda: self.store.describe(self.entry))
         self.entry.stream.sync = True
         self.cursor = Cursor(self.entry.stream.directory / layout.MAIN)
 
@@ -216,8 +217,8 @@ class Story:
         what()
 
     def end(self) -> None:
-        with self.faults:
-            self.entry.stream.finish(1e9)
+        self.entry.stream.finish(1e9)
+        self.does(self.entry.stream.mark_ended)
         self.does(self.entry.stream.close)
         self.cursor.close()
         self.store.trim(self.entry.container_id)

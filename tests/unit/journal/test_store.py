@@ -28,6 +28,7 @@ INFO: dict[str, Any] = {"ContainerID": ONE, "Config": {"labels": "a"}, "Containe
 
 def made(store: Store, container: str = ONE, fifo: str = "f", keep: int = 0, data: bytes = b"") -> Entry:
     entry = store.create(container, f"/run/docker/logging/{fifo}", INFO, keep, segment_size=100)
+    store.describe(entry)
     if data:
         entry.stream.append(data)
         entry.stream.close()
@@ -37,6 +38,7 @@ def made(store: Store, container: str = ONE, fifo: str = "f", keep: int = 0, dat
 def ended(entry: Entry, when: float = 1.0) -> Entry:
     """As when its FIFO is finished and everything in it is delivered."""
     entry.stream.finish(when)
+    entry.stream.mark_ended()
     entry.stream.advance(delivered=entry.stream.end)
     entry.live = False
     return entry
@@ -267,6 +269,7 @@ def test_thousands_of_ended_streams_that_wait_for_delivery_cost_little(tmp_path:
     made_one = store.create(ONE, f"{tmp_path}/{'f' * 64}", info, 0)
     made_one.stream.append(b"x" * 29)
     made_one.stream.finish(1.0)
+    made_one.stream.mark_ended()
     made_one.stream.close()
     folder = made_one.stream.directory.parent
     for index in range(count):
@@ -373,12 +376,12 @@ def test_what_cannot_be_looked_at_for_want_of_files_is_found_later_in_its_place(
     assert again.open() == []
 
 
-def test_a_stream_is_added_without_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_is_created_without_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "state")
     with monkeypatch.context() as patched:
         for name in ("open", "mkdir", "stat", "scandir", "listdir", "replace"):
             patched.setattr(os, name, refused)
-        entry = store.add(ONE, "/run/docker/logging/f", INFO, 0)
+        entry = store.create(ONE, "/run/docker/logging/f", INFO, 0)
         assert store.of_container(ONE) == [entry] and not store.describe(entry)
     assert not (tmp_path / "state").exists()
     assert store.describe(entry) and (entry.stream.directory / "meta.json").exists()

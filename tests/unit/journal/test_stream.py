@@ -215,13 +215,16 @@ def test_a_disk_that_does_not_confirm_leaves_no_file_open(stream: Stream, monkey
 def test_finish_is_found_again_but_leaves_nothing_of_an_empty_stream(tmp_path: Path) -> None:
     empty = Stream(tmp_path / "empty")
     empty.finish(5.0)
+    empty.mark_ended()
     assert empty.ended_at == 5.0 and not (tmp_path / "empty").exists()
     stream = Stream(tmp_path)
     stream.append(b"x")
     assert Stream(tmp_path).ended_at is None
     stream.finish(5.0)
+    assert Stream(tmp_path).ended_at is None
+    stream.mark_ended()
     stream.close()
-    assert Stream(tmp_path).ended_at is not None
+    assert Stream(tmp_path).ended_at == 5.0
 
 
 def test_positions_move_forwards_only_and_not_beyond_the_end(stream: Stream) -> None:
