@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from otellogdriver.codec import python
 from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.store import Store
 from otellogdriver.settings.option import options_of
 from otellogdriver.settings.options import Settings
 from tests.fakes.behaviour import hang, status
@@ -202,6 +204,28 @@ def test_into_a_file(engine: Engine, tmp_path: Path) -> None:
     data = frames.read_bytes()
     assert segment.read_bytes().startswith(data)
     assert python.count(data, 0, len(data)) == (4, 0, 0, len(data))
+
+
+@pytest.mark.parametrize("fault", ["missing", "cut"])
+def test_frames_go_on_after_a_gap(tmp_path: Path, fault: str) -> None:
+    store = Store(tmp_path / "state")
+    entry = store.create("c" * 64, "/run/f", {"ContainerID": "c" * 64, "ContainerName": "/web"}, 0, 1 << 14)
+    entry.stream.append(b"".join(frame(b"%05d" % number, time_nano=number + 1) for number in range(4000)))
+    entry.stream.close()
+    path = entry.stream.segments[2].path
+    size = path.stat().st_size
+    if fault == "missing":
+        path.unlink()
+    else:
+        os.truncate(path, 1000)
+        size -= 1000
+    output = tmp_path / "web.frames"
+    done = run("journal", "export", "web", "--output", output, "--format", "frames", "--state", tmp_path / "state")
+    data = output.read_bytes()
+    lines, _, damaged, end = python.count(data, 0, len(data))
+    assert done.returncode == 1 and f"{lines:,} lines written" in done.stderr and "damaged or lost" in done.stderr
+    assert size // 21 >= 4000 - lines >= size // 30 and end == len(data)
+    assert damaged < 60, "the end of a frame whose begin is lost"
 
 
 @pytest.mark.parametrize(

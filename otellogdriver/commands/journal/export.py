@@ -142,7 +142,6 @@ def _write(feeds: list[Feed], path: str, form: str, codec: Codec) -> int:
                     told = list(json_lines(ExportLogsServiceRequest.FromString(request)))
                     file.write("".join(told).encode("utf-8", "backslashreplace"))
                     lines += len(told)
-                lost += feed.counters.damaged_bytes
             file.flush()
         except BrokenPipeError:
             raise
