@@ -92,6 +92,7 @@ class Journal(RuleBasedStateMachine):
         self.position = Position()
         self.store = Store(self.root / "state")
         self.entry = self.store.create(CONTAINER, f"/run/{FIFO}", {"Config": None}, KEEP, SEGMENT)
+        self.store.describe(self.entry)
         self._adopt(self.entry)
 
     def _adopt(self, entry: Entry) -> None:
@@ -115,6 +116,7 @@ class Journal(RuleBasedStateMachine):
         if not entries:
             assert not self.data
             entries = [self.store.create(CONTAINER, f"/run/{FIFO}", {"Config": None}, KEEP, SEGMENT)]
+            self.store.describe(entries[0])
         assert len(entries) == 1
         self._adopt(entries[0])
 
@@ -146,6 +148,10 @@ class Journal(RuleBasedStateMachine):
         self.stream.truncate(offset)
         self.data = self.data[:offset]
 
+    @rule()
+    def seal(self) -> None:
+        self.stream.seal()
+
     @rule(offset=st.integers(0, 1 << 12))
     def commit(self, offset: int) -> None:
         self.position = Position(min(offset, len(self.data)), (offset % 7 - 1, -1))
@@ -156,7 +162,7 @@ class Journal(RuleBasedStateMachine):
 
     @rule(before=st.integers(0, 1 << 12))
     def drop(self, before: int) -> None:
-        before = min(before, len(self.data))
+        before = min(before, self._droppable())
         self.store.drop_segments(self.entry, before)
         assert self.start <= self.stream.start <= max(before, self.start)
         self.start = self.stream.start
@@ -165,6 +171,10 @@ class Journal(RuleBasedStateMachine):
     def pack(self, before: int) -> None:
         self.used = max(self.used, min(before, len(self.data)))
         self._pack(min(before, len(self.data)))
+
+    def _droppable(self) -> int:
+        """All but the last byte of a stream that goes on: it says where the stream is."""
+        return max(0, len(self.data) - 1)
 
     def _pack(self, before: int) -> None:
         self.stream.advance(delivered=before)
@@ -197,6 +207,18 @@ class Journal(RuleBasedStateMachine):
                     except OSError:
                         assert self.stream.end == before
             self.data += data
+
+    @rule(before=st.integers(0, 1 << 12), at=WHERE, packing=st.booleans())
+    def delete_on_a_disk_that_refuses(self, before: int, at: int, packing: bool) -> None:
+        before = min(before, self._droppable())
+        self.used = max(self.used, before)
+        with Calls(at, no_space, "before"):
+            if packing:
+                self._pack(before)
+            else:
+                self.store.drop_segments(self.entry, before)
+        assert self.start <= self.stream.start <= max(before, self.start)
+        self.start = self.stream.start
 
     # Crashes
 
@@ -241,7 +263,7 @@ class Journal(RuleBasedStateMachine):
 
     @rule(before=st.integers(0, 1 << 12), at=WHERE, when=st.sampled_from(["before", "after"]), packing=st.booleans())
     def crash_while_deleting(self, before: int, at: int, when: str, packing: bool) -> None:
-        before = min(before, len(self.data))
+        before = min(before, self._droppable())
         self.used = max(self.used, before)
         if packing:
             self._crash(at, when, lambda: self._pack(before))
