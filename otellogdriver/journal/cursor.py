@@ -46,13 +46,14 @@ class Cursor:
         self._writing = threading.Lock()
         self._closed = False
         self.damaged = False
-        self.position = self._written = self._load()
+        self._written = self._load()
+        self.position = self._written or Position()
 
-    def _load(self) -> Position:
+    def _load(self) -> Position | None:
         try:
             data = self._path.read_bytes()
         except OSError:
-            return Position()
+            return None
         best: Position | None = None
         for at in (0, SLOT_SIZE):
             slot = data[at : at + SLOT.size + SLOT_CRC.size]
@@ -65,7 +66,7 @@ class Cursor:
             if best is None or sequence > self._sequence:
                 best, self._sequence = Position(offset, (out, err)), sequence
         self.damaged = best is None and bool(data)
-        return best or Position()
+        return best
 
     def move(self, position: Position) -> None:
         """The position counts from now on in this process. Never raises, touches no disk; `write` is to follow."""
@@ -73,8 +74,8 @@ class Cursor:
 
     @property
     def is_written(self) -> bool:
-        """Whether the file says what `position` says."""
-        return self._written == self.position
+        """Whether the file says what `position` says; where there is none, that nothing is delivered."""
+        return (self._written or Position()) == self.position
 
     def write(self, sync: bool = False) -> None:
         """Write down the position as it is now, if it is not; with `sync` the disk confirms it. May wait for the disk.
