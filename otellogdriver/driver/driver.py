@@ -1,7 +1,8 @@
-"""The driver: starts threads and joins the stages; the only module that knows them all.
+"""The driver: joins the stages; the only module that knows them all.
 
 In: the plugin protocol's calls (`start_logging`, `stop_logging`) and the state directory. It keeps one `Session` per
-FIFO. Lives on one event loop.
+FIFO. Lives on one event loop, which never waits for a disk: what does is given to the threads of `disk`, each
+container's work in order, and a call of the engine waits for that only so long.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import stat
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,27 +24,42 @@ from otellogdriver.container import EXCLUDE, Container
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.delivery.pumps import Pumps, cursor_at, destinations
-from otellogdriver.delivery.recipe import Recipe, container_of
+from otellogdriver.delivery.recipe import Recipe
+from otellogdriver.driver import recovery
 from otellogdriver.driver.room import Room
 from otellogdriver.driver.session import Session
-from otellogdriver.errors import DriverError, JournalError, ProtocolError
+from otellogdriver.driver.supervisor import Supervisor
+from otellogdriver.errors import DriverError, ProtocolError
+from otellogdriver.export.destination import Destination
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
+from otellogdriver.pool import Pool
 from otellogdriver.resource import Host, resource_of
-from otellogdriver.settings.options import PluginSettings, Settings, resolve, resolve_running
+from otellogdriver.settings.options import PluginSettings, Settings, resolve
 
 log = logging.getLogger(__name__)
 
 _CONTAINER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_FIFO_NAME = re.compile(r"[0-9a-f]{64}")
 _ORPHANS_AFTER = 3.0
 """Seconds from the start until FIFOs found then are read if nobody claims them: an engine makes one before it calls."""
+_RESUME_AGAIN = 0.5
+"""Seconds until what could not be looked at (no file numbers, no memory, a disk that fails) is looked at again."""
+_UNREADABLE = 10.0
+"""Seconds after which a state directory that cannot be read counts as lost."""
 _STOP_PATIENCE = 5.0
 """Seconds StopLogging waits for the FIFO to be drained; it is a matter of milliseconds unless the disk hangs."""
+_GLANCE = 0.05
+"""Seconds that StartLogging waits for a disk: `meta.json` is most often written by then, else with the first byte."""
+_START_PATIENCE = 2.0
+"""Seconds StartLogging waits for a thread where the system gives none."""
 _LINGER, _LINGER_MOST = 300.0, 200
 """Seconds, and number of sessions, that ended sessions stay visible in the metrics."""
 _EXPIRE_EVERY = 60.0
+_SWEEP_EVERY = 1.0
+"""Seconds between two looks for work that was left lying: a FIFO that nobody reads, a stream that nobody sends."""
+STALLED = 60.0
+"""Seconds after which a stream with work that nobody has looked at counts as stalled."""
 
 
 @dataclass(slots=True)
@@ -62,213 +78,131 @@ class Totals:
 
 
 class Driver:
-    """See the module's text. `problems` are bad plugin-wide values, reported by every StartLogging."""
+    """See the module's text."""
 
     def __init__(self, plugin: PluginSettings, environ: Mapping[str, str], codec: Codec, host: Host) -> None:
         self.plugin = plugin
+        self.environ = environ
         self.codec = codec
         self.store = Store(Path(plugin.state_directory))
         self.sessions: dict[str, Session] = {}
-        """By FIFO path: those whose FIFO is open."""
+        """By FIFO path: those whose FIFO is read, or is to be."""
         self.active: dict[Entry, Session] = {}
         """All that have something to do, and those that ended lately."""
         self.ready = False
         self.started = time.time()
-        self._environ = environ
+        self._is_whole = False
+        """All that an earlier run left has been looked at."""
+        self.supervisor = Supervisor()
         self._host = host
-        self._loop = asyncio.get_running_loop()
-        self._workers = ThreadPoolExecutor(2, "export")
-        self._files = ThreadPoolExecutor(2, "files")
-        self._cursors = ThreadPoolExecutor(1, "cursors")
+        self._workers = Pool(2, "export")
+        self._starts = Pool(4, "starts")
+        """Apart from `_disk`, so that a start does not wait for what a slow disk has still to do."""
+        self._disk = Pool(4, "disk")
+        self._cursors = Pool(1, "cursors")
         self._past = Totals()
         self._crowd = Crowd()
-        self._timers: set[asyncio.TimerHandle] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._packing = False
+        self._lingering: dict[Entry, asyncio.TimerHandle] = {}
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
-        self.room = Room(plugin, self.store, self.active, self._later)
+        self.room = Room(plugin, self.store, self.active, self._disk, self.supervisor)
 
     # Start and end.
 
     def recover(self) -> None:
-        """Resume what an earlier run left: open FIFOs are read again first of all, for containers may be waiting."""
-        try:
-            entries = self.store.open()
-        except JournalError as error:
-            log.error("%s: nothing is resumed", error)
-            entries = []
-        resumed: list[Session] = []
-        for entry in entries:
-            # A stream that is damaged in a way nobody thought of must not keep the others from being read.
-            try:
-                if entry.stream.ended_at is not None and self._is_delivered(entry):
-                    self.store.settle(entry)
-                    continue
-                session = self._resume(entry)
-                if session.stream.ended_at is None and self._is_free_fifo(entry.file):
-                    self.sessions[entry.file] = session
-                    session.open(resumed=True)
-                resumed.append(session)
-            except Exception:
-                log.exception("stream %s cannot be resumed, left alone", entry.stream.directory)
-        for session in resumed:
-            if session.stream.ended_at is None and self.sessions.get(session.entry.file) is not session:
-                session.finish()
-            try:
-                session.poke()
-                self._changed(session)
-            except Exception:
-                log.exception("stream %s cannot be sent, left alone", session.stream.directory)
-        if resumed:
-            log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(self.sessions))
-        for container in {entry.container_id for entry in entries}:
-            self._trim(container)
+        """Resume what an earlier run left, before the first call is served. Never raises."""
+        self._resume()
         if Path(self.plugin.state_directory).parent == Path(self.plugin.fifo_directory):
-            self._later(_ORPHANS_AFTER, self._adopt, self._orphans())
-        self._later(_EXPIRE_EVERY, self._expire)
+            files = recovery.orphans(self.plugin.fifo_directory, self.sessions)
+            self._later(_ORPHANS_AFTER, self._adopt, files)
+        self.supervisor.every(_EXPIRE_EVERY, "deleting old logs", self._expire)
+        self.supervisor.every(_SWEEP_EVERY, "looking for work left lying", self._sweep)
+        self.room.check()
         self.ready = True
 
-    def _is_free_fifo(self, file: str) -> bool:
-        """Whether there is a FIFO that nobody else here reads (a crash while StartLogging was repeated leaves two)."""
-        try:
-            return file not in self.sessions and stat.S_ISFIFO(os.lstat(file).st_mode)
-        except (OSError, ValueError):
-            return False
-
-    def _is_delivered(self, entry: Entry) -> bool:
-        settings = self._settings(entry.info.get("Config") or {})[0]
-        stream = entry.stream
-        entry.keep = self._keep(settings)
-        stream.advance(delivered=min(cursor_at(stream, role).position.needed for role, _ in destinations(settings)))
-        return stream.delivered >= stream.end
-
-    def _resume(self, entry: Entry) -> Session:
-        settings, why = self._settings(entry.info.get("Config") or {})
-        if why:
-            log.warning("container %s: %s; what else it asks for holds", entry.container_id[:12], why)
-        stream = entry.stream
-        stream.segment_size, stream.sync = self._segment_size(settings), settings.journal_sync
-        # The FIFO is read before there is a feed, and its thread must know what is delivered. A power cut may have lost
-        # the stream's last bytes and kept the cursor: what comes now must not stand before it.
-        positions = [cursor_at(stream, role).position for role, _ in destinations(settings)]
-        furthest = max(position.offset for position in positions)
-        if stream.ended_at is None and furthest > stream.end:
-            stream.resume_at(furthest)
-        stream.advance(
-            delivered=min(position.needed for position in positions),
-            boundary=min(position.offset for position in positions),
-        )
-        return self._session(container_of(entry), settings, entry)
-
-    def _settings(self, log_opts: Mapping[str, str]) -> tuple[Settings, str]:
-        """The settings of a container that already runs, and what of them cannot be used."""
-        settings, faults = resolve_running(log_opts, self._environ)
-        return settings, "; ".join(faults)
-
-    def _orphans(self) -> list[str]:
-        """FIFOs without a stream: of containers that start just now, or of those whose state was lost."""
-        try:
-            paths = list(Path(self.plugin.fifo_directory).iterdir())
-        except OSError:
-            return []
-        return [
-            str(path)
-            for path in paths
-            if _FIFO_NAME.fullmatch(path.name) and str(path) not in self.sessions and path.is_fifo()
-        ]
+    def _resume(self) -> None:
+        self._is_whole = recovery.resume(self)
+        self.supervisor.watch("deleting remains", self._disk.in_order("packing", self.store.delete_remains))
+        if not self._is_whole:
+            self._later(_RESUME_AGAIN, self._resume)
 
     def _adopt(self, files: list[str]) -> None:
-        """Read FIFOs that are still nobody's: their containers would block otherwise."""
-        for file in files:
-            if file in self.sessions or not os.path.exists(file):
-                continue
-            log.warning("FIFO %s belongs to no known container: its lines go out as container `unknown`", file)
-            info = {"ContainerID": "unknown", "ContainerName": "/unknown"}
-            settings = self._settings({})[0]
-            entry = self.store.create("unknown", file, info, self._keep(settings))
-            self.store.describe(entry)
-            session = self._session(Container.from_info(info), settings, entry)
-            self.sessions[file] = session
-            session.open(resumed=True)
+        """Not before it is known whose they are; but a disk that cannot be read for good keeps no container waiting."""
+        if self._is_whole or time.time() - self.started > _UNREADABLE:
+            recovery.adopt(self, files)
+        else:
+            self._later(_ORPHANS_AFTER, self._adopt, files)
 
     async def close(self) -> None:
         """Go away within a few seconds; everything undelivered stays in the journal."""
         self.ready = False
-        for timer in self._timers:
-            timer.cancel()
+        self.supervisor.close()
         for session in self.sessions.values():
             session.leave()
         fifos = [session.fifo for session in self.sessions.values() if session.fifo]
-        await self._loop.run_in_executor(None, lambda: [fifo.join(1.0) for fifo in fifos])
+        await self._within(_LEAVE_PATIENCE, self._starts.submit(lambda: [fifo.join(1.0) for fifo in fifos]))
         await self.pumps.close()
         for session in self.active.values():
             session.close()
-        self._workers.shutdown(wait=False, cancel_futures=True)
-        self._files.shutdown(wait=False, cancel_futures=True)
-        self._cursors.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools:
+            pool.shutdown()
 
     # The protocol's calls.
 
     async def start_logging(self, file: str, info: Mapping[str, Any]) -> None:
-        """Raises ProtocolError, OptionError; the message goes to the user of `docker run`."""
+        """Raises ProtocolError, OptionError, DriverError; the message goes to the user of `docker run`."""
         container = Container.from_info(info)
         if not _CONTAINER_ID.fullmatch(container.id):
             raise ProtocolError(
                 f"ContainerID {container.id[:80]!r} is not an id: letters, digits, `_`, `.` and `-` are allowed"
             )
-        self._check_file(file)
+        self._check_path(file)
+        await self._within(_GLANCE, self._starts.submit(_check_fifo, file))
         while (known := self.sessions.get(file)) is not None:
             if known.container.id == container.id and known.entry.info:
                 return  # the engine repeats a call whose answer it did not get
             await self._hand_over(known)
-        settings = resolve(container.config, self._environ)
+        settings = resolve(container.config, self.environ)
         resource_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
         if container.excluded:
             log.info("container %s is labelled %s: its lines are kept, not sent", container.name, EXCLUDE)
-        entry = await self._loop.run_in_executor(self._files, self._create, container, file, info, settings)
-        if file in self.sessions:
-            self.store.remove(entry)
-            return
-        session = self._session(container, settings, entry)
-        try:
-            session.open(resumed=False)
-        except (RuntimeError, OSError) as error:
-            self.store.remove(entry)
-            del self.active[entry]
-            raise DriverError(f"no thread for container {container.name}: {error}") from error
+        entry = self.store.create(
+            container.id, file, info, self.kept(settings), self.segment_size(settings), settings.journal_sync
+        )
+        session = self.add(container, settings, entry)
         self.sessions[file] = session
+        await self._within(_GLANCE, self._starts.submit(self.store.describe, entry))
+        await self._open_new(session)
+
+    async def _open_new(self, session: Session) -> None:
+        """Start reading; a thread that cannot be had now may be there in a moment. Raises DriverError."""
+        end = self._loop.time() + _START_PATIENCE
+        while True:
+            try:
+                return session.open(resumed=False)
+            except (RuntimeError, MemoryError) as error:
+                if self._loop.time() < end:
+                    await asyncio.sleep(_GLANCE)
+                    continue
+                del self.sessions[session.entry.file], self.active[session.entry]
+                self._on_disk(session, "removing a stream", self.store.remove, session.entry)
+                raise DriverError(f"no thread for container {session.container.name}: {error}") from error
 
     async def _hand_over(self, known: Session) -> None:
-        """The engine tells of a FIFO that is read for an unknown container (its state was lost, or StartLogging came
+        """The engine names a FIFO that is read for an unknown container (its state was lost, or StartLogging came
         late): what was read is finished, the rest becomes a stream of the container's own."""
         known.leave()
         if known.fifo:
-            await self._loop.run_in_executor(self._files, known.fifo.join, _STOP_PATIENCE)
+            await self._within(_STOP_PATIENCE, self._starts.submit(known.fifo.join, _STOP_PATIENCE))
+        if self.sessions.get(known.entry.file) is known:
+            del self.sessions[known.entry.file]
         known.finish()
 
-    def _create(self, container: Container, file: str, info: Mapping[str, Any], settings: Settings) -> Entry:
-        segment = self._segment_size(settings)
-        entry = self.store.create(container.id, file, info, self._keep(settings), segment, settings.journal_sync)
-        self.store.describe(entry)
-        return entry
-
-    @staticmethod
-    def _segment_size(settings: Settings) -> int:
-        return max(64 << 10, min(SEGMENT_SIZE, settings.max_size, settings.journal_max_size // 4))
-
-    def _check_file(self, file: str) -> None:
-        """Only a FIFO directly in Docker's logging directory may be opened."""
+    def _check_path(self, file: str) -> None:
+        """Only what is directly in Docker's logging directory may be opened. Raises ProtocolError."""
         directory, name = os.path.split(file)
         allowed = self.plugin.fifo_directory
         if directory != allowed.rstrip("/") or name in ("", ".", ".."):
             raise ProtocolError(f"File {file[:200]!r} is not a FIFO in {allowed}")
-        try:
-            mode = os.lstat(file).st_mode
-        except (OSError, ValueError) as error:  # ValueError: no name of a file, for a NUL
-            why = getattr(error, "strerror", None) or "not the name of a file"
-            raise ProtocolError(f"File {file[:200]!r} cannot be opened: {why}") from error
-        if not stat.S_ISFIFO(mode):
-            raise ProtocolError(f"File {file[:200]!r} is not a FIFO")
 
     async def stop_logging(self, file: str) -> None:
         """Drain and finish. Never raises, whatever disk or collector do; an unknown FIFO is already finished."""
@@ -280,93 +214,126 @@ class Driver:
         if not done:
             log.error("FIFO %s is not drained after %.0f s", file, _STOP_PATIENCE)
 
-    # Joining the stages.
+    # What recovery and sessions ask for.
 
-    def _session(self, container: Container, settings: Settings, entry: Entry) -> Session:
-        entry.keep, entry.compress = self._keep(settings), settings.compress
-        session = Session(
-            container,
-            settings,
-            entry,
-            self._attach,
-            self._changed,
-            lambda: self.room.full,
-            self.codec.count,
-            self._crowd,
-        )
+    def add(self, container: Container, settings: Settings, entry: Entry) -> Session:
+        """A session for a stream; nobody reads its FIFO yet."""
+        entry.keep, entry.compress = self.kept(settings), settings.compress
+        session = Session(container, settings, entry, self, self.codec.count, self._crowd)
         self.active[entry] = session
         return session
 
-    def _keep(self, settings: Settings) -> int:
+    def read(self, session: Session, resumed: bool) -> None:
+        """Read a session's FIFO from now on; where there is no thread for it, as soon as there is one."""
+        self.sessions[session.entry.file] = session
+        self.supervisor.guard("starting to read a FIFO", session.open, resumed)
+
+    def kept(self, settings: Settings) -> int:
+        """Bytes of delivered lines that `docker logs` wants of a container."""
         return settings.max_size * settings.max_file if self.plugin.read_logs else 0
 
-    def _attach(self, session: Session) -> list[tuple[Pump, Feed]]:
-        """The feeds of a session that has data."""
+    @staticmethod
+    def segment_size(settings: Settings) -> int:
+        """Bytes in a segment of a container's streams."""
+        return max(64 << 10, min(SEGMENT_SIZE, settings.max_size, settings.journal_max_size // 4))
+
+    def trim(self, container_id: str) -> None:
+        """Bring a container back within what `docker logs` is to keep, soon."""
+        self._in_background(container_id, self.store.trim, container_id)
+
+    def is_full(self) -> bool:
+        return self.room.full
+
+    def attach(self, session: Session) -> None:
+        self.supervisor.task(f"reading {session.stream.directory}", self._attach(session))
+
+    async def _attach(self, session: Session) -> None:
+        taken: list[tuple[Pump, Feed]] = []
+        name = ""
+        try:
+            making = self._disk.in_order(session.container.id, self._feeds, session)
+            name, feeds = await self.supervisor.wrapped(making)
+            for destination, feed in feeds:
+                pump = self.pumps.take(destination, session.settings)
+                if taken:
+                    pump.begin(feed)
+                taken.append((pump, feed))
+        except BaseException:
+            for pump, _ in taken:
+                self.pumps.release(pump)
+            taken = []
+            raise
+        finally:
+            session.attached(taken, name)
+
+    def _feeds(self, session: Session) -> tuple[str, list[tuple[Destination, Feed]]]:
+        """A thread of `_disk`: (the service's name, the feed for each destination). Raises OSError."""
         entry = session.entry
         recipe = Recipe.of(session.container, session.settings, entry.file, self.codec, self._host)
-        session.service_name = recipe.service_name
-        feeds: list[tuple[Pump, Feed]] = []
+        feeds = []
         for role, destination in destinations(session.settings):
             cursor = cursor_at(entry.stream, role)
             if cursor.damaged:
                 log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
-            pump, feed = self.pumps.take(destination, session.settings), recipe.feed(entry, cursor)
-            if feeds:
-                pump.begin(feed)
-            feeds.append((pump, feed))
-        return feeds
+            feeds.append((destination, recipe.feed(entry, cursor)))
+        return recipe.service_name, feeds
+
+    def finished(self, session: Session, orphaned: bool) -> None:
+        self._on_disk(session, "noting the end of a FIFO", session.stream.mark_ended)
+        if orphaned:
+            self._on_disk(session, "removing a FIFO", _remove_fifo, session.entry.file)
 
     def _committed(self, feed: Feed) -> None:
         session = self.active.get(feed.entry)
         if session:
             session.update_delivered()
-            self._changed(session)
+            self.changed(session)
 
-    def _changed(self, session: Session) -> None:
+    def changed(self, session: Session) -> None:
         """Something happened to a session: keep the limits, notice its end."""
         self.room.check()
         stream = session.stream
-        if session.settings.journal_full == "drop-oldest" and stream.undelivered:
+        if session.settings.journal_full == "drop-oldest" and stream.waiting:
             excess = session.excess
             if excess > 0:
                 excess += session.settings.journal_max_size // 16  # not again with the next line
-            excess = max(excess, self.room.claim(stream.undelivered))
+            excess = max(excess, self.room.claim(stream.waiting))
             if excess > 0:
-                to = min(stream.end, stream.delivered + excess)
+                to = min(stream.end, stream.end - stream.waiting + excess)
                 for pump, feed in session.feeds:
-                    if feed.needed < to:  # a mirror may be far ahead
-                        self._task(pump.skip(feed, to))
-        if stream.delivered - session.trimmed_to >= min(SEGMENT_SIZE, max(session.settings.max_size, 1 << 16)):
-            session.trimmed_to = stream.delivered
-            self._trim(session.entry.container_id)
+                    if feed.delivered < to:  # a mirror may be far ahead
+                        self.supervisor.task(f"giving up lines of {stream.directory}", pump.skip(feed, to))
+        if session.enough_to_trim():
+            self.trim(session.container.id)
         if stream.ended_at is not None:
             if self.sessions.get(session.entry.file) is session:
                 del self.sessions[session.entry.file]
-            if session.exhausted and session.ended is None:
+            if session.is_exhausted and session.entry not in self._lingering and session.entry in self.active:
                 self._end(session)
+
+    # Afterwards.
 
     def _end(self, session: Session) -> None:
         """Everything is delivered: free what the session holds; its counters linger for the metrics."""
-        session.ended = time.monotonic()
         session.update_delivered()
         session.close()
         for pump, _ in session.feeds:
             self.pumps.release(pump)
-        self.store.settle(session.entry)
+        entry = session.entry
+        self.store.settle(entry)
         if not session.stream.size and not session.feeds and not (session.fifo and session.fifo.bytes_read):
-            del self.active[session.entry]
-            self._loop.run_in_executor(self._files, self.store.remove, session.entry)
-        else:
-            self._trim(session.entry.container_id)
-            session.linger = self._later(_LINGER, self._forget, session)
-            lingering = [entry for entry, other in self.active.items() if other.ended is not None]
-            for entry in lingering[:-_LINGER_MOST]:
-                self._forget(self.active[entry])
+            del self.active[entry]
+            self._on_disk(session, "removing a stream", self.store.remove, entry)
+            return
+        self.trim(entry.container_id)
+        self._lingering[entry] = self._later(_LINGER, self._forget, session)
+        for other in list(self._lingering)[:-_LINGER_MOST]:
+            self._forget(self.active[other])
 
     def _forget(self, session: Session) -> None:
-        if session.linger:
-            session.linger.cancel()
-            self._timers.discard(session.linger)
+        timer = self._lingering.pop(session.entry, None)
+        if timer:
+            self.supervisor.cancel(timer)
         if self.active.pop(session.entry, None):
             self._past.add(session)
 
@@ -377,38 +344,93 @@ class Driver:
             totals.add(session)
         return totals
 
+    def stalled(self) -> int:
+        """Streams with work that nobody has looked at for STALLED seconds."""
+        now = time.monotonic()
+        return sum(now - session.looked >= STALLED for session in self.active.values() if session.stream.undelivered)
+
+    def _sweep(self) -> None:
+        """Whatever went wrong, nothing is left lying for good."""
+        for pool in self._pools:
+            pool.start_missing()
+        for session in list(self.sessions.values()):
+            if session.is_unread:
+                self.supervisor.guard("starting to read a FIFO", self._read_again, session)
+        for entry, session in list(self.active.items()):
+            if entry not in self._lingering and (session.stream.undelivered or session.stream.ended_at is not None):
+                self.supervisor.guard("looking for work", session.poke)
+                self.supervisor.guard("looking for the end", self.changed, session)
+
+    def _read_again(self, session: Session) -> None:
+        if session.fifo:
+            log.error("FIFO %s: its thread has ended before the FIFO did; it is read again", session.entry.file)
+        session.open(resumed=True)
+
     def _expire(self) -> None:
-        self._loop.run_in_executor(
-            self._files, self.store.expire, self.plugin.stopped_max_age, self.plugin.stopped_max_size
-        ).add_done_callback(self._pack)
-        self._later(_EXPIRE_EVERY, self._expire)
+        self._in_background("", self.store.expire, self.plugin.stopped_max_age, self.plugin.stopped_max_size)
 
-    def _trim(self, container_id: str) -> None:
-        self._loop.run_in_executor(self._files, self.store.trim, container_id).add_done_callback(self._pack)
+    def _in_background(self, key: str, work: Any, *arguments: Any) -> None:
+        """Have old lines deleted, then compress what is to be compressed: a segment at a time, and nothing waits."""
 
-    def _pack(self, _: object) -> None:
-        """Compress what is to be compressed: one segment after another, others' files in between."""
-        if self._packing or not self.ready:
-            return
-        self._packing = True
+        def tidy() -> None:
+            work(*arguments)
+            self._disk.in_order("packing", self._pack)
 
-        def packed(done: asyncio.Future[bool]) -> None:
-            self._packing = False
-            if not done.cancelled() and not done.exception() and done.result():
-                self._pack(None)
+        self.supervisor.watch("deleting old lines", self._disk.in_order(key, tidy))
 
-        self._loop.run_in_executor(self._files, self.store.pack_next).add_done_callback(packed)
+    def _pack(self) -> None:
+        """A thread of `_disk`."""
+        if self.store.pack_next() and self.ready:
+            self._disk.in_order("packing", self._pack)
 
-    def _later(self, seconds: float, what: Any, *args: Any) -> asyncio.TimerHandle:
-        def run() -> None:
-            self._timers.discard(handle)
-            what(*args)
+    # Means.
 
-        handle = self._loop.call_later(seconds, run)
-        self._timers.add(handle)
-        return handle
+    @property
+    def _pools(self) -> tuple[Pool, ...]:
+        return self._workers, self._starts, self._disk, self._cursors
 
-    def _task(self, coroutine: Any) -> None:
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    def _later(self, seconds: float, what: Any, *arguments: Any) -> asyncio.TimerHandle:
+        return self.supervisor.later(seconds, getattr(what, "__qualname__", "a timer"), what, *arguments)
+
+    def _on_disk(self, session: Session, what: str, work: Any, *arguments: Any) -> None:
+        """Have a thread do what may wait for a disk, after what was given before for the same container."""
+        self.supervisor.watch(
+            f"{what} of {session.container.id[:12]}", self._disk.in_order(session.container.id, work, *arguments)
+        )
+
+    async def _within(self, seconds: float, work: Future[Any]) -> None:
+        """Wait for work in a thread, but not longer. Raises what it raises, if that comes in time."""
+        future = self.supervisor.wrapped(work)
+        done, _ = await asyncio.wait([future], timeout=seconds)
+        if done:
+            future.result()
+        else:
+            future.add_done_callback(lambda late: late.cancelled() or late.exception())
+
+
+_LEAVE_PATIENCE = 3.0
+"""Seconds that all FIFO threads together get to end when the driver goes away."""
+
+
+def _remove_fifo(file: str) -> None:
+    """The engine went away without a word (live-restore, crash): nobody else removes it. Raises OSError."""
+    try:
+        if stat.S_ISFIFO(os.lstat(file).st_mode):
+            os.unlink(file)
+    except FileNotFoundError:
+        pass
+
+
+def _check_fifo(file: str) -> None:
+    """Raises ProtocolError for what is not a FIFO; whoever opens it looks again."""
+    try:
+        mode = os.lstat(file).st_mode
+    except (OSError, ValueError) as error:  # ValueError: no name of a file, for a NUL
+        why = getattr(error, "strerror", None) or "not the name of a file"
+        raise ProtocolError(f"File {file[:200]!r} cannot be opened: {why}") from error
+    if not stat.S_ISFIFO(mode):
+        raise ProtocolError(f"File {file[:200]!r} is not a FIFO")

@@ -2,7 +2,7 @@
 
 In: what waits for delivery, what the disk has left. Out: `full`, by which the FIFOs keep their `journal-full` policies,
 and how much is to be given up (`claim`). It looks while something arrives, and again as long as there is no room. Lives
-on the event loop.
+on the event loop; the disk itself is asked in a thread, for it may hang, and then what it said last holds.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from otellogdriver.driver.session import Session
+from otellogdriver.driver.supervisor import Supervisor
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
+from otellogdriver.pool import Pool
 from otellogdriver.settings.options import PluginSettings
 
 log = logging.getLogger(__name__)
@@ -24,24 +27,35 @@ _CHECK_EVERY = 0.5
 
 
 class Room:
-    """See the module's text. `later` calls something after some seconds."""
+    """See the module's text. `elsewhere`: bytes that wait in streams that are not active."""
 
     def __init__(
         self,
         plugin: PluginSettings,
         store: Store,
         active: Mapping[Entry, Session],
-        later: Callable[[float, Callable[[], None]], object],
+        disk: Pool,
+        supervisor: Supervisor,
+        elsewhere: Callable[[], int] = lambda: 0,
     ) -> None:
         self.full = False
+        self.free = 0
+        """Free bytes where the journal is, as the disk said last."""
         self._plugin = plugin
         self._store = store
         self._active = active
-        self._later = later
+        self._disk = disk
+        self._supervisor = supervisor
+        self._elsewhere = elsewhere
+        self._missing = 0
+        """Bytes that lack to the free-disk floor, as far as is known."""
+        self._floor: int | None = None
+        """Bytes that are to stay free; None as long as the disk has said nothing."""
         self._over = 0
         """Bytes still to be given up, found by the last look."""
         self._checked = 0.0
         self._due = False
+        self._asking = False
 
     def check(self) -> None:
         """Look, if the last look was some time ago; else soon."""
@@ -50,18 +64,58 @@ class Room:
             self._check_again()
             return
         self._checked = now
-        missing = self._missing()
-        if missing:
-            for entry in self._store.entries():
+        if not self._asking:
+            self._asking = True
+            self._supervisor.task("looking at the disk", self._ask())
+        self._judge()
+
+    def claim(self, waiting: int) -> int:
+        """How much of a container's `waiting` bytes is to be given up for the others' sake. Whoever comes next need
+        not give up the same again."""
+        share = max(0, min(self._over, waiting))
+        self._over -= share
+        return share
+
+    def left(self, waiting: int) -> int:
+        """Bytes that may come until the limits of the whole driver make lines be given up, when so many wait. What is
+        delivered does not count: it is deleted first."""
+        room = self._plugin.journal_total_max_size - waiting
+        if self._floor is None:
+            return max(0, room)
+        return max(0, min(room, self.free - self._floor + self._store.bytes() - waiting))
+
+    async def _ask(self) -> None:
+        """Ask the disk; where it has too little, delete what is delivered first."""
+        try:
+            await self._look()
+            if self._missing:
+                await self._supervisor.wrapped(self._disk.submit(self._delete_delivered))
+                for session in self._active.values():
+                    for pump, feed in session.feeds:
+                        pump.let_go(feed)  # a deleted file takes its space as long as it is open
+                await self._look()
+        finally:
+            self._asking = False
+        self._judge()
+
+    async def _look(self) -> None:
+        looked = self._disk.submit(_look, self._store.root, self._plugin.journal_min_free)
+        self.free, floor = await self._supervisor.wrapped(looked)
+        self._floor, self._missing = floor, max(0, floor - self.free)
+
+    def _delete_delivered(self) -> None:
+        for entry in self._store.entries():
+            try:
                 self._store.drop_segments(entry, entry.stream.delivered)
-            for session in self._active.values():
-                for pump, feed in session.feeds:
-                    pump.let_go(feed)  # a deleted file takes its space as long as it is open
-            missing = self._missing()
+            except OSError as error:
+                self._supervisor.note("deleting delivered lines", error)
+
+    def _judge(self) -> None:
         limit = self._plugin.journal_total_max_size
-        over = sum(session.stream.undelivered for session in self._active.values()) - limit
+        over = sum(session.stream.waiting for session in self._active.values()) + self._elsewhere() - limit
         # A little more is given up than must be, so that it is not needed again with the next line.
-        self._over = max(missing + SEGMENT_SIZE if missing else 0, over + limit // 16 if over > 0 else 0)
+        missing = self._missing + SEGMENT_SIZE if self._missing else 0
+        self._over = max(missing, over + limit // 16 if over > 0 else 0)
         was, self.full = self.full, self._over > 0
         if self.full:
             self._check_again()  # where everybody is blocked nothing else may ever happen
@@ -79,28 +133,13 @@ class Room:
 
         if not self._due:
             self._due = True
-            self._later(_CHECK_EVERY, check)
+            self._supervisor.later(_CHECK_EVERY, "looking at the journal's room", check)
 
-    def claim(self, waiting: int) -> int:
-        """How much of a container's `waiting` bytes is to be given up for the others' sake. Whoever comes next need
-        not give up the same again."""
-        share = max(0, min(self._over, waiting))
-        self._over -= share
-        return share
 
-    def free(self) -> int:
-        """Free bytes where the journal is; 0 if it cannot be asked."""
-        try:
-            disk = os.statvfs(self._store.root)
-        except OSError:
-            return 0
-        return disk.f_bavail * disk.f_frsize
-
-    def _missing(self) -> int:
-        """Bytes that lack to the free-disk floor."""
-        try:
-            disk = os.statvfs(self._store.root)
-        except OSError:
-            return 0
-        floor = min(self._plugin.journal_min_free, disk.f_blocks * disk.f_frsize // 20)
-        return max(0, floor - disk.f_bavail * disk.f_frsize)
+def _look(root: Path, least: int) -> tuple[int, int]:
+    """(free bytes, the floor that is kept free) of a file system; nothing is known where it cannot be asked: (0, 0)."""
+    try:
+        disk = os.statvfs(root)
+    except OSError:
+        return 0, 0
+    return disk.f_bavail * disk.f_frsize, min(least, disk.f_blocks * disk.f_frsize // 20)

@@ -4,46 +4,57 @@ A session joins the stages for one stream: `Fifo` (intake) and one `Feed` per de
 the FIFO thread reaches it only through `call_soon_threadsafe`. A session that never gets a byte (as `docker logs` on a
 stopped container makes) has no feed, no connection and leaves nothing on disk. That of an excluded container has no
 feed either: its lines go into the journal, for `docker logs`, and count as delivered there.
+
+What a session has to tell its owner goes through `Owner`; nothing else is called back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from otellogdriver.container import Container
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.errors import ProtocolError
 from otellogdriver.intake.crowd import Crowd
-from otellogdriver.intake.fifo import Count, Fifo, Limit
+from otellogdriver.intake.drop import Count
+from otellogdriver.intake.fifo import Fifo, Limit
 from otellogdriver.journal.store import Entry
+from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.settings.options import Settings
 
 log = logging.getLogger(__name__)
-
 
 _TELL_BYTES, _TELL_SECONDS = 1 << 20, 1.0
 """How much and how long a FIFO may grow without the loop, which watches the limits, looking at the session."""
 
 
+class Owner(Protocol):
+    """What a session needs of the driver."""
+
+    def attach(self, session: Session) -> None:
+        """There is something to send: make the feeds, and call `session.attached` with them."""
+
+    def changed(self, session: Session) -> None:
+        """Bytes came, were delivered, or the FIFO has ended."""
+
+    def finished(self, session: Session, orphaned: bool) -> None:
+        """The FIFO has ended; `orphaned`: without StopLogging, because nobody can write it (live-restore, a crash)."""
+
+    def is_full(self) -> bool:
+        """Whether the whole driver is over its limit. Any thread."""
+
+
 class Session:
-    """See the module's text. `attach` makes the feeds when there is something to send: [(pump, feed)]."""
+    """See the module's text."""
 
     def __init__(
-        self,
-        container: Container,
-        settings: Settings,
-        entry: Entry,
-        attach: Callable[[Session], list[tuple[Pump, Feed]]],
-        changed: Callable[[Session], None],
-        full: Callable[[], bool],
-        count: Count,
-        crowd: Crowd,
+        self, container: Container, settings: Settings, entry: Entry, owner: Owner, count: Count, crowd: Crowd
     ) -> None:
         self.container = container
         self.settings = settings
@@ -53,37 +64,38 @@ class Session:
         self.fifo: Fifo | None = None
         self.service_name = ""
         self.started = time.time()
-        self.ended: float | None = None
-        """Monotonic time when nothing was left to do."""
         self.stopped = asyncio.get_running_loop().create_future()
         """Done when the FIFO is finished."""
         self.followers: set[asyncio.Event] = set()
-        self.linger: asyncio.TimerHandle | None = None
-        self.trimmed_to = 0
-        self._attach = attach
-        self._changed = changed
+        self.looked = time.monotonic()
+        """When the feeds were last asked to look for work."""
+        self._owner = owner
         self._count = count
         self._crowd = crowd
         self._loop = asyncio.get_running_loop()
         self._poked = False
         self._told = (0, 0.0)
         self._stop_asked = False
+        self._attaching = False
+        self._trimmed_to = 0
         try:
             self.excluded = container.excluded
         except ProtocolError:  # refused at StartLogging; of a container that already runs, the lines are sent
             self.excluded = False
-        self.limit = Limit(settings.journal_max_size, settings.journal_full, full)
+        self.limit = Limit(settings.journal_max_size, settings.journal_full, owner.is_full)
         if self.excluded:
-            self.limit = Limit(sys.maxsize, "drop-oldest", full)  # nothing ever waits
+            self.limit = Limit(sys.maxsize, "drop-oldest", owner.is_full)  # nothing ever waits
 
     # Intake.
 
     def open(self, resumed: bool) -> None:
-        """Start reading the FIFO. Raises RuntimeError where no thread can be had."""
-        self.fifo = Fifo(
+        """Start reading the FIFO. Raises RuntimeError or MemoryError where no thread can be had; then the session is
+        as before, and this may be called again."""
+        fifo = Fifo(
             self.entry.file, self.stream, self.limit, self._count, self._notify, self._fifo_ended, self._crowd, resumed
         )
-        self.fifo.start()
+        fifo.start()
+        self.fifo = fifo
 
     def _notify(self) -> None:
         """FIFO thread: bytes were added. One message is on its way to the loop at a time, and none goes while the loop
@@ -97,7 +109,7 @@ class Session:
             and not self.followers
             and end - self._told[0] < _TELL_BYTES
             and now - self._told[1] < _TELL_SECONDS
-            and self.stream.undelivered < self.limit.size
+            and self.stream.waiting < self.limit.size
             and all(pump.will_look(feed) for pump, feed in self.feeds)
         ):
             return
@@ -120,32 +132,56 @@ class Session:
         if self.fifo:
             self.fifo.stop()
 
+    def enough_to_trim(self) -> bool:
+        """Whether so much has been delivered since the last yes that deleting is worth a look."""
+        step = min(SEGMENT_SIZE, max(self.settings.max_size, 1 << 16))
+        if self.stream.delivered - self._trimmed_to < step:
+            return False
+        self._trimmed_to = self.stream.delivered
+        return True
+
     def leave(self) -> None:
         """The driver goes away; the FIFO and the journal wait for the next start."""
         if self.fifo:
             self.fifo.abandon()
+
+    @property
+    def is_unread(self) -> bool:
+        """Nobody reads the FIFO although it has not ended: there was no thread for it, or its thread met its end."""
+        return self.stream.ended_at is None and (self.fifo is None or not self.fifo.is_alive)
 
     # The loop's side.
 
     def _on_data(self) -> None:
         self._poked = False
         self.poke()
-        self._changed(self)
+        self._owner.changed(self)
 
     def poke(self) -> None:
-        """Let the feeds look for work."""
+        """Let the feeds look for work. May be called at any time, as often as one likes."""
+        self.looked = time.monotonic()
         if self.excluded:
-            self.stream.advance(delivered=self.stream.end)
-        elif not self.feeds and self.stream.size and self.entry.live:
-            self.feeds = self._attach(self)
-            self.update_delivered()
+            self.stream.advance(delivered=self.stream.end, done=self.stream.end)
+        elif not self.feeds and self.stream.size and self.entry.live and not self._attaching:
+            self._attaching = True
+            self._owner.attach(self)
         for follower in self.followers:
             follower.set()
         for pump, feed in self.feeds:
             pump.poke(feed)
 
-    def finish(self) -> None:
-        """The FIFO is done for good: say so on disk."""
+    def attached(self, feeds: list[tuple[Pump, Feed]], service_name: str) -> None:
+        """The answer to `Owner.attach`; without feeds where they could not be made, so that it is tried again."""
+        self._attaching = False
+        self.service_name = service_name or self.service_name
+        self.feeds = feeds
+        if feeds:
+            self.update_delivered()
+            self.poke()
+            self._owner.changed(self)
+
+    def finish(self, orphaned: bool = False) -> None:
+        """The FIFO is done for good; the driver says so on disk."""
         self.stream.finish(time.time())
         try:
             self.stream.mark_ended()
@@ -153,22 +189,21 @@ class Session:
             log.warning("%s: its end cannot be written, which is tried again: %s", self.stream.directory, error)
         if not self.stopped.done():
             self.stopped.set_result(None)
+        self._owner.finished(self, orphaned)
         self.poke()
-        self._changed(self)
+        self._owner.changed(self)
 
     def _on_end(self) -> None:
-        if self.fifo and self.fifo.abandoned:
-            return
-        if not self._stop_asked:
-            # The engine went away without a word (live-restore, crash): nobody else removes the FIFO.
-            try:
-                os.unlink(self.entry.file)
-            except OSError:
-                pass
-        self.finish()
+        if not (self.fifo and self.fifo.abandoned):
+            self.finish(orphaned=not self._stop_asked)
 
     def update_delivered(self) -> None:
-        self.stream.advance(delivered=min((feed.needed for _, feed in self.feeds), default=0))
+        """Let the stream know what the feeds are done with, and the FIFO that there may be room."""
+        if self.feeds:
+            self.stream.advance(
+                delivered=min(feed.needed for _, feed in self.feeds),
+                done=min(feed.delivered for _, feed in self.feeds),
+            )
         self._told = self.stream.end, time.monotonic()
         if self.fifo and self.fifo.blocked:
             self.fifo.wake()
@@ -176,13 +211,14 @@ class Session:
     @property
     def excess(self) -> int:
         """Bytes over what may wait for delivery."""
-        return self.stream.undelivered - self.settings.journal_max_size
+        return self.stream.waiting - self.settings.journal_max_size
 
     @property
-    def exhausted(self) -> bool:
+    def is_exhausted(self) -> bool:
         """The FIFO is finished and everything in it is delivered or given up."""
         return (
             self.stream.ended_at is not None
+            and not self._attaching
             and all(feed.exhausted and not pump.is_under_way(feed) for pump, feed in self.feeds)
             and bool(self.feeds or self.excluded or not self.stream.size)
         )
@@ -202,6 +238,7 @@ class Session:
         return found
 
     def close(self) -> None:
+        """Let go of the feeds: they are done, or the driver goes away."""
         for pump, feed in self.feeds:
             pump.forget(feed)
             feed.close()

@@ -22,14 +22,14 @@ import fcntl
 import logging
 import os
 import select
+import stat
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from otellogdriver.codec.contract import MAX_FRAME
 from otellogdriver.intake.crowd import Crowd
-from otellogdriver.journal.reader import Reader
+from otellogdriver.intake.drop import Count, Drop, Dropped, reason_of
 from otellogdriver.journal.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -45,27 +45,15 @@ _LENT = 15.0
 """Seconds after which a FIFO's own thread looks after it again, should the crowd's hang with another's disk."""
 _QUIET = 10.0
 """Seconds of silence after which a grown pipe is shrunk."""
-_CHUNK = 256 << 10
-_UNKNOWN = 16 << 20
-"""Bytes that may follow the last known frame boundary (in an outage); where dropping begins they are walked over."""
 _WAITING = 64 << 10
 """Bytes that each container may have waiting while the whole driver is over its limit: what is delivered at once is
 never dropped or blocked for the others' sake."""
-_AGAIN = 1.0
-"""Seconds after which reading is tried again after a fault."""
+_AGAIN = 0.25
+"""Seconds after which reading is tried again after a fault or a shortage."""
+_TELL = 60.0
+"""Seconds between two log lines about the same trouble."""
 _STACK = 256 << 10
 """Bytes of stack per thread; Python needs about a tenth for what runs here. 1,000 threads must be cheap."""
-
-Count = Callable[[bytes | bytearray | memoryview, int, int, bool], tuple[int, int, int, int]]
-"""`Codec.count`: (chunk, start, offset, final) -> (stdout lines, stderr lines, damaged bytes, frame boundary)."""
-
-
-@dataclass(slots=True)
-class Dropped:
-    """What a FIFO gave up for one reason."""
-
-    lines: list[int]
-    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,35 +83,42 @@ class Fifo:
         self.path = path
         self.stream = stream
         self.bytes_read = 0
-        self.dropped: dict[str, Dropped] = {}
         self.blocked = False
+        self.abandoned = False
         self._limit = limit
-        self._count = count
+        self._drop = Drop(stream, count)
         self._notify = notify
         self._ended = ended
         self._resumed = resumed
         self._crowd = crowd
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake = -1
+        self._rung = threading.Event()
+        """Stands for `_wake` as long as there is no file number for that."""
         self._stopping = False
-        self.abandoned = False
         self._spliceable = True
         self._pipe_size = _PIPE_DEFAULT
-        self._torn = b""
-        self._boundary = 0
+        self._told = -_TELL
         self._wake_lock = threading.Lock()
         self._fd = -1
         self._reading = threading.Lock()
         """Held by the thread that reads: the FIFO's own, or the crowd's."""
         self._thread = threading.Thread(target=self._run, name=f"fifo-{os.path.basename(path)[:12]}", daemon=True)
 
+    @property
+    def dropped(self) -> dict[str, Dropped]:
+        """Reason -> what was given up for it."""
+        return self._drop.dropped
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs; it ends with the FIFO."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
-        """Raises RuntimeError where the system gives no more threads."""
+        """Raises RuntimeError or MemoryError where the system gives no more threads."""
         before = threading.stack_size(_STACK)
         try:
             self._thread.start()
-        except RuntimeError:
-            self._close_wake()
-            raise
         finally:
             threading.stack_size(before)
 
@@ -139,6 +134,7 @@ class Fifo:
 
     def wake(self) -> None:
         """Look again (there may be room)."""
+        self._rung.set()
         with self._wake_lock:  # else the number could be another file's by now
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
@@ -151,31 +147,53 @@ class Fifo:
     # The thread.
 
     def _run(self) -> None:
-        self._reading.acquire()
-        try:
-            while not self._read_all():
-                self._pause(_AGAIN)
-            self._abandon_torn()
-            self.stream.close()
-        except Exception:
-            log.exception("FIFO %s: its end is not clean", self.path)
-        finally:
-            self._close_wake()
-            self._ended()
+        """Read to the FIFO's end, whatever comes in between: a FIFO that nobody reads blocks its container for good."""
+        with self._reading:
+            while not self.abandoned:
+                try:
+                    if self._read_all():
+                        break
+                except FileNotFoundError:
+                    if not self._resumed:
+                        log.warning("FIFO %s is gone before it was read", self.path)
+                    break
+                except BaseException as error:  # no file numbers, no memory, a fault of ours
+                    self._tell(error)
+                self._rung.clear()
+                self._rung.wait(_AGAIN)
+            if not self.abandoned:
+                self._finish()
+        self._close_wake()
+        self._ended()
+
+    def _finish(self) -> None:
+        """Write what is still held, and let go of the journal's file."""
+        for what in (self._drop.abandon, self.stream.close):
+            try:
+                what()
+            except Exception as error:
+                self._tell(error)
+
+    def _tell(self, error: BaseException) -> None:
+        now = time.monotonic()
+        if now - self._told >= _TELL:
+            self._told = now
+            try:
+                log.error("FIFO %s: reading failed, tried again: %s: %s", self.path, type(error).__name__, error)
+            except MemoryError:
+                pass
 
     def _read_all(self) -> bool:
-        """Read until the FIFO's end; False if a fault came in between (too many open files, a fault of ours): a FIFO
-        that nobody reads would block its container for good."""
+        """Read until the FIFO's end, or until told to leave. Raises OSError, MemoryError; nothing is lost by that."""
         fd = -1
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            self._pump(fd)
-        except FileNotFoundError:
-            if not self._resumed:
-                log.warning("FIFO %s is gone before it was read", self.path)
-        except Exception:
-            log.exception("FIFO %s: reading failed", self.path)
-            return self._stopping
+            if self._wake < 0:
+                self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+                log.error("%s is not a FIFO, left alone", self.path)
+                return True
+            self._read_open(fd)
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -184,14 +202,15 @@ class Fifo:
     def _close_wake(self) -> None:
         with self._wake_lock:
             wake, self._wake = self._wake, -1
-            os.close(wake)
+            if wake >= 0:
+                os.close(wake)
 
     def _pause(self, seconds: float) -> None:
         bell = select.poll()
         bell.register(self._wake, select.POLLIN)
         self._wait(bell, seconds)
 
-    def _pump(self, fd: int) -> None:
+    def _read_open(self, fd: int) -> None:
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
@@ -201,6 +220,7 @@ class Fifo:
         last, pause = 0.0, _PAUSE_MIN
         while not self.abandoned:
             if self._must_block():
+                self.stream.idle_since = None
                 self._wait(bell, None)
                 continue
             stopping = self._stopping  # asked before the FIFO is: the last lines are written before StopLogging
@@ -209,6 +229,7 @@ class Fifo:
             except BlockingIOError:
                 if stopping:
                     return
+                self.stream.idle_since = self.stream.idle_since or time.monotonic()
                 quiet = _QUIET if self._pipe_size > _PIPE_DEFAULT else None
                 events = self._wait(poll, quiet)
                 had_writer = had_writer or any(source == fd for source, _ in events)
@@ -241,13 +262,14 @@ class Fifo:
 
     def _took(self, moved: int) -> None:
         self.bytes_read += moved
+        self.stream.idle_since = None
         try:
             self.stream.flush()
         except OSError as error:
             log.error("%s: the disk does not confirm what was written: %s", self.stream.directory, error)
         self._crowd.note(self)
         self._notify()
-        self._note_boundary()
+        self._drop.note_boundary()
 
     def _lend(self, fd: int, bell: select.poll) -> bool:
         """Wait while the crowd's thread reads this FIFO, until it gives it back or somebody rings; False: it cannot."""
@@ -269,7 +291,7 @@ class Fifo:
         if not self._reading.acquire(blocking=False):
             return False
         try:
-            if self._fd < 0 or self._stopping or self._torn or not self._spliceable:
+            if self._fd < 0 or self._stopping or self._drop.held or not self._spliceable:
                 return False
             if self._limit.policy != "drop-oldest" and self._over_limit():
                 return False
@@ -300,8 +322,12 @@ class Fifo:
             self._pipe_size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
 
     def _over_limit(self) -> bool:
-        waiting = self.stream.undelivered
-        return waiting >= self._limit.size or (waiting >= _WAITING and self._limit.full())
+        stream = self.stream
+        waiting = stream.waiting
+        if waiting < self._limit.size and not (waiting >= _WAITING and self._limit.full()):
+            return False
+        # A line that is longer than the limit is not cut by it: it does not wait for the destination but for its rest.
+        return not self._drop.holds_one_line(stream.end - waiting)
 
     def _must_block(self) -> bool:
         if self._limit.policy != "block":
@@ -315,10 +341,10 @@ class Fifo:
         BlockingIOError when it is empty."""
         if self._limit.full():
             self.stream.seal(_WAITING)
-        if self._torn or (self._limit.policy == "drop-newest" and self._over_limit()):
+        if self._drop.held or (self._limit.policy == "drop-newest" and self._over_limit()):
             return self._move_or_drop(fd, "journal_full")
         if not self._spliceable:
-            return self._move_by_copy(fd)
+            return self._move_or_drop(fd, "disk_error")
         try:
             return self.stream.splice(fd, PIPE_SIZE)
         except BlockingIOError:
@@ -328,7 +354,7 @@ class Fifo:
                 log.warning("the file system of %s cannot splice: copying instead", self.stream.directory)
                 self._spliceable = False
                 return self._move(fd)
-            reason = self._reason(error)
+            reason = reason_of(error)
             moved = -1 if self._waits_for(reason) else self._move_or_drop(fd, reason)
             self.stream.seal()
             return moved
@@ -336,114 +362,16 @@ class Fifo:
     def _waits_for(self, reason: str) -> bool:
         """Whether the container is to wait until the disk has room; if so, somebody may wake us."""
         self.blocked = self._limit.policy == "block" and reason == "disk_full" and not self._stopping
+        if self.blocked:
+            self.stream.idle_since = None
         return self.blocked
 
-    def _move_by_copy(self, fd: int) -> int:
-        data = os.read(fd, _CHUNK)
-        while data:
-            try:
-                self.stream.append(data)
-                break
-            except OSError as error:
-                reason = self._reason(error)
-                if not self._waits_for(reason):
-                    self._keep_or_drop(self._take_torn() + data, reason)
-                    self.stream.seal()
-                    break
-                self.stream.seal()
-                self._pause(_AGAIN)
-        return len(data)
-
     def _move_or_drop(self, fd: int, reason: str) -> int:
-        data = os.read(fd, _CHUNK)
-        if data:
-            self._keep_or_drop(self._take_torn() + data, reason)
-        return len(data)
+        """Without splice."""
+        moved = self._drop.read(fd, reason, self._may_write(), self._waits_for)
+        if self._drop.held:
+            self.stream.seal()
+        return moved
 
-    def _keep_or_drop(self, data: bytes, reason: str) -> None:
-        """`data` begins at a frame boundary, the stream's end. Write it if there is room, else drop its whole frames
-        and keep the torn last one in memory (at most a frame) for the next try."""
-        if not (self._limit.policy == "drop-newest" and self._over_limit()):
-            try:
-                self.stream.append(data)
-                self._torn = b""
-                return
-            except OSError as error:
-                reason = self._reason(error)
-        out, err, _, boundary = self._count(data, 0, len(data), False)
-        self._torn = data[boundary:]
-        self._drop(reason, out, err, boundary)
-
-    def _drop(self, reason: str, out: int, err: int, size: int) -> None:
-        if not size:
-            return
-        entry = self.dropped.get(reason)
-        if entry is None:
-            entry = self.dropped[reason] = Dropped([0, 0])
-            log.error(
-                "%s: new lines of this container are dropped (%s); counted in /metrics", self.stream.directory, reason
-            )
-        entry.lines[0] += out
-        entry.lines[1] += err
-        entry.bytes += size
-
-    def _take_torn(self) -> bytes:
-        """The bytes behind the stream's last frame boundary, taken out of the stream when dropping begins."""
-        if self._torn:
-            return self._torn
-        stream = self.stream
-        try:
-            offset = self._boundary = self._find_boundary()
-            if offset >= stream.end:
-                return b""
-            reader, buffer = Reader(stream), memoryview(bytearray(stream.end - offset))
-            try:
-                at, got = reader.read(offset, buffer)
-            finally:
-                reader.close()
-        except OSError:
-            return b""
-        if (at, got) != (offset, len(buffer)):
-            return b""
-        stream.truncate(offset)
-        return bytes(buffer)
-
-    def _find_boundary(self) -> int:
-        """The last frame boundary in the stream, but for less than a frame its end. Raises OSError."""
-        stream = self.stream
-        offset = max(stream.boundary, stream.start, self._boundary)
-        if offset >= stream.end:
-            return stream.end
-        reader, buffer = Reader(stream), memoryview(bytearray(MAX_FRAME + _CHUNK))
-        try:
-            while offset < stream.end:
-                at, got = reader.read(offset, buffer)
-                *_, boundary = self._count(buffer[:got], at, at + got, False)
-                if boundary <= offset:
-                    break
-                offset = boundary
-        finally:
-            reader.close()
-        return offset
-
-    def _note_boundary(self) -> None:
-        """Keep the walk short that dropping begins with: while it lasts, nobody reads the FIFO."""
-        known = max(self.stream.boundary, self._boundary)
-        if self.stream.end - known > _UNKNOWN:
-            try:
-                self._boundary = self._find_boundary()
-            except OSError:
-                pass
-
-    def _abandon_torn(self) -> None:
-        """At the end: a torn frame whose rest never came."""
-        torn, self._torn = self._torn, b""
-        if torn:
-            try:
-                self.stream.append(torn)
-            except OSError as error:
-                self._drop(self._reason(error), 0, 0, len(torn))
-
-    @staticmethod
-    def _reason(error: OSError) -> str:
-        return "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "disk_error"
+    def _may_write(self) -> bool:
+        return not (self._limit.policy == "drop-newest" and self._over_limit())

@@ -46,6 +46,7 @@ class Stream:
         "_delivered",
         "_describe",
         "_directory",
+        "_done",
         "_fd",
         "_fresh",
         "_is_marked",
@@ -54,6 +55,7 @@ class Stream:
         "_untidy",
         "end",
         "ended_at",
+        "idle_since",
         "sealed",
         "segment_size",
         "segments",
@@ -88,7 +90,9 @@ class Stream:
         """The last segment may hold bytes that were moved there, and that `end` does not count."""
         self.sealed = False
         """The last segment is not written any more, so it may go like the others."""
-        self._boundary = self._delivered = self.segments[0].start if self.segments else 0
+        self._boundary = self._delivered = self._done = self.segments[0].start if self.segments else 0
+        self.idle_since: float | None = None
+        """Monotonic time since when the FIFO has been empty; None while bytes may wait in it. Set by who reads it."""
 
     @property
     def directory(self) -> Path:
@@ -122,13 +126,20 @@ class Stream:
     def undelivered(self) -> int:
         return self.end - self._delivered
 
-    def advance(self, *, delivered: int = 0, boundary: int = 0) -> None:
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait for delivery: the undelivered ones without those of a line that waits for its rest."""
+        return self.end - max(self._delivered, self._done)
+
+    def advance(self, *, delivered: int = 0, boundary: int = 0, done: int = 0) -> None:
         """Move positions: forwards only, and not beyond the end. Any thread: who delivers says what is delivered, who
-        decodes says where a frame begins, and where two say it the later place counts. Never raises, never waits."""
+        decodes says where a frame begins, and where two say it the later place counts. `done` is like `delivered`, but
+        for the begins of lines that wait for their rest. Never raises, never waits."""
         end = self.end
         with _ADVANCING:
             self._delivered = max(self._delivered, min(delivered, end))
             self._boundary = max(self._boundary, min(boundary, end))
+            self._done = max(self._done, min(done, end))
 
     def behind(self, offset: int) -> int:
         """Where the segment that holds `offset` ends."""

@@ -263,7 +263,7 @@ def resolve_running(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> 
     cannot be used any more hides whole lines. Where values do not go together, those of the lines stay longest."""
     settings, faults = _container_settings(log_opts, environ)
     if not faults:
-        return settings, []
+        return settings, _unknown_log_opts(log_opts)
     options = options_of(Settings)
     lines = {item.name for item in options_of(LineSettings)}
     for names, given in (
@@ -291,7 +291,7 @@ def resolve_running(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> 
         settings = Settings(**values)
         if not list(_contradictions(settings, sources)):
             break
-    return settings, faults
+    return settings, faults + _unknown_log_opts(log_opts)
 
 
 _EVERYTHING = "(?s).+"

@@ -83,6 +83,8 @@ METRICS: tuple[Declared, ...] = (
     Declared("otellogdriver_driver_disk_free_bytes", "gauge", (), "Free bytes on the disk that holds the journal."),
     Declared("otellogdriver_open_streams", "gauge", (), "FIFOs being read."),
     Declared("otellogdriver_blocked_streams", "gauge", (), "FIFOs not read for want of room: journal-full=block."),
+    Declared("otellogdriver_stalled_streams", "gauge", (), "Streams with work that nobody has looked at for a minute."),
+    Declared("otellogdriver_faults_total", "counter", (), "Faults that were met and survived; the log names them."),
     Declared(
         "otellogdriver_excluded_streams",
         "gauge",

@@ -57,16 +57,8 @@ def destinations(driver: Driver) -> dict[str, list[Pump]]:
 
 
 def journal_room(driver: Driver, accounts: list[Account]) -> int:
-    """Bytes that may come until the limits of the whole driver make lines be given up. What is delivered does not
-    count: it is deleted first."""
-    waiting = sum(account.undelivered for account in accounts)
-    room = driver.plugin.journal_total_max_size - waiting
-    try:
-        disk = os.statvfs(driver.store.root)
-    except OSError:
-        return max(0, room)
-    floor = min(driver.plugin.journal_min_free, disk.f_blocks * disk.f_frsize // 20)
-    return max(0, min(room, disk.f_bavail * disk.f_frsize - floor + driver.store.bytes() - waiting))
+    """Bytes that may come until the limits of the whole driver make lines be given up."""
+    return driver.room.left(sum(account.undelivered for account in accounts))
 
 
 def outcomes(pumps: list[Pump]) -> dict[str, int]:
@@ -76,6 +68,14 @@ def outcomes(pumps: list[Pump]) -> dict[str, int]:
         for outcome, count in pump.tally.outcomes.items():
             found[outcome] = found.get(outcome, 0) + count
     return found
+
+
+def open_files() -> int:
+    """Open files of this process; the limit where there is none left to look with."""
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def resident() -> int:
@@ -116,10 +116,12 @@ def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterat
     yield "otellogdriver_driver_journal_bytes", (), driver.store.bytes()
     yield "otellogdriver_driver_journal_limit_bytes", (), driver.plugin.journal_total_max_size
     yield "otellogdriver_driver_journal_room_bytes", (), journal_room(driver, accounts)
-    yield "otellogdriver_driver_disk_free_bytes", (), driver.room.free()
+    yield "otellogdriver_driver_disk_free_bytes", (), driver.room.free
     yield "otellogdriver_open_streams", (), len(driver.sessions)
     blocked = sum(bool(session.fifo and session.fifo.blocked) for session in driver.sessions.values())
     yield "otellogdriver_blocked_streams", (), blocked
+    yield "otellogdriver_stalled_streams", (), driver.stalled()
+    yield "otellogdriver_faults_total", (), driver.supervisor.faults
     yield "otellogdriver_excluded_streams", (), sum(session.excluded for session in driver.sessions.values())
     yield "otellogdriver_build_info", (__version__, driver.codec.name), 1
     yield "otellogdriver_option_problems", (), problems
@@ -127,7 +129,7 @@ def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterat
     yield "otellogdriver_cpu_seconds_total", (), time.process_time()
     yield "otellogdriver_resident_memory_bytes", (), resident()
     yield "otellogdriver_threads", (), threading.active_count()
-    yield "otellogdriver_open_files", (), len(os.listdir("/proc/self/fd"))
+    yield "otellogdriver_open_files", (), open_files()
     yield "otellogdriver_open_files_limit", (), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 

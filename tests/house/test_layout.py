@@ -15,6 +15,7 @@ PACKAGE = Path(otellogdriver.__file__).parent
 
 ORDER = (
     "errors",
+    "pool",
     "values",
     "container",
     "settings",
@@ -34,8 +35,8 @@ ORDER = (
 )
 """Folders and single modules in the order in which a line, or what looks at it, meets them."""
 
-THREADS = ("driver.driver", "intake.crowd", "intake.fifo", "export.resolver")
-"""The driver starts threads, and so does what must be able to hang by itself."""
+THREADS = ("pool", "intake.crowd", "intake.fifo", "export.resolver")
+"""Where threads are started: pools, and what must be able to hang without anything else."""
 
 
 def modules() -> Iterator[str]:

@@ -96,6 +96,7 @@ class Journal(RuleBasedStateMachine):
         self._adopt(self.entry)
 
     def _adopt(self, entry: Entry) -> None:
+        self.store.describe(entry)
         self.entry, self.stream = entry, entry.stream
         entry.keep = KEEP
         self.stream.segment_size = SEGMENT

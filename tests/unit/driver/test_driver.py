@@ -115,9 +115,8 @@ async def test_no_more_than_a_bound_of_ended_sessions_linger(scene: Scene, monke
         scene.write(file, lines(0, 1))
         await scene.stop(file)
     await until(lambda: driver.totals().delivered == 40)
-    await until(lambda: all(session.ended is not None for session in driver.active.values()))
+    await until(lambda: len(driver._lingering) == len(driver.active))
     assert len(driver.active) <= 11
-    assert len(driver._timers) <= 11 + 5
 
 
 async def test_a_pump_goes_when_nobody_needs_it_and_equal_settings_share_one(
@@ -148,30 +147,127 @@ async def test_a_thread_that_cannot_be_had_is_told_and_leaves_nothing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = scene.start()
+    monkeypatch.setattr(driver_module, "_START_PATIENCE", 0.1)
     descriptors = len(os.listdir("/proc/self/fd"))
-
-    def start(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", start)
-        patched.setattr(driver._files, "_adjust_thread_count", lambda: None)
+        patched.setattr(threading.Thread, "start", no_thread)
         file = scene.fifo()
         with pytest.raises(DriverError, match="thread"):
-            await asyncio.gather(
-                driver.start_logging(file, {"ContainerID": "a" * 64, "ContainerName": "/web"}), run_all(driver)
-            )
+            await driver.start_logging(file, {"ContainerID": "a" * 64, "ContainerName": "/web"})
     assert driver.active == {} and driver.sessions == {}
-    assert not list(files(scene.root / ".state"))
+    await until(lambda: not list(files(scene.root / ".state")))
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 1  # the FIFO that this test holds
 
 
-async def run_all(driver: Driver) -> None:
-    """Do the work of the pool `files`, which has no thread now."""
-    await asyncio.sleep(0)
-    while not driver._files._work_queue.empty():
-        driver._files._work_queue.get_nowait().run()
-        await asyncio.sleep(0)
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+async def test_a_thread_that_is_there_a_moment_later_starts_the_container(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        starting = asyncio.create_task(scene.container())
+        await asyncio.sleep(0.2)
+    scene.write(await starting, lines(0, 10))
+    await scene.server.reach(records=10)
+
+
+async def test_fifos_that_find_no_thread_at_the_start_are_read_when_there_is_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.start()
+    opened = [await scene.container() for _ in range(5)]
+    for file in opened:
+        scene.write(file, lines(0, 1))
+    await scene.server.reach(records=5)
+    await scene.driver.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        scene.start()
+        assert all(session.is_unread for session in scene.driver.sessions.values())
+        for file in opened:
+            scene.write(file, lines(1, 2))
+    await scene.server.reach(records=10)
+    assert not any(session.is_unread for session in scene.driver.sessions.values())
+
+
+class Frozen:
+    """A file system whose writes wait until they are let go: calls of the journal that change anything on disk."""
+
+    CALLS = ("mkdir", "replace", "rename", "unlink", "truncate", "ftruncate", "pwrite", "splice", "fdatasync", "fsync")
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+        self.thawed = threading.Event()
+        self._loop_thread = threading.get_ident()
+        self.on_loop: list[str] = []
+        for name in self.CALLS:
+            monkeypatch.setattr(os, name, self._waiting(name, getattr(os, name)))
+        real = os.open
+
+        def open_(path: str, flags: int, *arguments: Any, **more: Any) -> int:
+            if flags & os.O_CREAT and str(path).startswith(str(root)):
+                self._wait("open")
+            return real(path, flags, *arguments, **more)
+
+        monkeypatch.setattr(os, "open", open_)
+
+    def _wait(self, name: str) -> None:
+        if threading.get_ident() == self._loop_thread:
+            self.on_loop.append(name)
+            return
+        self.thawed.wait(20)
+
+    def _waiting(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            self._wait(name)
+            return real(*arguments, **more)
+
+        return call
+
+
+async def test_while_the_disk_is_frozen_calls_are_answered_and_then_nothing_is_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "_STOP_PATIENCE", 0.5)
+    scene.start()
+    old = await scene.container()
+    scene.write(old, lines(0, 10))
+    await scene.server.reach(records=10)
+    frozen = Frozen(monkeypatch, scene.root)
+    try:
+        loop = asyncio.get_running_loop()
+        scene.write(old, lines(10, 20))
+        began = loop.time()
+        new = await scene.container()
+        assert loop.time() - began < 0.5
+        scene.write(new, lines(20, 30))
+        began = loop.time()
+        await scene.driver.stop_logging(old)
+        assert loop.time() - began < 1.5
+        scene.driver.room.check()
+        scene.driver._sweep()
+    finally:
+        frozen.thawed.set()
+    await scene.server.reach(records=30)
+    assert sorted(number(record.body) for record in scene.server.records()) == [*range(30)]
+    assert set(frozen.on_loop) <= {"open", "pwrite"}, "the event loop must not touch the disk but for cursors"
+
+
+async def test_a_timer_that_fails_is_not_the_last_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "_SWEEP_EVERY", 0.02)
+    driver = scene.start()
+    calls: list[int] = []
+
+    def broken() -> None:
+        calls.append(1)
+        raise MemoryError
+
+    monkeypatch.setattr(driver._workers, "start_missing", broken)
+    await until(lambda: len(calls) >= 3)
+    assert driver.supervisor.faults >= 3
 
 
 async def test_stop_is_answered_though_the_fifo_is_never_drained(

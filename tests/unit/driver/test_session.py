@@ -59,6 +59,7 @@ class Scene:
         self.pump = Pump(destination, self.client, self.executor, self.committed, delay=0.005)
         self.crowd = Crowd()
         self.changes = self.attached = 0
+        self.ends: list[bool] = []
         self.sessions: list[Session] = []
         self.writers: list[int] = []
 
@@ -67,13 +68,22 @@ class Scene:
             if any(each is feed for _, each in session.feeds):
                 session.update_delivered()
 
-    def attach(self, session: Session) -> list[tuple[Pump, Feed]]:
+    # What a session asks of the driver.
+
+    def attach(self, session: Session) -> None:
         self.attached += 1
         cursor = Cursor(session.stream.directory / "cursor")
-        return [(self.pump, Feed(session.entry, cursor, python, EncodeOptions(), b""))]
+        feed = Feed(session.entry, cursor, python, EncodeOptions(), b"")
+        asyncio.get_running_loop().call_soon(session.attached, [(self.pump, feed)], "web")
 
-    def changed(self, _: Session) -> None:
+    def changed(self, session: Session) -> None:
         self.changes += 1
+
+    def finished(self, session: Session, orphaned: bool) -> None:
+        self.ends.append(orphaned)
+
+    def is_full(self) -> bool:
+        return False
 
     def session(self, **options: str) -> Session:
         path = str(self.directory / secrets.token_hex(32))
@@ -81,9 +91,7 @@ class Scene:
         self.writers.append(os.open(path, os.O_RDWR))
         settings = resolve({key.replace("_", "-"): value for key, value in options.items()}, {})
         entry = self.store.create(ID, path, {}, 0)
-        made = Session(
-            Container(ID, "web"), settings, entry, self.attach, self.changed, lambda: False, python.count, self.crowd
-        )
+        made = Session(Container(ID, "web"), settings, entry, self, python.count, self.crowd)
         self.sessions.append(made)
         return made
 
@@ -116,13 +124,13 @@ async def until(condition: Callable[[], Any], within: float = 30.0) -> None:
 async def test_a_session_without_data_has_no_feed(scene: Scene) -> None:
     session = scene.session()
     session.open(resumed=False)
-    assert not session.exhausted
+    assert not session.is_exhausted
     session.stop()
     await asyncio.wait_for(session.stopped, 20)
-    assert scene.attached == 0 and session.feeds == [] and session.exhausted
+    assert scene.attached == 0 and session.feeds == [] and session.is_exhausted
 
 
-async def test_the_first_byte_makes_the_feeds_and_the_end_is_on_disk(scene: Scene) -> None:
+async def test_the_first_byte_makes_the_feeds_once(scene: Scene) -> None:
     session = scene.session()
     session.open(resumed=False)
     os.write(scene.writers[0], lines(0, 10))
@@ -130,9 +138,9 @@ async def test_the_first_byte_makes_the_feeds_and_the_end_is_on_disk(scene: Scen
     os.write(scene.writers[0], lines(10, 20))
     session.stop()
     await asyncio.wait_for(session.stopped, 20)
-    await until(lambda: session.exhausted)
+    await until(lambda: session.is_exhausted)
     assert scene.client.records == 20 and scene.attached == 1
-    assert (session.stream.directory / "ended").exists()
+    assert scene.ends == [False]
     assert session.stream.undelivered == 0 and session.excess < 0 and session.dropped == {}
 
 
@@ -144,6 +152,43 @@ async def test_what_is_stopped_twice_ends_once(scene: Scene) -> None:
     await asyncio.wait_for(session.stopped, 20)
     session.finish()
     assert session.stopped.done()
+
+
+async def test_feeds_that_could_not_be_made_are_asked_for_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = scene.session()
+    asked: list[Session] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(scene, "attach", asked.append)
+        session.open(resumed=False)
+        os.write(scene.writers[0], lines(0, 10))
+        await until(lambda: asked)
+        session.poke()
+        assert len(asked) == 1, "not while they are being made"
+        session.attached([], "")
+        session.poke()
+        assert len(asked) == 2
+        session.attached([], "")
+    session.poke()
+    await until(lambda: scene.client.records == 10)
+
+
+async def test_a_thread_that_cannot_be_had_leaves_a_session_that_can_be_opened(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = scene.session()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            session.open(resumed=False)
+    assert session.is_unread
+    session.open(resumed=False)
+    os.write(scene.writers[0], lines(0, 10))
+    await until(lambda: scene.client.records == 10)
+    assert not session.is_unread
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 async def test_leaving_finishes_nothing(scene: Scene) -> None:
@@ -159,14 +204,14 @@ async def test_leaving_finishes_nothing(scene: Scene) -> None:
     assert os.path.exists(session.entry.file)
 
 
-async def test_a_fifo_whose_writers_are_gone_is_removed(scene: Scene) -> None:
+async def test_the_driver_is_told_that_the_writers_of_a_fifo_are_gone(scene: Scene) -> None:
     session = scene.session()
     session.open(resumed=False)
     os.write(scene.writers[0], lines(0, 1))
     await until(lambda: session.stream.end)
     os.close(scene.writers.pop())
     await asyncio.wait_for(session.stopped, 20)
-    assert not os.path.exists(session.entry.file)
+    assert scene.ends == [True]
 
 
 async def test_no_line_is_left_waiting_for_the_next_one(scene: Scene) -> None:

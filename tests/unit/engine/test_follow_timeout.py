@@ -11,11 +11,12 @@ import pytest
 from aiohttp import web
 
 from otellogdriver.codec import python
+from otellogdriver.delivery.recipe import container_of
 from otellogdriver.driver.driver import Driver
 from otellogdriver.engine import protocol
 from otellogdriver.engine.readlogs import LogReader
 from otellogdriver.resource import Host
-from otellogdriver.settings.options import plugin_settings
+from otellogdriver.settings.options import Settings, plugin_settings
 from tests.fakes.engine import frame
 
 
@@ -36,7 +37,8 @@ async def test_cut_at_the_default_time_out(
     runner = web.AppRunner(protocol.application(driver, logs), handler_cancellation=True)
     await runner.setup()
     await web.UnixSite(runner, str(tmp_path / "socket")).start()
-    session = driver._resume(entry)
+    driver.store.describe(entry)
+    session = driver.add(container_of(entry), Settings(), entry)
     try:
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "socket"))
         body = json.dumps({"Info": {"ContainerID": "abc"}, "Config": {"Tail": -1, "Follow": True}})

@@ -16,6 +16,7 @@ import pytest
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
+from otellogdriver.intake import drop as drop_module
 from otellogdriver.intake import fifo as fifo_module
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.fifo import PIPE_SIZE, Fifo, Limit
@@ -262,12 +263,13 @@ def test_drop_newest_goes_on_when_there_is_room(pipe: Pipe) -> None:
 def test_dropping_begins_at_the_last_whole_frame(pipe: Pipe) -> None:
     """The frame that was cut when the limit was reached is dropped whole, its begin taken out of the journal again."""
     pipe.start(Limit(1, "drop-newest"))
-    whole = lines(0, 1, size=5000)
-    pipe.write(whole + whole[:3000])
+    whole = lines(0, 2, size=5000)
+    third = lines(2, 3, size=5000)
+    pipe.write(whole + third[:3000])
     until(lambda: pipe.stream.end == len(whole) + 3000)
-    pipe.write(whole[3000:] + lines(1, 2))
+    pipe.write(third[3000:] + lines(3, 4))
     pipe.stop()
-    assert pipe.numbers() == [0]
+    assert pipe.numbers() == [0, 1]
     assert pipe.fifo.dropped["journal_full"].lines == [2, 0]
 
 
@@ -315,7 +317,7 @@ def test_what_is_delivered_at_once_is_not_dropped_for_the_others_sake(pipe: Pipe
 
 
 def test_the_walk_to_where_dropping_begins_is_short(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fifo_module, "_UNKNOWN", 1 << 18)
+    monkeypatch.setattr(drop_module, "_UNKNOWN", 1 << 18)
     walked = []
 
     def count(chunk: bytes | bytearray | memoryview, start: int, offset: int, final: bool) -> tuple[int, int, int, int]:
@@ -468,7 +470,7 @@ def test_a_fault_while_reading_does_not_leave_the_fifo_unread(
     pipe.write(lines(0, 20_000, size=100))
     pipe.stop()
     assert pipe.numbers() == list(range(20_000))
-    assert caplog.text.count("reading failed") == 2
+    assert caplog.text.count("reading failed") == 1, "said once a minute"
 
 
 def test_many_fifos_cost_little_memory_and_leave_no_descriptor(tmp_path: Path) -> None:

@@ -191,6 +191,7 @@ def test_stopped_containers_go_by_age_and_the_oldest_beyond_the_total(tmp_path: 
     live = made(store, "a" * 64, keep=1000, data=bytes(100))
     waiting = made(store, "b" * 64, keep=1000, data=bytes(100))
     waiting.stream.finish(1.0)
+    waiting.stream.mark_ended()
     store.expire(350, 1 << 40)
     assert sorted({entry.container_id[0] for entry in store.entries()}) == ["0", "1", "2", "3", "a", "b"]
     store.expire(1e9, 2 * (100 + store_module.OVERHEAD))

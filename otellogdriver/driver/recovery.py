@@ -1,0 +1,135 @@
+"""What an earlier run left: streams whose FIFOs are read again, lines to be delivered, FIFOs of nobody.
+
+In: the state directory and the directory of the FIFOs. Out: sessions, made by the driver's own means. Containers may
+be waiting, so what is open is read first of all. One stream that is damaged in a way that nobody thought of must not
+keep the others from being read, nor the driver from starting.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from otellogdriver.container import Container
+from otellogdriver.delivery.pumps import cursor_at, destinations
+from otellogdriver.delivery.recipe import container_of
+from otellogdriver.driver.session import Session
+from otellogdriver.journal.store import Entry, Store
+from otellogdriver.settings.options import Settings, resolve_running
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = "unknown"
+"""Stands for the container of a FIFO that nobody knows."""
+_FIFO_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+class Driver(Protocol):
+    """What recovery needs of the driver; see there."""
+
+    environ: Mapping[str, str]
+    store: Store
+    sessions: dict[str, Session]
+
+    def add(self, container: Container, settings: Settings, entry: Entry) -> Session: ...
+    def read(self, session: Session, resumed: bool) -> None: ...
+    def changed(self, session: Session) -> None: ...
+    def trim(self, container_id: str) -> None: ...
+    def kept(self, settings: Settings) -> int: ...
+    def segment_size(self, settings: Settings) -> int: ...
+
+
+def resume(driver: Driver) -> bool:
+    """Make sessions of the streams that are not done. Reads the disk, and writes nothing to it. Never raises; False
+    where something could not be looked at for now: to be called again."""
+    try:
+        entries = driver.store.open()
+    except Exception as error:
+        log.error("%s: nothing is resumed, tried again", error)
+        return False
+    resumed: list[Session] = []
+    for entry in entries:
+        try:
+            session = _resume(driver, entry)
+        except Exception:
+            log.exception("stream %s cannot be resumed, left alone", entry.stream.directory)
+            continue
+        if session:
+            resumed.append(session)
+            if session.stream.ended_at is None and _is_fifo(entry.file) and entry.file not in driver.sessions:
+                driver.read(session, resumed=True)
+    for session in resumed:
+        # A crash while StartLogging was repeated leaves two streams for one FIFO; only one of them is read.
+        if session.stream.ended_at is None and driver.sessions.get(session.entry.file) is not session:
+            session.finish()
+        session.poke()
+        driver.changed(session)
+    if resumed:
+        log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(driver.sessions))
+    for container in {entry.container_id for entry in entries}:
+        driver.trim(container)
+    return not driver.store.unread
+
+
+def _resume(driver: Driver, entry: Entry) -> Session | None:
+    """The session of a stream; None if nothing is to be done for it any more."""
+    settings, faults = resolve_running(entry.info.get("Config") or {}, driver.environ)
+    stream = entry.stream
+    # The FIFO is read before there is a feed, and its thread must know what is delivered. A power cut may have lost the
+    # stream's last bytes and kept the cursor: what comes now must not stand before it.
+    positions = [cursor_at(stream, role).position for role, _ in destinations(settings)]
+    furthest = max(position.offset for position in positions)
+    if stream.ended_at is None and furthest > stream.end:
+        stream.resume_at(furthest)
+    stream.advance(
+        delivered=min(position.needed for position in positions),
+        boundary=min(position.offset for position in positions),
+        done=min(position.offset for position in positions),
+    )
+    if stream.ended_at is not None and stream.undelivered <= 0:
+        entry.keep = driver.kept(settings)
+        driver.store.settle(entry)
+        return None
+    if faults:
+        why = "; ".join(faults)
+        log.warning("container %s: %s; what else it asks for holds", entry.container_id[:12], why)
+    stream.segment_size, stream.sync = driver.segment_size(settings), settings.journal_sync
+    return driver.add(container_of(entry), settings, entry)
+
+
+def orphans(directory: str, known: Mapping[str, object]) -> list[str]:
+    """FIFOs without a stream: of containers that start just now, or of those whose state was lost."""
+    try:
+        paths = list(Path(directory).iterdir())
+    except OSError:
+        return []
+    return [
+        str(path)
+        for path in paths
+        if _FIFO_NAME.fullmatch(path.name) and str(path) not in known and _is_fifo(str(path))
+    ]
+
+
+def adopt(driver: Driver, files: list[str]) -> None:
+    """Read FIFOs that are still nobody's: their containers would block otherwise. One without a writer (of a start that
+    was refused, or of a removed container) has nothing to say and goes away silently."""
+    for file in files:
+        if file in driver.sessions or not os.path.exists(file):
+            continue
+        settings = resolve_running({}, driver.environ)[0]
+        info = {"ContainerID": UNKNOWN, "ContainerName": f"/{UNKNOWN}"}
+        entry = driver.store.create(UNKNOWN, file, info, driver.kept(settings))
+        driver.read(driver.add(container_of(entry), settings, entry), resumed=True)
+        log.warning("FIFO %s belongs to no known container: its lines go out as container `unknown`", file)
+
+
+def _is_fifo(file: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.lstat(file).st_mode)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,207 @@
+"""What of a FIFO's bytes cannot be kept: whole lines are dropped, and counted by reason.
+
+In: a FIFO that is to be emptied although its bytes may have no place. They are read into memory, each whole frame gets
+a chance to be written, and what has none is dropped up to a frame boundary; the torn last frame stays in memory (at
+most a frame) for the next try. Used by the thread that reads the FIFO alone. State moves only with success: whatever
+raises leaves the bytes either in the FIFO or here, and never uncounted.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from otellogdriver.codec.contract import MAX_FRAME
+from otellogdriver.journal.reader import Reader
+from otellogdriver.journal.stream import Stream
+
+log = logging.getLogger(__name__)
+
+CHUNK = 256 << 10
+"""Bytes read at a time."""
+_UNKNOWN = 16 << 20
+"""Bytes that may follow the last known frame boundary (in an outage); where dropping begins they are walked over."""
+
+Count = Callable[[bytes | bytearray | memoryview, int, int, bool], tuple[int, int, int, int]]
+"""`Codec.count`: (chunk, start, offset, final) -> (stdout lines, stderr lines, damaged bytes, frame boundary)."""
+
+
+@dataclass(slots=True)
+class Dropped:
+    """What a FIFO gave up for one reason."""
+
+    lines: list[int]
+    bytes: int = 0
+
+
+class Drop:
+    """The way of one FIFO's bytes where the journal may not take them."""
+
+    def __init__(self, stream: Stream, count: Count) -> None:
+        self.dropped: dict[str, Dropped] = {}
+        self.held = 0
+        """Bytes in memory that have no place yet."""
+        self._waiting = False
+        """They may be whole frames, and wait for the disk."""
+        self._stream = stream
+        self._count = count
+        self._buffer = bytearray()
+        self._boundary = 0
+
+    def read(self, fd: int, reason: str, may_write: bool, waits: Callable[[str], bool]) -> int:
+        """Read what the FIFO has, and keep or drop it; the number of bytes, 0 at its end, -1 where the disk must have
+        room first. `waits`: whether bytes are to wait in memory rather than be dropped for a reason.
+
+        Raises BlockingIOError when the FIFO is empty, MemoryError before anything is taken."""
+        if self._waiting or self.held > MAX_FRAME + CHUNK:
+            self._settle(reason, may_write, waits)
+            if self._waiting:
+                return -1
+        torn = 0 if self.held else self._torn()
+        at = self.held + torn
+        self._make_room(at + CHUNK)
+        with memoryview(self._buffer) as view, view[at : at + CHUNK] as free:
+            got = os.readv(fd, [free])
+        if got:
+            if torn and not self._hold_torn(torn):
+                self._buffer[:got] = self._buffer[at : at + got]
+                torn = 0
+            self.held += torn + got
+            self._settle(reason, may_write, waits)
+        return got
+
+    def abandon(self) -> None:
+        """At the end: what is held has its last chance, a torn frame whose rest never came among it."""
+        if not self.held:
+            return
+        try:
+            self._append()
+        except OSError as error:
+            self._settle(reason_of(error), False, lambda reason: False)
+            self._note(reason_of(error), 0, 0, self.held)
+        self.held, self._buffer, self._waiting = 0, bytearray(), False
+
+    def note_boundary(self) -> None:
+        """Keep the walk short that dropping begins with: while it lasts, nobody reads the FIFO."""
+        known = max(self._stream.boundary, self._boundary)
+        if self._stream.end - known > _UNKNOWN:
+            try:
+                self._boundary = self._find_boundary()
+            except OSError:
+                pass
+
+    def holds_one_line(self, begin: int) -> bool:
+        """Whether at most one line, whole or not, is in the stream from `begin` on. Only for what is not much."""
+        stream, lines, offset = self._stream, 0, begin
+        if stream.end - begin > _ONE_LINE:
+            return False
+        reader, buffer = Reader(stream), memoryview(bytearray(CHUNK))
+        try:
+            while offset < stream.end and lines <= 1:
+                at, got = reader.read(offset, buffer)
+                out, err, _, behind = self._count(buffer[:got], at, at + got, False)
+                lines += out + err
+                if behind <= offset:
+                    break
+                offset = behind
+        except OSError:
+            return False
+        finally:
+            reader.close()
+        return lines <= 1
+
+    def _make_room(self, size: int) -> None:
+        if len(self._buffer) < size:
+            larger = bytearray(size)
+            larger[: self.held] = memoryview(self._buffer)[: self.held]
+            self._buffer = larger
+
+    def _append(self) -> None:
+        with memoryview(self._buffer) as view, view[: self.held] as data:
+            self._stream.append(data)
+
+    def _settle(self, reason: str, may_write: bool, waits: Callable[[str], bool]) -> None:
+        """What is held begins at a frame boundary, the stream's end. Write it if there is room, else drop its whole
+        frames."""
+        if may_write:
+            try:
+                self._append()
+                self.held, self._buffer, self._waiting = 0, bytearray(), False
+                return
+            except OSError as error:
+                reason = reason_of(error)
+        self._waiting = waits(reason)
+        if self._waiting:
+            return
+        with memoryview(self._buffer) as view, view[: self.held] as data:
+            out, err, _, boundary = self._count(data, 0, self.held, False)
+        rest = self._buffer[boundary : self.held]
+        self._note(reason, out, err, boundary)
+        self._buffer[: len(rest)] = rest
+        self.held = len(rest)
+
+    def _note(self, reason: str, out: int, err: int, size: int) -> None:
+        if not size:
+            return
+        entry = self.dropped.get(reason)
+        if entry is None:
+            entry = self.dropped[reason] = Dropped([0, 0])
+            log.error(
+                "%s: new lines of this container are dropped (%s); counted in /metrics", self._stream.directory, reason
+            )
+        entry.lines[0] += out
+        entry.lines[1] += err
+        entry.bytes += size
+
+    def _torn(self) -> int:
+        """Bytes after the stream's last frame boundary: they belong to what is to be dropped."""
+        try:
+            self._boundary = self._find_boundary()
+        except OSError:
+            return 0
+        return max(0, self._stream.end - self._boundary)
+
+    def _hold_torn(self, size: int) -> bool:
+        """Take them out of the stream; False where they cannot be read, and so stay in it."""
+        reader = Reader(self._stream)
+        try:
+            with memoryview(self._buffer) as view, view[:size] as torn:
+                found = reader.read(self._boundary, torn)
+        except OSError:
+            return False
+        finally:
+            reader.close()
+        if found != (self._boundary, size):
+            return False
+        self._stream.truncate(self._boundary)
+        return True
+
+    def _find_boundary(self) -> int:
+        """The last frame boundary in the stream, but for less than a frame its end. Raises OSError."""
+        stream = self._stream
+        offset = max(stream.boundary, stream.start, self._boundary)
+        if offset >= stream.end:
+            return stream.end
+        reader, buffer = Reader(stream), memoryview(bytearray(MAX_FRAME + CHUNK))
+        try:
+            while offset < stream.end:
+                at, got = reader.read(offset, buffer)
+                *_, boundary = self._count(buffer[:got], at, at + got, False)
+                if boundary <= offset:
+                    break
+                offset = boundary
+        finally:
+            reader.close()
+        return offset
+
+
+_ONE_LINE = 4 << 20
+"""Bytes that one line with its frames may have: it is cut at 2 MiB."""
+
+
+def reason_of(error: OSError) -> str:
+    """The reason by which lines are dropped that the disk did not take."""
+    return "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "disk_error"

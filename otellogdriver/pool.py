@@ -1,0 +1,129 @@
+"""Threads for work that may take long: a disk, encoding. What is given to them is done, sooner or later.
+
+Unlike `ThreadPoolExecutor`: where the system gives no thread, the work waits until it does (`start_missing` is to be
+called now and then); the threads are daemons, so that one that hangs with a disk does not keep the process from
+ending; and `in_order` does what belongs together one after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor, Future
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_NO_MEMORY = 0.01
+"""Seconds until what met a lack of memory is tried again."""
+
+_Work = Callable[[], None]
+
+
+class Pool(Executor):
+    """See the module's text. Any thread may call."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
+        self._waiting: deque[tuple[Hashable, _Work]] = deque()
+        self._chains: dict[Hashable, deque[_Work]] = {}
+        """What waits for the work with the same key that is under way."""
+        self._threads = 0
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a thread call `fn`. Raises RuntimeError after `shutdown`, and nothing else but MemoryError."""
+        return self.in_order(None, fn, *args, **kwargs)
+
+    def in_order(self, key: Hashable, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """The same, after all work that was given with this key before; None stands for no order."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the {self._name} threads have ended")
+            if key is not None and key in self._chains:
+                self._chains[key].append(work)
+                return future
+            if key is not None:
+                self._chains[key] = deque()
+            self._waiting.append((key, work))
+            self._ready.notify()
+        self.start_missing()
+        return future
+
+    def start_missing(self) -> None:
+        """Start threads for what waits. Never raises: what cannot be had now is tried with the next call."""
+        with self._lock:
+            while self._threads < self._most and len(self._waiting) > self._idle and not self._closed:
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except (RuntimeError, MemoryError):
+                    return
+                self._threads += 1
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
+        """Begin nothing more; what is under way ends in its thread. `wait` is not for daemons."""
+        with self._lock:
+            self._closed = True
+            self._waiting.clear()
+            self._chains.clear()
+            self._ready.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                with self._lock:
+                    while not self._waiting and not self._closed:
+                        self._idle += 1
+                        try:
+                            self._ready.wait()
+                        finally:
+                            self._idle -= 1
+                    if not self._waiting:
+                        self._threads -= 1
+                        return
+                    key, work = self._waiting.popleft()
+                try:
+                    work()
+                finally:
+                    self._next(key)
+            except BaseException:  # no memory: the thread stays
+                log.error("a %s thread met a fault", self._name)
+
+    def _next(self, key: Any) -> None:
+        """Let the next work with the same key have its turn."""
+        while key is not None:
+            try:
+                with self._lock:
+                    chain = self._chains.get(key)
+                    if chain:
+                        self._waiting.append((key, chain[0]))
+                        chain.popleft()
+                        self._ready.notify()
+                    else:
+                        self._chains.pop(key, None)
+                return
+            except MemoryError:  # else this key's work would wait for ever
+                time.sleep(_NO_MEMORY)

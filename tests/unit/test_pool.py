@@ -1,0 +1,79 @@
+"""Threads for slow work: all of it is done, in order where that is asked for, also where threads are scarce."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from otellogdriver.pool import Pool
+from tests.scene import until
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = Pool(3, "test")
+    yield made
+    made.shutdown()
+
+
+def test_results_and_exceptions_come_back(pool: Pool) -> None:
+    assert pool.submit(pow, 2, 10).result(20) == 1024
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(divmod, 1, 0).result(20)
+
+
+def test_work_with_one_key_is_done_in_order_and_beside_others(pool: Pool) -> None:
+    go = threading.Event()
+    seen: list[int] = []
+    held = pool.in_order("a", go.wait, 20)
+    later = [pool.in_order("a", seen.append, number) for number in range(50)]
+    assert pool.in_order("b", pow, 2, 3).result(20) == 8
+    assert seen == [] and not held.done()
+    go.set()
+    for future in later:
+        future.result(20)
+    assert seen == [*range(50)]
+
+
+def test_a_failure_does_not_hold_up_what_comes_after_it(pool: Pool) -> None:
+    broken = pool.in_order("a", divmod, 1, 0)
+    after = pool.in_order("a", pow, 2, 3)
+    assert after.result(20) == 8
+    assert isinstance(broken.exception(20), ZeroDivisionError)
+
+
+def test_cancelled_work_is_passed_over(pool: Pool) -> None:
+    go = threading.Event()
+    pool.in_order("a", go.wait, 20)
+    cancelled, after = pool.in_order("a", pow, 1, 1), pool.in_order("a", pow, 2, 3)
+    assert cancelled.cancel()
+    go.set()
+    assert after.result(20) == 8
+
+
+def test_work_waits_for_threads_that_cannot_be_had(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        future = pool.submit(pow, 2, 3)
+        pool.start_missing()
+        assert not future.done()
+    pool.start_missing()
+    assert future.result(20) == 8
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_no_more_threads_than_allowed_and_none_after_the_end() -> None:
+    pool, go = Pool(2, "counted"), threading.Event()
+    for _ in range(10):
+        pool.submit(go.wait, 20)
+    until(lambda: sum(thread.name == "counted" for thread in threading.enumerate()) == 2)
+    pool.shutdown()
+    with pytest.raises(RuntimeError, match="ended"):
+        pool.submit(pow, 1, 1)
+    go.set()
+    until(lambda: not any(thread.name == "counted" for thread in threading.enumerate()))
