@@ -140,8 +140,10 @@ class Store:
         first stream is made. A stream that cannot be read is left alone, with a warning."""
         base = layout.containers(self.root)
         try:
-            base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.chmod(self.root, 0o700)
+            if not base.is_dir():  # on a frozen disk even the making of what is there would wait
+                base.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.root.stat().st_mode & 0o777 != 0o700:
+                os.chmod(self.root, 0o700)
         except Exception as error:
             log.error("state directory %s cannot be written: %s; lines will be read and dropped", self.root, error)
         try:
@@ -199,7 +201,7 @@ class Store:
     def _load(self, container_id: str, directory: Path) -> Entry | None:
         """The stream in a directory; None if it is none. Raises OSError, NewerVersion, MemoryError."""
         if directory.name.startswith(layout.DOOMED):
-            self._delete(directory)
+            self._remains.add(directory)
             return None
         name = layout.parse_stream_name(directory.name)
         if name is None or not directory.is_dir():
@@ -216,8 +218,7 @@ class Store:
             )
             meta = layout.Meta(f"{self.root.parent}/{name[1]}", {})
         found = scan(directory)
-        for path in found.leftovers:
-            self._delete(path)
+        self._remains.update(found.leftovers)
         for path in found.strange:
             log.warning("%s is named like a segment, but cannot be one of this stream: left alone", path)
         stream = Stream(directory, partial(_describe, directory, meta, False), found=found)
@@ -375,6 +376,11 @@ class Store:
         with self._lock:
             (self._remains.discard if gone else self._remains.add)(path)
 
+    def delete_remains(self) -> None:
+        """Delete what a crash left half made or half deleted: after `open`, before anything is packed. Disk."""
+        for path in list(self._remains):
+            self._delete(path)
+
     def trim(self, container_id: str) -> None:
         """Bring one container back within what `docker logs` is to keep; only delivered data goes. Disk."""
         try:
@@ -452,8 +458,7 @@ class Store:
         try again what could not be deleted before. Disk.
 
         By age nothing goes until the clock has been steady for a while: see age.py. To be called every minute or so."""
-        for path in list(self._remains):
-            self._delete(path)
+        self.delete_remains()
         for container_id in list(self._again):
             self.trim(container_id)
         self._mend_dates()

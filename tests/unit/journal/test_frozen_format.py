@@ -57,7 +57,8 @@ def test_the_sample_is_the_one_that_was_written() -> None:
 
 
 def test_every_stream_is_found_with_what_is_known_of_it(state: Path) -> None:
-    first, second, db = Store(state).open()
+    store = Store(state)
+    first, second, db = store.open()
     assert [entry.container_id for entry in (first, second, db)] == [WEB, WEB, DB]
     assert [entry.sequence for entry in (first, second, db)] == [0, 1, 0]
     assert [entry.file[:25] for entry in (first, second, db)] == [f"/run/docker/logging/{digit * 5}" for digit in "123"]
@@ -65,6 +66,7 @@ def test_every_stream_is_found_with_what_is_known_of_it(state: Path) -> None:
     assert db.info["ContainerLabels"] == {"app": "db"}
     assert [entry.stream.ended_at is None for entry in (first, second, db)] == [False, False, True]
     assert [segment.packed for segment in first.stream.segments] == [True, True, False]
+    store.delete_remains()
     assert not list(state.rglob("*.new"))
 
 
