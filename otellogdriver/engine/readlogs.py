@@ -12,7 +12,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from otellogdriver.engine.turns import Turns
 from otellogdriver.errors import ProtocolError
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.stream import Stream
+from otellogdriver.pool import Pool
 
 if TYPE_CHECKING:
     from otellogdriver.driver.driver import Driver
@@ -86,13 +86,13 @@ class LogReader:
 
     def __init__(self, driver: Driver) -> None:
         self.codec = driver.codec
-        self.threads = ThreadPoolExecutor(2, "readlogs")
+        self.threads = Pool(2, "readlogs")
         self.turns = Turns()
         self._driver = driver
 
     def close(self) -> None:
         """Start no further read; what is being read ends in its thread."""
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.shutdown()
 
     async def read(self, container_id: str, config: ReadConfig, write: Write) -> None:
         """Write what is asked for; with `follow` until the container's FIFO ends. Raises what `write` raises."""
@@ -159,7 +159,10 @@ class _Copy:
         while self._offset < end and not self.done:
             if end - self._offset <= _SMALL:
                 await self._turns.take()
-                frames, behind = self._read(end, size)
+                try:
+                    frames, behind = self._read(end, size, waits=False)
+                except BlockingIOError:
+                    frames, behind = await loop.run_in_executor(self._threads, self._read, end, size)
             else:
                 frames, behind = await loop.run_in_executor(self._threads, self._read, end, size)
             if frames:
@@ -173,13 +176,16 @@ class _Copy:
             else:
                 return
 
-    def _read(self, end: int, size: int) -> tuple[bytes, int]:
-        reader = Reader(self.stream)
+    def _read(self, end: int, size: int, waits: bool = True) -> tuple[bytes, int]:
+        """(frames, where they end). Raises BlockingIOError where it is not to wait for the disk, and would."""
+        reader = Reader(self.stream, waits)
         try:
             buffer = memoryview(bytearray(min(size, end - self._offset)))
             offset, got = reader.read(self._offset, buffer)
             after = offset + got
             is_gap = 0 < got < len(buffer) and reader.read(after, buffer[got:][:1])[0] > after
+        except BlockingIOError:
+            raise
         except OSError as error:
             behind = self.stream.behind(self._offset)
             log.error("%s cannot be read, left out up to offset %d: %s", self.stream.directory, behind, error)

@@ -6,6 +6,7 @@ at that moment; a file that is gone since then was deleted or packed.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import logging
 import os
@@ -23,10 +24,13 @@ log = logging.getLogger(__name__)
 
 
 class Reader:
-    """Reads one stream, keeping the current segment open. One thread at a time."""
+    """Reads one stream, keeping the current segment open. One thread at a time. With `waits=False` it reads what is in
+    memory alone (the page cache has what was written lately) and raises BlockingIOError for what the disk would have to
+    be asked for."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, waits: bool = True) -> None:
         self.stream = stream
+        self._flags = 0 if waits else os.RWF_NOWAIT
         self._fd = -1
         self._segment: Segment | None = None
         self._unpacked: memoryview | None = None
@@ -78,12 +82,19 @@ class Reader:
                     return 0
             self._segment = segment
         if self._unpacked is None:
-            return os.preadv(self._fd, [buffer], at)
+            try:
+                return os.preadv(self._fd, [buffer], at, self._flags)
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP or not self._flags:
+                    raise
+                return os.preadv(self._fd, [buffer], at)  # a file system in memory: nothing to wait for
         part = self._unpacked[at : at + len(buffer)]
         buffer[: len(part)] = part
         return len(part)
 
     def _open(self, path: Path, packed: bool) -> None:
+        if packed and self._flags:
+            raise BlockingIOError(errno.EAGAIN, "it would have to be unpacked")
         if not packed:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             return

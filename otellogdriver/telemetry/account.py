@@ -138,7 +138,7 @@ def _lag(stream: Stream) -> float:
     """Seconds since the first undelivered line was printed, by the time in its frame: right after a restart, too."""
     if stream.undelivered <= 0:
         return 0.0
-    reader = Reader(stream)
+    reader = Reader(stream, waits=False)
     head = memoryview(bytearray(_HEAD))
     try:
         _, got = reader.read(stream.delivered, head)
