@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import gzip
 import json
 import logging
@@ -278,11 +279,13 @@ def test_thousands_of_ended_streams_that_wait_for_delivery_cost_little(tmp_path:
     for index in range(count):
         shutil.copytree(folder, folder.with_name(f"{index:064x}"))
     shutil.rmtree(folder)
+    gc.collect()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         again = Store(tmp_path / "state")
         again.open()
+        gc.collect()
         each = (tracemalloc.get_traced_memory()[0] - before) / count
     finally:
         tracemalloc.stop()
