@@ -52,6 +52,9 @@ _PACE, _BURST = 200.0, 200.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _UNPROVEN_PAUSE = 0.25, 30.0, 5.0
 """Seconds between two tries of a record that fails by itself; the last one while nothing shows that the destination
 takes others: then it may be down, and its return must not be missed for long."""
+_PROOFS = 2
+"""Failures of a record by itself, each after the destination has taken others since the one before: less may be the
+moment at which the destination came back."""
 _TURN, _LONGEST_TURN = 0.05, 1.0
 """Seconds for which what is apart leaves the next try to others, where the collector asked for patience."""
 _STRIKES, _UNPROVEN_STRIKES = 3, 10
@@ -95,6 +98,10 @@ class _Apart:
     """There is a bad one before this record, if it is beyond `at`."""
     since: float = -1.0
     """When the record at `at` failed first by itself."""
+    failed: float = 0.0
+    """When it failed last, and"""
+    proofs: int = 0
+    """how often it has failed after the destination took others since the failure before."""
     pause: float = _FIRST_PAUSE
     tokens: float = _BURST
     filled: float = 0.0
@@ -398,6 +405,7 @@ class Sending:
         begin = ends[at - 1] if at else 0
         room = bisect_right(ends, begin + self.limit - len(part.feed.resource) - AROUND) - at
         number = max(1, min(number, room))
+        taken = self._taken
         end = await self._try(part, payload[begin : ends[at + number - 1]], number)
         if not isinstance(end, Trouble):
             self._account([(part, number)], end)
@@ -416,16 +424,20 @@ class Sending:
             if fresh:
                 apart.group = max(1, number // 2)
             await self._pace(apart)
-        elif await self._is_hopeless(apart, part, payload, ends, end):
+        elif await self._is_hopeless(apart, part, payload, ends, end, taken):
             apart.at, apart.bad = apart.at + 1, max(apart.bad, apart.at + 1)
             apart.since, apart.pause = -1.0, _FIRST_PAUSE
             await self._pace(apart)
 
-    async def _is_hopeless(self, apart: _Apart, part: Part, payload: bytes, ends: list[int], trouble: Trouble) -> bool:
-        """The record at `apart.at` failed by itself: whether it is given up now. If not, a pause has passed."""
+    async def _is_hopeless(
+        self, apart: _Apart, part: Part, payload: bytes, ends: list[int], trouble: Trouble, taken: float
+    ) -> bool:
+        """The record at `apart.at` failed by itself: whether it is given up now. If not, a pause has passed. `taken` is
+        when others had been taken last as it was tried."""
         now = self._loop.time()
         if apart.since < 0:
             apart.since = now
+            apart.failed, apart.proofs = now, 0
             name = part.feed.entry.info.get("ContainerName", "")
             log.warning(
                 "%s: record %d of those from offset %d of %s %s fails by itself, while the destination is well: %s",
@@ -439,16 +451,24 @@ class Sending:
         if trouble.why in ("refused", "denied"):
             self._give_up(part, 1, trouble.why, trouble.reason, apart.at)
             return True
+        apart.proofs += apart.failed < taken
+        apart.failed = now
         if now - apart.since >= POISON_AGE:
             if self._taken <= apart.since and apart.at + 1 < len(ends):
                 # Nothing else was sent meanwhile: the next record shows whether the destination takes any.
                 end = await self._try(part, payload[ends[apart.at] : ends[apart.at + 1]], 1)
                 if not isinstance(end, Trouble):
                     self._account([(part, 1)], end)
-                    self._give_up(part, 1, "fault" if trouble.why == "fault" else "refused", trouble.reason, apart.at)
+                    begin = ends[apart.at - 1] if apart.at else 0
+                    again = await self._try(part, payload[begin : ends[apart.at]], 1)  # it may be back just now
+                    if isinstance(again, Trouble):
+                        why = "fault" if trouble.why == "fault" else "refused"
+                        self._give_up(part, 1, why, trouble.reason, apart.at)
+                    else:
+                        self._account([(part, 1)], again)
                     apart.at += 1
                     return True
-            if self._taken > apart.since:
+            if apart.proofs >= _PROOFS:
                 self._give_up(part, 1, "fault" if trouble.why == "fault" else "refused", trouble.reason, apart.at)
                 return True
         await asyncio.sleep(apart.pause)
