@@ -50,6 +50,34 @@ def text_line(index: int) -> bytes:
     return frame(text.ljust(300, ".").encode(), NOW + index * 12_345)
 
 
+def odd_json_line(index: int) -> bytes:
+    """An exception as an object, a key with an escape; no level; 500 bytes."""
+    line = {
+        "time": "2026-01-02T03:04:05.678Z",
+        "msg": f"checkout {index} failed",
+        "p\u00e4th": f"/v1/items/{index}",
+        "err": {
+            "type": "TypeError",
+            "message": "x is not a function",
+            "stack": "TypeError: x\n    at pay (shop.js:5:3)",
+        },
+    }
+    text = json.dumps(line)[:-1] + ', "agent": "'
+    return frame((text + "x" * (498 - len(text)) + '"}').encode(), NOW + index * 12_345)
+
+
+def odd_logfmt_line(index: int) -> bytes:
+    text = f'time=2026-01-02T03:04:05.678Z level=info msg="said \\"no\\"\\n" path=C:/items/{index} '
+    return frame((text + "agent=").ljust(500, "x").encode(), NOW + index * 12_345)
+
+
+def plain_line(index: int) -> bytes:
+    """Without a level."""
+    text = f'10.0.0.{index % 250} - - [02/Jan/2026:03:04:05 +0000] "GET /v1/items/{index} HTTP/1.1" 200 7 "-" "'
+    return frame(text.ljust(300, "x").encode(), NOW + index * 12_345)
+
+
+ODD_JSON, ODD_LOGFMT, PLAIN = filled(odd_json_line), filled(odd_logfmt_line), filled(plain_line)
 JSON, LOGFMT, TEXT = filled(json_line), filled(logfmt_line), filled(text_line)
 CASES: dict[str, tuple[tuple[bytes, int], dict[str, str]]] = {
     "JSON, as it is": (JSON, {}),
@@ -59,7 +87,10 @@ CASES: dict[str, tuple[tuple[bytes, int], dict[str, str]]] = {
     "JSON, parse=json, redacted": (JSON, {"parse": "json", "redact-pattern": 'password":"[^"]*'}),
     "JSON, redacted value by value": (JSON, {"parse": "json", "redact-pattern": r"\b[0-9]{16}\b"}),
     "logfmt, parse=logfmt": (LOGFMT, {"parse": "logfmt"}),
+    "JSON without a level, with an exception": (ODD_JSON, {"parse": "json", "severity": "auto"}),
+    "logfmt with escapes": (ODD_LOGFMT, {"parse": "logfmt"}),
     "text, severity=auto": (TEXT, {"severity": "auto"}),
+    "text without a level, severity=auto": (PLAIN, {"severity": "auto"}),
     "text, include-pattern": (TEXT, {"include-pattern": "served"}),
     "text, multiline-pattern=auto": (TEXT, {"multiline-pattern": "auto"}),
     "text, multiline-pattern=java": (TEXT, {"multiline-pattern": "java"}),
@@ -77,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What the options of single lines cost, in nanoseconds for each.")
     parser.add_argument("--seconds", type=float, default=0.3, help="how long each measurement takes")
     seconds = parser.parse_args().seconds
-    print(f"{'':34} {'native':>9} {'× plain':>8} {'python':>9} {'ratio':>7}")
+    print(f"{'':40} {'native':>9} {'× plain':>8} {'python':>9} {'ratio':>7}")
     for case, ((chunk, lines), log_opts) in CASES.items():
         plain, ours, theirs = (
             fastest(lambda made=made, chunk=chunk: made.encode(chunk, 0, NOTHING, OPTIONS, NOW, HUGE), seconds)  # type: ignore[misc]
@@ -85,7 +116,7 @@ def main() -> None:
             * 1e9
             for made in (encoder("native", {}), encoder("native", log_opts), encoder("python", log_opts))
         )
-        print(f"{case:34} {ours:9.0f} {ours / plain:8.1f} {theirs:9.0f} {theirs / ours:6.1f}x")
+        print(f"{case:40} {ours:9.0f} {ours / plain:8.1f} {theirs:9.0f} {theirs / ours:6.1f}x")
 
 
 if __name__ == "__main__":
