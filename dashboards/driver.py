@@ -38,6 +38,8 @@ WHO = f"{WHERE}, container_name, service_name"
 EACH, ITS_NAME = f"{WHERE}, container_name", "{{instance}} {{container_name}}"
 PLACE, ITS_PLACE = f"{WHERE}, destination", "{{instance}} {{destination}}"
 
+OURS = f" and on ({WHERE}) otellogdriver_build_info{D}"
+"""After a metric of every process: those of drivers."""
 FALLBACK = D.replace("}", ', codec!="native"}')
 
 MONTH = 30 * 86400
@@ -393,7 +395,7 @@ def _disk(made: dashboard.Dashboard) -> None:
 
 def _driver(made: dashboard.Dashboard) -> None:
     made.with_row(dashboard.Row("The driver itself"))
-    cpu = f"rate(otellogdriver_cpu_seconds_total{D}{R})"
+    cpu = f"(rate(process_cpu_seconds_total{D}{R}){OURS})"
     made.with_panel(graph("CPU", "Share of one core.", "percentunit", [("{{instance}}", cpu)], width=8))
     made.with_panel(
         graph(
@@ -414,7 +416,7 @@ def _driver(made: dashboard.Dashboard) -> None:
             "Memory",
             "Resident memory. It does not grow with an outage.",
             BYTES,
-            [("{{instance}}", f"otellogdriver_resident_memory_bytes{D}")],
+            [("{{instance}}", f"process_resident_memory_bytes{D}{OURS}")],
             width=8,
         )
     )
@@ -428,8 +430,8 @@ def _driver(made: dashboard.Dashboard) -> None:
                 ("blocked streams", f"sum(otellogdriver_blocked_streams{D})"),
                 ("excluded streams", f"sum(otellogdriver_excluded_streams{D})"),
                 ("threads", f"sum(otellogdriver_threads{D})"),
-                ("files", f"sum(otellogdriver_open_files{D})"),
-                ("files at most", f"min(otellogdriver_open_files_limit{D})"),
+                ("files", f"sum(process_open_fds{D}{OURS})"),
+                ("files at most", f"min(process_max_fds{D}{OURS})"),
             ],
             width=8,
         )
@@ -447,7 +449,7 @@ def _driver(made: dashboard.Dashboard) -> None:
         number(
             "Starts",
             "How often the driver started in the chosen time. After a crash the engine starts it again at once.",
-            f"sum(changes(otellogdriver_start_time_seconds{D}[$__range]))",
+            f"sum(changes(process_start_time_seconds{D}[$__range]){OURS})",
             COUNT,
             [(None, "green"), (1, "orange"), (3, "red")],
             width=3,
@@ -479,7 +481,7 @@ def _driver(made: dashboard.Dashboard) -> None:
             "Drivers",
             "Version and codec of each.",
             [
-                ("Up for", f"time() - max by ({WHERE}) (otellogdriver_start_time_seconds{D})", SECONDS, None),
+                ("Up for", f"time() - max by ({WHERE}) (process_start_time_seconds{D}{OURS})", SECONDS, None),
                 ("Version", f"max by ({WHERE}, version, codec) (otellogdriver_build_info{D})", COUNT, None),
             ],
             by=["instance"],

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from otellogdriver.driver.driver import Driver
+    from otellogdriver.telemetry.events import Early
     from otellogdriver.telemetry.self_telemetry import SelfTelemetry
 
 T = TypeVar("T")
@@ -137,18 +138,21 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     from otellogdriver.resource import this_host
     from otellogdriver.settings.options import doubts, plugin_settings, problems
     from otellogdriver.telemetry import status
-    from otellogdriver.telemetry.events import Events
+    from otellogdriver.telemetry.doors import Doors
+    from otellogdriver.telemetry.events import Early, Events
 
     asyncio.get_running_loop().set_exception_handler(_hang_up)
     plugin, _ = plugin_settings(environ)
     wrong = problems(environ)
+    early = Early() if plugin.self_telemetry == "otlp" else None
     for problem in wrong:
         log.error("%s", problem)
     for doubt in doubts(environ):
         log.warning("%s", doubt)
     events = Events()
     log.addHandler(events)
-    driver = Driver(plugin, environ, codec.load(plugin.codec), this_host(environ))
+    host = this_host(environ)
+    driver = Driver(plugin, environ, codec.load(plugin.codec), host)
     driver.recover()
     logs = LogReader(driver)
     api = web.AppRunner(protocol.application(driver, logs), access_log=None, handler_cancellation=True)
@@ -159,14 +163,16 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
         f"no calls yet: cannot listen on {plugin.socket}",
         _START_AGAIN,
     )
-    page = web.AppRunner(status.application(driver, events, wrong), access_log=None)
+    doors = Doors()
+    names = (host.name, *plugin.metrics_hosts)
+    page = doors.runner(status.application(driver, events, wrong, doors, names))
     await page.setup()
     opening = asyncio.create_task(_open_status(page, plugin.metrics_address))
     _tell_systemd(environ)
     log.info("otellogdriver %s ready, codec %s, state in %s", __version__, driver.codec.name, plugin.state_directory)
     gc.collect()
     gc.freeze()  # what is loaded now stays; later collections need not walk it
-    own = await _tell_of_itself(driver, environ, len(wrong)) if plugin.self_telemetry == "otlp" else None
+    own = await _tell_of_itself(driver, environ, len(wrong), early) if early else None
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -197,7 +203,9 @@ def _tell_systemd(environ: Mapping[str, str]) -> None:
             notify.sendto(b"READY=1", address)
 
 
-async def _tell_of_itself(driver: Driver, environ: Mapping[str, str], problems: int) -> SelfTelemetry | None:
+async def _tell_of_itself(
+    driver: Driver, environ: Mapping[str, str], problems: int, early: Early
+) -> SelfTelemetry | None:
     """The driver's own telemetry, if its settings can be used; imported in a thread, for calls are served by now."""
     from otellogdriver.errors import DriverError
     from otellogdriver.resource import this_host
@@ -206,8 +214,9 @@ async def _tell_of_itself(driver: Driver, environ: Mapping[str, str], problems: 
     from otellogdriver.telemetry.self_telemetry import SelfTelemetry
 
     try:
-        return SelfTelemetry(driver, environ, this_host(environ), problems)
+        return SelfTelemetry(driver, environ, this_host(environ), problems, early)
     except DriverError as error:
+        early.end()
         log.warning("no telemetry of the driver's own: %s", error)
         return None
 
@@ -238,7 +247,6 @@ async def _open(runner: web.AppRunner, make: Callable[[], web.BaseSite], what: s
                 return
             raise OSError(errno.ENFILE, "no socket")  # asyncio takes that for an address it need not listen on
         except OSError as error:
-            await site.stop()
             if not told:
                 log.error("%s: %s; tried again", what, error.strerror or error)
             told = True

@@ -201,6 +201,12 @@ class PluginSettings:
     metrics_address: tuple[str, int] | None = option(
         ADDRESS, "127.0.0.1:9464", "Where metrics, health and status are served.", section="Whole driver", log_opt=False
     )
+    metrics_hosts: tuple[str, ...] = option(
+        NAMES,
+        "",
+        "Names with a dot by which browsers and Prometheus may ask there, beside addresses and the host's own name.",
+        log_opt=False,
+    )
     read_logs: bool = option(
         BOOLEAN, "true", "Answer `docker logs` from the journal; if not, the engine keeps a copy.", log_opt=False
     )

@@ -17,6 +17,7 @@ from otellogdriver.driver.session import Session
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Stream
+from otellogdriver.settings.options import Settings
 
 _HEAD = 23
 """Bytes of a frame that hold its time: 4 length, 8 source, 1 tag, at most 10 of a varint; no frame is shorter."""
@@ -81,6 +82,8 @@ class Account:
     """Its lines are not sent: the container is excluded."""
     has_printed: bool = False
     pumps: list[Pump] = field(default_factory=list)
+    may_exclude: dict[str, int] = field(default_factory=dict)
+    """The reasons for which its options may leave lines out, each with 0."""
 
     def add(self, session: Session) -> None:
         stream = session.stream
@@ -95,6 +98,7 @@ class Account:
         self.running = self.running or stream.ended_at is None
         self.blocked = self.blocked or bool(session.fifo and session.fifo.blocked)
         self.kept = session.excluded
+        self.may_exclude = _reasons(session.settings)
         self.has_printed = self.has_printed or stream.end > 0 or bool(self.counts.dropped)
         self.pumps = [pump for pump, _ in session.feeds] or self.pumps
 
@@ -109,6 +113,17 @@ class Account:
         loud container look quiet. A frame takes about 24 bytes beside its line."""
         lines = sum(self.counts.lines)
         return lines + self.pending * lines / (sum(self.counts.bytes) + 24 * lines) if lines else 0.0
+
+
+def _reasons(settings: Settings) -> dict[str, int]:
+    """Of `metrics.EXCLUDED`, those that these options make possible."""
+    asked = {
+        "streams": settings.streams != "both",
+        "include": settings.include_pattern,
+        "exclude": settings.exclude_pattern,
+        "rate_limit": settings.rate_limit,
+    }
+    return {reason: 0 for reason, set_ in asked.items() if set_}
 
 
 class Accounts:

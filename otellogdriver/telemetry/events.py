@@ -43,3 +43,38 @@ class Events(logging.Handler):
     def about(self, *words: str) -> Event | None:
         """The latest event whose text has one of the words in it."""
         return next((event for event in self.latest() if any(word in event.text for word in words)), None)
+
+
+EARLY_MOST = 500
+"""Log records kept until the driver's own telemetry is ready: a start with hundreds of containers to resume."""
+
+
+class Early(logging.Handler):
+    """What the driver logs, from before its own telemetry can send it: kept first, then handed on, each record once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: deque[logging.LogRecord] = deque(maxlen=EARLY_MOST)
+        self._to: logging.Handler | None = None
+        logging.getLogger("otellogdriver").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._to:
+            self._to.handle(record)
+        else:
+            self._kept.append(record)
+
+    def hand_over(self, handler: logging.Handler) -> None:
+        """From now on `handler` gets each record, and now those that were kept."""
+        self.acquire()  # what is logged meanwhile comes after them
+        try:
+            for record in self._kept:
+                handler.handle(record)
+            self._kept.clear()
+            self._to = handler
+        finally:
+            self.release()
+
+    def end(self) -> None:
+        logging.getLogger("otellogdriver").removeHandler(self)
+        self._kept.clear()

@@ -11,6 +11,7 @@ stopped. The counters of the whole driver (`otellogdriver_driver_*`) go on witho
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,14 +34,66 @@ OUTCOMES = ("delivered", "refused", "denied", "unread", "unreachable", "timeout"
 """What becomes of a request; all but the first four are tried again."""
 
 
+BEFORE = ("journal_full", "disk_full", "disk_error")
+"""Reasons for which bytes are given up before they are in the journal."""
+
+_UNITS = {"_bytes": "By", "_seconds": "s"}
+_NAMESPACES = ("driver", "destination", "request", "process")
+_ATTRIBUTES = {
+    "container_id": "container.id",
+    "container_name": "container.name",
+    "service_name": "service.name",
+    "stream": "log.iostream",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One metric. A counter's name is written as it is exposed, with `_total`."""
+    """One metric. A counter's name is written as it is exposed, with `_total`. `instead` is the metric, one of every
+    Prometheus client's own, that has the same: then this one is deprecated, and goes with the next version. `standard`
+    is the name over OTLP, where the semantic conventions have one."""
 
     name: str
     kind: str
     labels: tuple[str, ...]
     help: str
+    instead: str = ""
+    standard: str = ""
+
+    @property
+    def text(self) -> str:
+        """The help, with the word that it is deprecated."""
+        return f"Deprecated: `{self.instead}` has it. {self.help}" if self.instead else self.help
+
+    @property
+    def otlp(self) -> str:
+        """The name over OTLP: dotted, without unit and `_total`, which whatever turns it into Prometheus' form adds."""
+        if self.standard:
+            return self.standard
+        name = self.name.removeprefix("otellogdriver_").removesuffix("_total")
+        for suffix in _UNITS:
+            name = name.removesuffix(suffix)
+        space, _, rest = name.partition("_")
+        return f"otellogdriver.{space}.{rest}" if rest and space in _NAMESPACES else f"otellogdriver.{name}"
+
+    @property
+    def unit(self) -> str:
+        """The unit over OTLP, in UCUM."""
+        name = self.name.removesuffix("_total")
+        for suffix, unit in _UNITS.items():
+            if name.endswith(suffix):
+                return unit
+        thing = next((thing for thing in _THINGS if re.search(rf"(^|_){thing}s(_|$)", name)), "")
+        return f"{{{thing}}}" if thing else ""
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The labels' names over OTLP."""
+        return tuple(_ATTRIBUTES.get(label, label) for label in self.labels)
+
+
+_THINGS = ("record", "line", "stream", "request", "thread", "file", "problem")
+"""What is counted, as UCUM annotations."""
 
 
 METRICS: tuple[Declared, ...] = (
@@ -104,12 +157,39 @@ METRICS: tuple[Declared, ...] = (
     Declared("otellogdriver_destination_pause_seconds", "gauge", ("destination",), "Time until the next try."),
     Declared("otellogdriver_build_info", "gauge", ("version", "codec"), "Always 1."),
     Declared("otellogdriver_option_problems", "gauge", (), "Values in the plugin's environment that cannot be used."),
-    Declared("otellogdriver_start_time_seconds", "gauge", (), "When the driver started, since the epoch."),
-    Declared("otellogdriver_cpu_seconds_total", "counter", (), "CPU time of the driver."),
-    Declared("otellogdriver_resident_memory_bytes", "gauge", (), "Resident memory of the driver."),
-    Declared("otellogdriver_threads", "gauge", (), "Threads of the driver."),
-    Declared("otellogdriver_open_files", "gauge", (), "Open file descriptors of the driver."),
-    Declared("otellogdriver_open_files_limit", "gauge", (), "How many it may have."),
+    Declared(
+        "otellogdriver_start_time_seconds",
+        "gauge",
+        (),
+        "When the driver started, since the epoch.",
+        "process_start_time_seconds",
+    ),
+    Declared(
+        "otellogdriver_cpu_seconds_total",
+        "counter",
+        (),
+        "CPU time of the driver.",
+        "process_cpu_seconds_total",
+        "process.cpu.time",
+    ),
+    Declared(
+        "otellogdriver_resident_memory_bytes",
+        "gauge",
+        (),
+        "Resident memory of the driver.",
+        "process_resident_memory_bytes",
+        "process.memory.usage",
+    ),
+    Declared("otellogdriver_threads", "gauge", (), "Threads of the driver.", standard="process.thread.count"),
+    Declared(
+        "otellogdriver_open_files",
+        "gauge",
+        (),
+        "Open file descriptors of the driver.",
+        "process_open_fds",
+        "process.unix.file_descriptor.count",
+    ),
+    Declared("otellogdriver_open_files_limit", "gauge", (), "How many it may have.", "process_max_fds"),
 )
 
 COMMAND = "python -m otellogdriver.telemetry.metrics --render"
@@ -120,7 +200,7 @@ def table() -> str:
     rows = ["| metric | type | labels | |\n|---|---|---|---|\n"]
     for metric in METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
-        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |\n")
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.text} |\n")
     return "".join(rows)
 
 

@@ -16,10 +16,13 @@ from otellogdriver import __version__
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Account
-from otellogdriver.telemetry.metrics import OUTCOMES, REASONS
+from otellogdriver.telemetry.metrics import BEFORE, OUTCOMES, REASONS
 
 Sample = tuple[str, tuple[str, ...], float]
 """Name, label values in the declared order, value."""
+
+
+_NOTHING_DROPPED = dict.fromkeys(REASONS, (0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,12 @@ def _of_container(account: Account) -> Iterator[Sample]:
         yield "otellogdriver_line_bytes_total", (*who, stream), counts.bytes[index]
     yield "otellogdriver_read_bytes_total", who, counts.read
     yield "otellogdriver_delivered_records_total", who, counts.delivered
-    for reason, (lines, size) in counts.dropped.items():
+    # From 0 at once: a counter that appears with its first loss would hide that loss from `increase()`.
+    for reason, (lines, size) in (_NOTHING_DROPPED | counts.dropped).items():
         yield "otellogdriver_dropped_lines_total", (*who, reason), lines
-        yield "otellogdriver_dropped_bytes_total", (*who, reason), size
-    for reason, lines in counts.excluded.items():
+        if size or reason in BEFORE:
+            yield "otellogdriver_dropped_bytes_total", (*who, reason), size
+    for reason, lines in (account.may_exclude | counts.excluded).items():
         yield "otellogdriver_excluded_lines_total", (*who, reason), lines
     yield "otellogdriver_damaged_bytes_total", who, counts.damaged
     yield "otellogdriver_undelivered_bytes", who, account.undelivered

@@ -1,10 +1,10 @@
 """The driver's own logs and metrics over OTLP (`OTELLOGDRIVER_SELF_TELEMETRY=otlp`), by the OpenTelemetry SDK.
 
 They go where the plugin's own settings say, as service `otellogdriver`: metrics every minute and at the end
-(`OTEL_METRIC_EXPORT_INTERVAL`), logs of the driver's loggers as they come. Metrics are those of `metrics.py` under the
-same names, without `_total`, which whatever turns them into Prometheus' form adds again. Best effort: nothing is kept
-while the collector is away, and nothing here holds up the driver; `/metrics` has the truth. Imported only when asked
-for, because the SDK's exporters cost memory and time.
+(`OTEL_METRIC_EXPORT_INTERVAL`), logs of the driver's loggers as they come, those of its start included. Metrics are
+those of `metrics.py`, with OpenTelemetry's kind of names and units (`Declared.otlp`, `.unit`, `.attributes`). Best
+effort: nothing is kept while the collector is away, and nothing here holds up the driver; `/metrics` has the truth.
+Imported only when asked for, because the SDK's exporters cost memory and time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -50,14 +50,18 @@ from otellogdriver.driver.driver import Driver
 from otellogdriver.errors import OptionError
 from otellogdriver.export import tls
 from otellogdriver.export.destination import GRPC, Destination, parse_endpoint
+from otellogdriver.export.headers import headers_of
 from otellogdriver.resource import Host
 from otellogdriver.settings.endpoints import LOGS_PATH
 from otellogdriver.settings.options import resolve
 from otellogdriver.telemetry.account import Accounts
+from otellogdriver.telemetry.events import Early
 from otellogdriver.telemetry.metrics import METRICS
 from otellogdriver.telemetry.samples import durations, samples
 
 log = logging.getLogger(__name__)
+
+Make = Callable[[dict[str, str]], Any]
 
 _EVERY = 60.0
 _PATIENCE = 1.0
@@ -74,7 +78,7 @@ _SEVERITY = {
 class SelfTelemetry:
     """See the module's text. Lives on the event loop; raises OptionError where the settings cannot be used for it."""
 
-    def __init__(self, driver: Driver, environ: Mapping[str, str], host: Host, problems: int) -> None:
+    def __init__(self, driver: Driver, environ: Mapping[str, str], host: Host, problems: int, early: Early) -> None:
         settings = resolve({}, environ)
         self._driver = driver
         self._accounts = Accounts(driver)
@@ -93,18 +97,21 @@ class SelfTelemetry:
         for name in ("opentelemetry.exporter", "opentelemetry.sdk"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of it is said here, once
         (_, destination), *_ = destinations(settings)
-        log_exporter, self._exporter = self._exporters(destination)
+        logs, metrics = self._exporters(destination)
+        self._exporter = _Renewed(destination, metrics, MetricExportResult.FAILURE)
         self._provider = LoggerProvider(self._resource, shutdown_on_exit=False)
-        self._provider.add_log_record_processor(BatchLogRecordProcessor(log_exporter))
-        self._handler = _Handler(self._provider)
-        logging.getLogger("otellogdriver").addHandler(self._handler)
+        self._provider.add_log_record_processor(
+            BatchLogRecordProcessor(_Renewed(destination, logs, LogRecordExportResult.FAILURE))
+        )
+        self._early = early
+        early.hand_over(_Handler(self._provider))
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
         """Send what there is, for at most a moment, and end."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        logging.getLogger("otellogdriver").removeHandler(self._handler)
+        self._early.end()
         last = self._collect()
 
         def end() -> None:
@@ -122,19 +129,17 @@ class SelfTelemetry:
                 log.warning("the driver's own telemetry is not taken; /metrics has it all the same")
             self._failed = failed
 
-    def _exporters(self, destination: Destination) -> tuple[Any, Any]:
-        """(of logs, of metrics)"""
+    def _exporters(self, destination: Destination) -> tuple[Make, Make]:
+        """(of logs, of metrics): what makes an exporter that sends these headers."""
         if destination.skip_verify or destination.server_name:
             raise OptionError("not with otlp-insecure-skip-verify or otlp-server-name: name the CA instead")
         endpoint = parse_endpoint(
             destination.endpoints[0], destination.protocol, destination.insecure, destination.reading
         )
-        headers = {name.lower(): value for name, value in destination.headers}
-        if endpoint.authorization:
-            headers.setdefault("authorization", endpoint.authorization)
+        basic = {"authorization": endpoint.authorization} if endpoint.authorization else {}
         material = tls.material(destination)
         gzip = destination.compression == "gzip"
-        common: dict[str, Any] = {"headers": headers, "timeout": destination.timeout or 10.0}
+        common: dict[str, Any] = {"timeout": destination.timeout or 10.0}
         if destination.protocol == GRPC:
             common["endpoint"], common["insecure"] = endpoint.target, not endpoint.tls
             common["compression"] = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
@@ -142,7 +147,10 @@ class SelfTelemetry:
                 common["credentials"] = grpc.ssl_channel_credentials(
                     material.authority, material.key or material.certificate, material.certificate
                 )
-            return GrpcLogExporter(**common), GrpcMetricExporter(**common)
+            return (
+                lambda headers: GrpcLogExporter(**common, headers=basic | headers),
+                lambda headers: GrpcMetricExporter(**common, headers=basic | headers),
+            )
         common["compression"] = Compression.Gzip if gzip else Compression.NoCompression
         if material.authority:
             common["certificate_file"] = self._file(material.authority)
@@ -152,8 +160,11 @@ class SelfTelemetry:
         before, path, behind = endpoint.target.rpartition(LOGS_PATH)
         if not path:
             raise OptionError(f"not with an endpoint that does not end in {LOGS_PATH}: where metrics go is not known")
-        metrics = HttpMetricExporter(**common, endpoint=f"{before}/v1/metrics{behind}")
-        return HttpLogExporter(**common, endpoint=endpoint.target), metrics
+        metrics = f"{before}/v1/metrics{behind}"
+        return (
+            lambda headers: HttpLogExporter(**common, headers=basic | headers, endpoint=endpoint.target),
+            lambda headers: HttpMetricExporter(**common, headers=basic | headers, endpoint=metrics),
+        )
 
     def _file(self, pem: bytes) -> str:
         """A path for libraries that take nothing else; the file is in memory alone, and open as long as the driver."""
@@ -165,7 +176,7 @@ class SelfTelemetry:
     def _collect(self) -> MetricsData:
         start, now = int(self._driver.started * 1e9), time.time_ns()
         points: dict[str, list[Any]] = {metric.name: [] for metric in METRICS}
-        labels = {metric.name: metric.labels for metric in METRICS}
+        labels = {metric.name: metric.attributes for metric in METRICS}
         for name, values, value in samples(self._driver, self._accounts(), self._problems):
             attributes = dict(zip(labels[name], values, strict=True))
             points[name].append(NumberDataPoint(attributes, start, now, value))
@@ -191,9 +202,39 @@ class SelfTelemetry:
             elif metric.kind == "histogram":
                 data = Histogram(points[metric.name], AggregationTemporality.CUMULATIVE)
             if points[metric.name]:
-                found.append(Metric(metric.name.removesuffix("_total"), metric.help, "", data))
+                found.append(Metric(metric.otlp, metric.help, metric.unit, data))
         scope = InstrumentationScope("otellogdriver", __version__)
         return MetricsData([ResourceMetrics(self._resource, [ScopeMetrics(scope, found, "")], "")])
+
+
+class _Renewed(LogRecordExporter):
+    """An exporter of either signal that is made anew when the destination's headers change: those in its file are
+    often a token that is rotated. Lives in the thread that exports."""
+
+    def __init__(self, destination: Destination, make: Make, failure: Any) -> None:
+        self._destination = destination
+        self._make = make
+        self._failure = failure
+        self._headers: dict[str, str] | None = None
+        self._exporter: Any = None
+
+    def export(self, batch: Any, **_: Any) -> Any:
+        try:
+            headers = dict(headers_of(self._destination))
+        except OptionError:  # the file is away for a moment; the destination itself says so in the log
+            return self._failure
+        if headers != self._headers:
+            self.shutdown()
+            self._exporter, self._headers = self._make(headers), headers
+        return self._exporter.export(batch)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return True
+
+    def shutdown(self) -> None:
+        if self._exporter:
+            self._exporter.shutdown()
+            self._exporter = self._headers = None
 
 
 class _Handler(logging.Handler):

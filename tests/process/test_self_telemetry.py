@@ -128,7 +128,7 @@ def test_own_logs_and_metrics(request: pytest.FixtureRequest, tmp_path: Path, fi
     with Engine(tmp_path, environ(received.endpoint, protocol)) as engine:
         started(engine, "web", 5)
         bad = started(engine, "bad", 1, otlp_endpoint="http://127.0.0.1:9", otlp_protocol="http/protobuf")
-        until(lambda: [p for p in received.metric("otellogdriver_delivered_records") if p.as_int == 5])
+        until(lambda: [p for p in received.metric("otellogdriver.delivered_records") if p.as_int == 5])
         until(lambda: any("refused" in r.body.string_value for r in received.service("otellogdriver")))
         bad.stop()
     (resource,) = received.metrics[-1].resource_metrics
@@ -136,17 +136,37 @@ def test_own_logs_and_metrics(request: pytest.FixtureRequest, tmp_path: Path, fi
     assert attributes["service.name"] == "otellogdriver"
     assert (attributes["host.name"], attributes["deployment.environment.name"]) == ("node-7", "test")
     assert received.headers["x-tenant"] == "blue"
-    sent = {metric.name for scope in resource.scope_metrics for metric in scope.metrics}
-    names = ("dropped_lines", "dropped_bytes", "excluded_lines")  # nothing was lost or left out here
-    silent = {f"otellogdriver_{name}" for name in names}
-    assert sent == {metric.name.removesuffix("_total") for metric in METRICS} - silent
+    sent = {metric.name: metric.unit for scope in resource.scope_metrics for metric in scope.metrics}
+    silent = {"otellogdriver.excluded_lines"}  # no option here leaves lines out
+    assert sent == {metric.otlp: metric.unit for metric in METRICS if metric.otlp not in silent}
+    (delivered,) = [p for p in received.metric("otellogdriver.delivered_records") if p.as_int == 5]
+    assert {item.key for item in delivered.attributes} == {"container.id", "container.name", "service.name"}
     (duration,) = [
         p
-        for p in received.metric("otellogdriver_request_duration_seconds")
+        for p in received.metric("otellogdriver.request.duration")
         if p.attributes[0].value.string_value == received.endpoint
     ]
     assert duration.count == sum(duration.bucket_counts) > 0
+    texts = [record.body.string_value for record in received.service("otellogdriver")]
+    assert len([text for text in texts if " ready, codec " in text]) == 1, "what it logged before it could send it"
     assert all("line " not in record.body.string_value for record in received.service("otellogdriver"))
+
+
+@pytest.mark.parametrize(("fixture", "protocol"), [("http", "http/protobuf"), ("grpc_server", "grpc")])
+def test_headers_in_a_file_are_sent_and_read_again(
+    request: pytest.FixtureRequest, tmp_path: Path, fixture: str, protocol: str
+) -> None:
+    received: Received = request.getfixturevalue(fixture)
+    file = tmp_path / "headers"
+    file.write_text("authorization=Bearer%20one")
+    settings = environ(received.endpoint, protocol) | {"OTELLOGDRIVER_OTLP_HEADERS_FILE": str(file)}
+    with Engine(tmp_path, settings) as engine:
+        until(lambda: received.headers.get("authorization") == "Bearer one" and received.metrics)
+        file.write_text("authorization=Bearer%20two")
+        until(lambda: received.headers.get("authorization") == "Bearer two")
+        assert received.headers["x-tenant"] == "blue"
+        file.unlink()
+        until(lambda: "own telemetry is not taken" in engine.log())
 
 
 def test_it_holds_nothing_up_while_the_collector_is_away(tmp_path: Path) -> None:

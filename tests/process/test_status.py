@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import http.client
 import json
 import resource
 import socket
@@ -14,14 +16,20 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
-from otellogdriver.telemetry.metrics import METRICS, OUTCOMES, REASONS, table
+from otellogdriver.telemetry.metrics import BEFORE, METRICS, OUTCOMES, REASONS, table
 from plugin.debian import require
 from tests.conftest import missing_means_skip
 from tests.fakes.behaviour import hang, status
 from tests.fakes.engine import Engine, frame
 from tests.fakes.server_thread import ServerThread
-from tests.process.metrics_port import get, report, row, started, until
+from tests.process.metrics_port import get, port, report, row, started, until
 
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+"""What Prometheus 3 sends."""
 DEAD = "http://127.0.0.1:9"
 """The discard port, where nobody listens."""
 
@@ -55,11 +63,17 @@ def test_every_declared_metric_and_no_other_in_both_formats(engine: Engine) -> N
     assert text.endswith("# EOF\n")
     strict = {family.name: family for family in openmetrics(text)}  # type: ignore[no-untyped-call]
 
+    for name in ("virtual_memory_bytes", "resident_memory_bytes", "start_time_seconds", "cpu_seconds", "open_fds"):
+        for families in (plain, strict):
+            (sample,) = families.pop(f"process_{name}").samples
+            assert sample.value > 0
+    assert plain.pop("process_max_fds").samples == strict.pop("process_max_fds").samples
+
     for metric in METRICS:
         name = metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
         for families in (plain, strict):
             family = families.pop(name)
-            assert (family.type, family.documentation) == (metric.kind, metric.help)
+            assert (family.type, family.documentation) == (metric.kind, metric.text)
             assert family.samples, f"{name} has no sample"
             for sample in family.samples:
                 assert set(sample.labels) - {"le"} == set(metric.labels)
@@ -84,6 +98,23 @@ def test_reasons_and_outcomes_are_there_before_they_happen(engine: Engine) -> No
         assert samples[f'otellogdriver_driver_dropped_lines_total{{reason="{reason}"}}'] == 0
     found = {sample.split('outcome="')[1].split('"')[0] for sample in samples if "requests_total" in sample}
     assert found == set(OUTCOMES)
+
+
+def test_losses_of_a_container_are_counted_from_0_on(engine: Engine) -> None:
+    started(engine, "plain", 1)
+    started(engine, "picky", 1, streams="stdout", rate_limit="5")
+    until(lambda: engine.metric("otellogdriver_delivered_records_total") == 2)
+
+    def reasons(name: str, container: str) -> dict[str, float]:
+        found = engine.metrics().items()
+        mine = [(key, value) for key, value in found if key.startswith(name) and f'"{container}"' in key]
+        return {key.split('reason="')[1].split('"')[0]: value for key, value in mine}
+
+    for container in ("plain", "picky"):
+        assert reasons("otellogdriver_dropped_lines_total", container) == dict.fromkeys(REASONS, 0)
+        assert reasons("otellogdriver_dropped_bytes_total", container) == dict.fromkeys(BEFORE, 0)
+    assert reasons("otellogdriver_excluded_lines_total", "plain") == {}, "no option of it leaves lines out"
+    assert reasons("otellogdriver_excluded_lines_total", "picky") == {"streams": 0, "rate_limit": 0}
 
 
 def test_a_restarted_container_is_one_series_and_goes_on_counting(engine: Engine) -> None:
@@ -190,6 +221,18 @@ def test_a_port_that_is_taken_is_had_later(tmp_path: Path) -> None:
             assert engine.log().count("no metrics yet") == 1
 
 
+def scraped(engine: Engine) -> bytes:
+    """A scrape as Prometheus asks for it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port(engine), timeout=30)
+    try:
+        connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip", "Accept": PROMETHEUS})
+        response = connection.getresponse()
+        assert response.getheader("Content-Encoding") == "gzip"
+        return response.read()
+    finally:
+        connection.close()
+
+
 @pytest.mark.timeout(300)
 def test_a_scrape_of_a_thousand_containers_is_quick(engine: Engine) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -201,10 +244,14 @@ def test_a_scrape_of_a_thousand_containers_is_quick(engine: Engine) -> None:
         # The driver's own CPU time: what a scrape takes on a host that is not busy with other things.
         before = engine.metric("otellogdriver_cpu_seconds_total")
         for _ in range(9):
-            text = get(engine, "/metrics")[1]
+            packed = scraped(engine)
         taken = (engine.metric("otellogdriver_cpu_seconds_total") - before) / 10
+        text = gzip.decompress(packed).decode()
         assert text.count("\notellogdriver_lag_seconds{") == 1000
+        assert text.count("\notellogdriver_dropped_lines_total{") == 1000 * len(REASONS)
+        print(f"a scrape: {taken * 1000:.0f} ms, {len(packed)} bytes, {len(text)} before compression")
         assert 0 < taken < 0.2
+        assert len(packed) < 1_000_000
         assert len(report(engine)["containers"]) == 1000
     finally:
         for container in engine.containers:
