@@ -1,7 +1,9 @@
 """How many hosts one gateway takes: simulated hosts send real OTLP in growing numbers until it does not keep up.
 
     python -m bench.gateway                                     an OpenTelemetry Collector on this machine
-    python -m bench.gateway --endpoint http://gateway:4318      one that runs elsewhere
+    python -m bench.gateway --own stores                        one that hands on to a VictoriaLogs on this machine
+    python -m bench.gateway --own victorialogs                  VictoriaLogs itself
+    python -m bench.gateway --endpoint http://gateway:4318      a gateway that runs elsewhere
     python -m bench.gateway --lines 1000 --protocol grpc        each host prints 1,000 lines a second
 
 Each host sends what a driver would: a request for each batch delay's worth of lines, by the driver's own client, at
@@ -36,6 +38,8 @@ from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import GRPC, HTTP, Destination
 from otellogdriver.export.outcome import Client, Delivered
 from tests.engine.collector import Collector
+from tests.engine.gateway import Gateway
+from tests.engine.victorialogs import VictoriaLogs
 from tests.tools.golang import ToolError
 
 IN_FLIGHT = 4
@@ -131,7 +135,7 @@ def busy() -> float:
     return (sum(fields) - fields[3] - fields[4]) * TICK  # but for idle and iowait
 
 
-async def measure(hosts: Sequence[Host], load: Load, gateway: int | None) -> Step:
+async def measure(hosts: Sequence[Host], load: Load, gateway: Sequence[int]) -> Step:
     """Let the hosts send for `load.seconds`, each from an instant of its own; wait a little for the last answers."""
     loop = asyncio.get_running_loop()
     per_host = round(load.seconds / DELAY)
@@ -142,7 +146,7 @@ async def measure(hosts: Sequence[Host], load: Load, gateway: int | None) -> Ste
         key=lambda item: item[0],
     )
     step = Step(len(hosts), len(schedule), load.lines_each, len(hosts[0].body))
-    before = cpu(os.getpid()), cpu(gateway) if gateway else 0.0, busy()
+    before = cpu(os.getpid()), sum(map(cpu, gateway)), busy()
     began = loop.time()
     end = began + load.seconds + DELAY + SLOWEST
     tasks: list[asyncio.Task[None]] = []
@@ -155,7 +159,8 @@ async def measure(hosts: Sequence[Host], load: Load, gateway: int | None) -> Ste
     step.seconds = loop.time() - began
     step.sender = (cpu(os.getpid()) - before[0]) / step.seconds
     if gateway:
-        step.gateway, step.memory = (cpu(gateway) - before[1]) / step.seconds, resident(gateway)
+        step.gateway = (sum(map(cpu, gateway)) - before[1]) / step.seconds
+        step.memory = sum(map(resident, gateway))
     step.others = (busy() - before[2]) / step.seconds - step.sender - step.gateway
     for task in tasks:
         task.cancel()
@@ -164,7 +169,7 @@ async def measure(hosts: Sequence[Host], load: Load, gateway: int | None) -> Ste
 
 
 async def search(
-    destination: Destination, load: Load, numbers: Sequence[int], gateway: int | None, limit: int
+    destination: Destination, load: Load, numbers: Sequence[int], gateway: Sequence[int], limit: int
 ) -> list[Step]:
     """One step for each of `numbers`; without numbers, double from 10 and close in on the first that was too much."""
     hosts: list[Host] = []
@@ -239,25 +244,42 @@ def verdict(steps: Sequence[Step], load: Load) -> str:
     return f"saturates between {good.hosts} and {bad.hosts} hosts {each}: it takes {rate:,} lines/s"
 
 
+class Discarding(Collector):
+    """Takes OTLP, and that is all."""
+
+    def settings(self) -> dict[str, Any]:
+        found = super().settings()
+        found["exporters"] = {"nop": None}
+        found["service"]["pipelines"]["logs"]["exporters"] = ["nop"]
+        return found
+
+
+OWN = ("discards", "stores", "victorialogs")
+
+
 @contextlib.contextmanager
-def own_gateway(protocol: str) -> Iterator[tuple[str, int]]:
-    """A collector that takes OTLP and discards it: (endpoint, process)."""
-
-    class Discarding(Collector):
-        def settings(self) -> dict[str, Any]:
-            found = super().settings()
-            found["exporters"] = {"nop": None}
-            found["service"]["pipelines"]["logs"]["exporters"] = ["nop"]
-            return found
-
-    with tempfile.TemporaryDirectory() as folder, Discarding(Path(folder)) as collector:
+def own_gateway(kind: str, protocol: str) -> Iterator[tuple[str, list[int]]]:
+    """What takes OTLP on this machine: (endpoint, its processes)."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if kind == "discards":
+            collector: Collector = stack.enter_context(Discarding(folder))
+            processes = []
+        else:
+            store = stack.enter_context(VictoriaLogs(folder / "store"))
+            processes = [store.process.pid]
+            if kind == "victorialogs":
+                yield store.endpoint, processes
+                return
+            collector = stack.enter_context(Gateway(folder / "gateway", store))
         assert collector.process
-        yield (collector.grpc if protocol == GRPC else collector.http), collector.process.pid
+        yield (collector.grpc if protocol == GRPC else collector.http), [collector.process.pid, *processes]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gateway", description="How many hosts one gateway takes.")
     parser.add_argument("--endpoint", default="", help="a gateway that runs (default: a collector started here)")
+    parser.add_argument("--own", choices=OWN, default="discards", help="what the one started here does (discards)")
     parser.add_argument("--protocol", choices=(HTTP, GRPC), default=HTTP)
     parser.add_argument("--lines", type=int, default=100, help="lines a second that each host prints (100)")
     parser.add_argument("--length", type=int, default=150, help="bytes of a line (150)")
@@ -265,13 +287,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hosts", default="", help="the steps, as 10,20,40 (default: search)")
     parser.add_argument("--most", type=int, default=5_000, help="hosts beyond which the search ends (5,000)")
     chosen = parser.parse_args(arguments)
+    if chosen.own == "victorialogs" and chosen.protocol == GRPC:
+        parser.error("--own victorialogs: it takes OTLP over HTTP alone")
     load = Load(chosen.lines, chosen.length, chosen.seconds)
     numbers = [int(number) for number in chosen.hosts.split(",") if number]
     with contextlib.ExitStack() as stack:
         try:
-            endpoint, gateway = chosen.endpoint, None
+            endpoint: str = chosen.endpoint
+            gateway: list[int] = []
             if not endpoint:
-                endpoint, gateway = stack.enter_context(own_gateway(chosen.protocol))
+                endpoint, gateway = stack.enter_context(own_gateway(chosen.own, chosen.protocol))
         except ToolError as error:
             print(error, file=sys.stderr)
             return 1

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from dashboards.__main__ import BOARDS
 from tests.conftest import missing_means_skip
+from tests.engine.boards import ASKED, FOLDER, ask, chosen, panel, panels
 from tests.engine.collector import Collector
 from tests.engine.loopback import wait_for
 from tests.engine.prometheus import Prometheus
@@ -32,7 +32,6 @@ from tests.process.metrics_port import port, started
 from tests.tools.collector import collector as build_collector
 from tests.tools.victorialogs import victorialogs as build_victorialogs
 
-FOLDER = Path(__file__).parents[2] / "dashboards"
 HOST = "node-1.example"
 TRACE = secrets.token_hex(16)
 LINES = [
@@ -45,13 +44,6 @@ LINES = [
     b"",
     "größer als 3 €".encode(),
 ]
-
-ALL = {
-    "$job": ".+", "$cluster": ".*", "$instance": ".+", "$container": ".*", "$service": ".*", "$host": ".*",
-    "$level": ".*", "$search": "", "$trace": "", "$__rate_interval": "20s", "$__range": "10m",
-}  # fmt: skip
-"""What Grafana puts in the place of variables when nothing is chosen."""
-ASKED = [name for name in BOARDS if "loki" not in name]
 
 
 class Store(Collector):
@@ -85,7 +77,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         with Engine(root / "driver", settings) as engine:
             wait_for(lambda: "metrics on http://" in engine.log(), "metrics port", 10)
             target = f"127.0.0.1:{port(engine)}"
-            with Prometheus(root / "prometheus", target, FOLDER / "alerts.yaml") as prometheus:
+            with Prometheus(root / "prometheus", [target], FOLDER / "alerts.yaml") as prometheus:
                 made = Stack(store, prometheus)
                 live(engine, collector, made)
                 yield made
@@ -134,28 +126,8 @@ def traced(collector: Collector) -> None:
         assert answer.status == 200
 
 
-def chosen(query: str, **values: str) -> str:
-    """The query as it is sent, with these values chosen and all of the other variables."""
-    for variable, value in {**ALL, **{f"${name}": value for name, value in values.items()}}.items():
-        query = query.replace(f"in({variable})", "in(*)" if value == ".*" else f'in("{value}")').replace(
-            variable, value
-        )
-    assert "$" not in query, query
-    return query
-
-
-def panels(name: str) -> list[Any]:
-    return list(json.loads((FOLDER / name).read_text())["panels"])
-
-
 def asked(stack: Stack, panel: Any, target: Any, **values: str) -> list[Any]:
-    """What a panel gets: samples with their values, or records."""
-    query = chosen(target["expr"], **values)
-    if panel["datasource"]["type"] == "prometheus":
-        return stack.prometheus.query(query)
-    if target["queryType"] == "statsRange":
-        return stack.store.stats_range(query, "15s")
-    return stack.store.rows(query, limit="1000", start=str(time.time() - 3600), end=str(time.time()))
+    return ask(stack.store, stack.prometheus, panel, target, **values)
 
 
 def queries() -> list[Any]:
@@ -196,8 +168,8 @@ def test_each_variable_offers_values(stack: Stack, name: str) -> None:
 
 
 def lines_panel() -> tuple[Any, Any]:
-    (panel,) = [panel for panel in panels("container-logs.json") if panel["type"] == "logs"]
-    return panel, panel["targets"][0]
+    lines = panel("container-logs.json", "Lines")
+    return lines, lines["targets"][0]
 
 
 def test_a_trace_leads_to_its_lines_and_no_others(stack: Stack) -> None:

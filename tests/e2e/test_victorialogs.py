@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import missing_means_skip
-from tests.engine.collector import Collector
+from tests.engine.gateway import Gateway
 from tests.engine.loopback import wait_for
 from tests.engine.victorialogs import Row, VictoriaLogs
 from tests.fakes.engine import Container, Engine, frame, pieces
@@ -38,27 +38,6 @@ RECORD: dict[str, Any] = {
 }
 
 
-class Between(Collector):
-    """A collector that hands on to the store, and queues nothing."""
-
-    def __init__(self, folder: Path, store: VictoriaLogs) -> None:
-        super().__init__(folder)
-        self.store = store
-
-    def settings(self) -> dict[str, Any]:
-        settings = super().settings()
-        headers = {"VL-Stream-Fields": "service.name,container.name,container.id,host.name"}
-        settings["exporters"] = {
-            "otlp_http": {
-                "logs_endpoint": self.store.logs_endpoint,
-                "headers": headers,
-                "sending_queue": {"enabled": False},
-            }
-        }
-        settings["service"]["pipelines"]["logs"]["exporters"] = ["otlp_http"]
-        return settings
-
-
 @pytest.fixture(scope="module", autouse=True)
 def tools() -> None:
     with missing_means_skip():
@@ -75,7 +54,7 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Victor
                 yield store, engine
         else:
             with (
-                Between(tmp_path / "collector", store) as collector,
+                Gateway(tmp_path / "collector", store) as collector,
                 Engine(tmp_path / "driver", {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http}) as engine,
             ):
                 yield store, engine

@@ -7,6 +7,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,19 +16,19 @@ from tests.engine.loopback import free_port, wait_for
 
 
 class Prometheus:
-    """A context manager; scrapes `target` (host:port) every second as the job `otellogdriver` of the
+    """A context manager; scrapes `targets` (host:port) every second as the job `otellogdriver` of the
     cluster `east`."""
 
-    def __init__(self, folder: Path, target: str, rules: Path | None = None) -> None:
+    def __init__(self, folder: Path, targets: Sequence[str], rules: Path | None = None) -> None:
         self.folder = folder
-        self.target = target
+        self.targets = targets
         self.rules = rules
         self.port = free_port()
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         settings, log = self.folder / "prometheus.json", self.folder / "prometheus.log"
-        static = [{"targets": [self.target], "labels": {"cluster": "east"}}]
+        static = [{"targets": list(self.targets), "labels": {"cluster": "east"}}]
         settings.write_text(
             json.dumps(
                 {
