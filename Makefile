@@ -67,10 +67,10 @@ bench: tools plugin ## one table of ratios against baselines
 anomalies: $(VENV)/ready ## each system call of the driver fails in turn, in each phase
 	$(RUN) tests.anomalies
 
-soak: tools plugin ## fuzzing, anomalies, 500 kills of the driver, then MINUTES (10) of random faults
+soak: tools plugin ## fuzzing, anomalies, kills of the driver, the chain with Kafka, MINUTES (10) of random faults
 	for native in codec lines; do $(RUN) tests.fuzz.run $$native --seconds 60 || exit 1; done
 	$(RUN) tests.anomalies
-	$(RUN) pytest tests/faults -m soak
+	$(RUN) pytest tests/faults tests/soak -m soak
 	$(RUN) tests.soak --minutes $(or $(MINUTES),10)
 
 plugin: python ## build/plugin, ready for: docker plugin create otellogdriver build/plugin

@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "measures: has the machine to itself, and comes after the tests that do not")
     config.addinivalue_line("markers", "each_engine: part of what `make test` runs on more than one engine")
     config.addinivalue_line("markers", "engines: of several engines at once; only `make engines` runs it")
+    config.addinivalue_line("markers", "soak: takes minutes; runs only with -m soak")
     config.stash[FAULTS] = FaultTable()
 
 
@@ -48,9 +49,11 @@ def measures(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Those that measure come last: then nobody's long test has to be waited for."""
-    if "engines" not in config.option.markexpr:
-        items[:] = [item for item in items if item.get_closest_marker("engines") is None]
+    """Those that take minutes, or several engines, run only when asked for. Those that measure come last: then nobody's
+    long test has to be waited for."""
+    asked = config.option.markexpr
+    apart = [name for name in ("engines", "soak") if name not in asked]
+    items[:] = [item for item in items if not any(item.get_closest_marker(name) for name in apart)]
     items.sort(key=measures)
 
 

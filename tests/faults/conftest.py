@@ -1,7 +1,6 @@
 """Tests with the driver as a process, called by a simulated engine, sending to a scripted collector.
 
-What holds in every one of them is checked here: no process is left, and the driver's own log has no traceback. Tests
-marked `soak` are the long variants; they run only when asked for (`-m soak`).
+What holds in every one of them is checked here: no process is left, and the driver's own log has no traceback.
 """
 
 from __future__ import annotations
@@ -16,19 +15,6 @@ from tests.fakes.engine import Engine
 from tests.fakes.server_thread import ServerThread
 
 MakeEngine = Callable[..., Engine]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "soak: takes minutes; runs only with -m soak")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "soak" in config.option.markexpr:
-        return
-    long = [item for item in items if item.get_closest_marker("soak")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
 
 
 @pytest.fixture
