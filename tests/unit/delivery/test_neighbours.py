@@ -31,6 +31,8 @@ NEIGHBOURS = ("a", "b", "c")
 LINES, EVERY = 25, 0.02
 """Lines that each neighbour prints in a phase, and the seconds between two of them."""
 DELAY, TIMEOUT = 0.1, 0.3
+NOISE = 0.05
+"""Seconds that a machine with something else to do may take for itself."""
 
 REFUSALS = ("400", "413", "500", "partial")
 KINDS: dict[tuple[str, str], Behaviour] = {
@@ -125,8 +127,8 @@ async def test_neighbours_of_poison_get_all_their_lines_in_time(
             await street.print(begin, poison)
             await street.delivered()
             delays = street.delays(server, begin)
-            assert delays[len(delays) * 9 // 10] <= 2 * usual[len(usual) * 9 // 10]
-            assert delays[-1] <= 2 * usual[-1] + DELAY
+            assert delays[len(delays) * 9 // 10] <= 2 * usual[len(usual) * 9 // 10] + NOISE
+            assert delays[-1] <= 2 * usual[-1] + DELAY + NOISE
             for name in NEIGHBOURS:
                 assert kind == "partial" or fates(street.feeds[name]) == {"delivered": begin + LINES, "waiting": 0}
             if kind in REFUSALS:
