@@ -355,6 +355,7 @@ def frame(p: bytes, n: int, i: int) -> int:
             j += 1
         if j + 2 < n and p[j] == ord(")") and p[j + 1] == ord(" "):
             return letter(c) | i << 8 | i + 1 << 16
+        return 0
     if p[j] == ord("/"):
         return logcat(p, n, i)
     return 0
@@ -929,6 +930,8 @@ def in_brackets(
         return before in b"ot;|:" and (inner == 0 or form == 2 or before == ord(";"))
     if follows in b"g \t[" and before in b"ot|;:" and inner == 0:
         k = space(p, n, j)
+        if k + 1 >= n:
+            return form == 2
         return KIND[p[k]] == 4 or (form == 2 and (time or KIND[p[k]] != 1 or KIND[p[k + 1]] != 1))
     return False
 
@@ -957,7 +960,7 @@ def capitals(
             return follows in b":;|]\tg[m"
         return time or before != ord("t") or (follows != ord("$") and not is_prose(p, n, j))
     if before in b"|-":
-        if before == ord("-") and follows == ord("[") and KIND[p[space(p, n, j) + 1]] == 4:
+        if before == ord("-") and follows == ord("[") and is_digits(p, n, space(p, n, j) + 1, 1):
             return False  # a user of that name, in an access log
         return time or follows not in b" $" or (plain == 0 and not is_prose(p, n, j))
     if before == ord(":"):

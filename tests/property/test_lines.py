@@ -135,6 +135,9 @@ scanned = st.one_of(
     st.binary(max_size=80),
     st.sampled_from(PRINTED),
     st.builds(changed, st.sampled_from(PRINTED), st.integers(0, 1 << 16), st.integers(0, 9), st.sampled_from(PARTS)),
+    st.builds(
+        lambda line, begin, end: line[begin:end], st.sampled_from(PRINTED), st.integers(0, 30), st.integers(0, 99)
+    ),
     st.builds(lambda one, other, at: one[:at] + other, *[st.sampled_from(PRINTED)] * 2, st.integers(0, 200)),
     st.lists(st.sampled_from(PARTS), max_size=30).map(b"".join),
 )
