@@ -429,6 +429,7 @@ def _driver(made: dashboard.Dashboard) -> None:
                 ("streams", f"sum(otellogdriver_open_streams{D})"),
                 ("blocked streams", f"sum(otellogdriver_blocked_streams{D})"),
                 ("excluded streams", f"sum(otellogdriver_excluded_streams{D})"),
+                ("stalled streams", f"sum(otellogdriver_stalled_streams{D})"),
                 ("threads", f"sum(otellogdriver_threads{D})"),
                 ("files", f"sum(process_open_fds{D}{OURS})"),
                 ("files at most", f"min(process_max_fds{D}{OURS})"),
@@ -452,6 +453,16 @@ def _driver(made: dashboard.Dashboard) -> None:
             f"sum(changes(process_start_time_seconds{D}[$__range]){OURS})",
             COUNT,
             [(None, "green"), (1, "orange"), (3, "red")],
+            width=3,
+        )
+    )
+    made.with_panel(
+        number(
+            "Faults",
+            "Faults that the driver met and survived in the chosen time; its log names them.",
+            f"sum(increase(otellogdriver_faults_total{D}[$__range]))",
+            COUNT,
+            [(None, "green"), (0.5, "orange")],
             width=3,
         )
     )

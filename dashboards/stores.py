@@ -98,7 +98,7 @@ class VictoriaLogs:
                 self.source,
                 ".*",
             ),
-            levels([*(level for level, _, _ in LEVELS[::-1]), "none"]),
+            levels([*(level for level, _, _ in LEVELS[::-1]), "none"], ""),
         ]
 
     def over_time(self, by: str) -> Target:
@@ -142,7 +142,7 @@ class Loki:
                 self.source,
                 ".+",
             ),
-            levels(names),
+            levels(names, ".*"),
         ]
 
     def over_time(self, by: str) -> Target:
@@ -161,14 +161,15 @@ class Loki:
         return {"type": 1, "label": label, "stream": stream, "refId": "values"}
 
 
-def levels(names: list[str]) -> dashboard.CustomVariable:
-    """The choice of levels."""
-    return (
+def levels(names: list[str], every: str) -> dashboard.CustomVariable:
+    """The choice of levels; all of them are `every`, or the list of them: of a field that a query makes, VictoriaLogs
+    takes `in(*)` to mean that it is stored, where the number of records is limited."""
+    made = (
         dashboard.CustomVariable("level")
         .label("Level")
         .values(",".join(names))
         .multi(True)
         .include_all(True)
-        .all_value(".*")
         .current(model.VariableOption(text="All", value="$__all"))
     )
+    return made.all_value(every) if every else made

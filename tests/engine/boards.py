@@ -17,13 +17,16 @@ ALL = {
     "$job": ".+", "$cluster": ".*", "$instance": ".+", "$container": ".*", "$service": ".*", "$host": ".*",
     "$level": ".*", "$search": "", "$trace": "", "$__rate_interval": "20s", "$__range": "10m",
 }  # fmt: skip
-"""What Grafana puts in the place of variables when nothing is chosen."""
+"""What Grafana puts in the place of variables when nothing is chosen; for levels it is the list of them."""
+LEVELS = ("fatal", "error", "warn", "info", "debug", "trace", "none")
 
 
 def chosen(query: str, **values: str) -> str:
     """The query as it is sent, with these values chosen and all of the other variables."""
     for variable, value in {**ALL, **{f"${name}": value for name, value in values.items()}}.items():
         listed = "in(*)" if value == ".*" else f'in("{value}")'
+        if (variable, value) == ("$level", ".*"):
+            listed = f"in({', '.join(LEVELS)})"
         query = query.replace(f"in({variable})", listed).replace(variable, value)
     assert "$" not in query, query
     return query
