@@ -19,6 +19,8 @@ from plugin.build import build
 from plugin.private_engine import PrivateEngine
 from tests.conftest import missing_means_skip
 from tests.engine.loopback import free_port, wait_for
+from tests.tools.browser import Browser, chromium
+from tests.tools.screenshot import search
 
 SERVICES = ("shop", "payments", "report")
 LEAST = 12
@@ -89,6 +91,43 @@ def test_what_the_demo_prints_is_in_the_store_and_counted_in_prometheus(stack: S
     assert len(get(stack, "/api/v1/rules")["groups"][0]["rules"]) >= 10
 
 
+async def test_a_person_finds_in_the_stores_page_what_was_printed(stack: Stack) -> None:
+    """Searches by service, level and trace; what stands on the page is what the containers printed."""
+    with missing_means_skip():
+        chromium()
+    wait_for(lambda: len(stored(stack, "payments")) > 31, "two errors of payments", 60, 0.5)
+    wait_for(lambda: 7 in stored(stack, "shop"), "the lines of a trace", 30, 0.5)
+    store = f"http://127.0.0.1:{stack.variables['STACK_VICTORIALOGS_PORT']}"
+    async with Browser() as browser:
+        shown = await found_on_page(browser, store, '{service.name="payments"} severity_number:range[17,20]', 2)
+        printed = stack.engine.run("logs", container(stack, "payments"))
+        assert set(shown) <= set(printed.stderr.splitlines())
+        assert {number(line) for line in shown} >= {15, 30}
+
+        trace = f"{2:032x}"
+        shown = await found_on_page(browser, store, f'trace_id:="{trace}" | format "<n> <_msg>" as _msg', 4)
+        lines = map(json.loads, stack.engine.run("logs", container(stack, "shop")).stdout.splitlines())
+        assert sorted(shown) == [f"{line['n']} {line['msg']}" for line in lines if line["trace_id"] == trace]
+
+        await browser.open(f"http://{stack.variables['STACK_GATEWAY']}:9464/")
+        await browser.until("document.querySelectorAll('#containers tbody tr').length === 3")
+        state = "[...document.querySelectorAll('#containers tbody tr')].map(tr => tr.className)"
+        await browser.until(f"{state}.every(name => name === 'good')")
+        assert browser.complaints == []
+
+
+def container(stack: Stack, service: str) -> str:
+    return stack.compose("ps", "--all", "--format", "{{.Name}}", service).strip()
+
+
+async def found_on_page(browser: Browser, store: str, query: str, least: int) -> list[str]:
+    """The messages that VictoriaLogs' own page shows for a query, once there are so many."""
+    await browser.open(search(store, query))
+    rows = "[...document.querySelectorAll('.vm-group-logs-row-content__msg')].map(row => row.innerText)"
+    found: list[str] = await browser.until(f"({rows}).length >= {least} && {rows}", 30)
+    return found
+
+
 def test_the_collector_is_killed_and_comes_back(stack: Stack) -> None:
     stack.compose("kill", "--signal", "KILL", "collector")
     wait_for(lambda: sample(stack, "max(otellogdriver_lag_seconds)") > LEAST, "lag in Prometheus", 60, 0.5)
@@ -99,8 +138,7 @@ def test_the_collector_is_killed_and_comes_back(stack: Stack) -> None:
 
     stack.compose("stop", "--timeout", "5", *SERVICES)
     for service in SERVICES:
-        name = stack.compose("ps", "--all", "--format", "{{.Name}}", service).strip()
-        done = stack.engine.run("logs", name)
+        done = stack.engine.run("logs", container(stack, service))
         printed = {number(line): message(line) for line in (done.stdout + done.stderr).splitlines()}
         assert sorted(printed) == list(range(1, len(printed) + 1))
         wait_for(lambda: len(stored(stack, service)) >= len(printed), f"all lines of {service}", 30, 0.5)  # noqa: B023
