@@ -125,13 +125,15 @@ class ForkedEngine(Engine):
 # The program.
 
 
+_LEFT_OUT = ("otellogdriver.commands", "otellogdriver.lines", "otellogdriver.export.grpc")
+"""Modules that a driver without special options does not load; gRPC may not be forked, either."""
+
+
 def _import_all() -> None:
     import otellogdriver
 
     for module in pkgutil.walk_packages(otellogdriver.__path__, "otellogdriver."):
-        if not module.name.startswith(
-            ("otellogdriver.commands", "otellogdriver.export.grpc")
-        ):  # gRPC may not be forked
+        if not module.name.startswith(_LEFT_OUT):
             importlib.import_module(module.name)
     importlib.import_module("_testcapi")
 
