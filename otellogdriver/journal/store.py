@@ -329,6 +329,8 @@ class Store:
                 live = entry.live or stream.ended_at is None
                 if end > before or (len(first) == 1 and live and not stream.sealed):
                     break
+                if first[0].packed:  # the other file may be left where the disk refused to delete it
+                    first[0].path.with_suffix("").unlink(missing_ok=True)
                 first[0].path.unlink(missing_ok=True)
                 with self._lock:
                     if stream.segments and stream.segments[0] is first[0]:
