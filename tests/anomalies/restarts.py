@@ -184,6 +184,8 @@ class Restarts:
             assert scene.engine.process
             scene.engine.process.send_signal(signal.SIGTERM)
             check(outcome, self._ended)
+        if scene.alive:
+            scene.engine.kill()
         for printer in self._living:
             printer.print(3)
         self._launch()

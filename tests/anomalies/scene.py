@@ -45,6 +45,7 @@ class Printer:
         self.container: Container = scene.engine.container(name, options)
         os.set_blocking(self.container.fd, False)
         self.printed = 0
+        self._rest = b""
         self.thread: int | None = None
         self.stopped = False
 
@@ -74,16 +75,18 @@ class Printer:
 
     def print(self, count: int = 1, size: int = 0, within: float = CALL_WITHIN) -> None:
         """Print lines. Raises Broken if the container must wait longer than `within` seconds."""
-        view = memoryview(lines(self.printed, self.printed + count, size=size))
+        view = memoryview(self._rest + lines(self.printed, self.printed + count, size=size))
+        self.printed += count
         deadline = time.monotonic() + within
         while view:
             try:
                 view = view[os.write(self.container.fd, view[: 1 << 16]) :]
             except BlockingIOError:
                 if time.monotonic() > deadline:
+                    self._rest = bytes(view)
                     raise Broken(f"{self.name} waits for the driver") from None
                 time.sleep(0.001)
-        self.printed += count
+        self._rest = b""
 
     def stop(self) -> None:
         error = self.scene.call("LogDriver.StopLogging", {"File": self.container.file})["Err"]
