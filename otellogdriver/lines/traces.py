@@ -670,7 +670,7 @@ def _after_log(langs: int, mode: int, line: bytes, at: int, indent: int, size: i
             return FRAMES
         if langs & PHP and (starts(line, at, b"[stacktrace]") or starts(line, at, b"Stack trace:")):
             return FRAMES
-        if langs & PHP and line[at] == 35 and at + 2 < size and line[digits_end(line, at + 1, size)] == 32:
+        if langs & PHP and line[at] == 35 and at + 2 < size and starts(line, digits_end(line, at + 1, size), b" "):
             return FRAMES if digits_end(line, at + 1, size) > at + 1 else APART
         if langs & GO and indent == 0 and begins_as_log(head) != NO_LOOK and _is_call(line, at, size):
             return CALLS
