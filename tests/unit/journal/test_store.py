@@ -266,6 +266,7 @@ def test_a_clock_that_jumps_deletes_nothing_and_dates_anew_what_ended_by_the_wro
 # Memory
 
 
+@pytest.mark.measures
 def test_thousands_of_ended_streams_that_wait_for_delivery_cost_little(tmp_path: Path) -> None:
     """16 MiB for 10,000 is what all that is known of them may take; the rest is for who delivers them."""
     count = 2000
