@@ -109,6 +109,7 @@ class Feed:
         self._open_since, self._grown = [0.0, 0.0], [0.0, 0.0]
         self._hurried = False
         self._skipped_to = 0
+        self._settled = 0
         self._unreadable = (-1, 0.0)
         self._faulty = (-1, 0.0)
         self._told_of_cursor = False
@@ -141,8 +142,12 @@ class Feed:
 
     @property
     def delivered(self) -> int:
-        """Everything before is delivered or given up."""
-        return max(self._cursor.position.offset, self._skipped_to)
+        """Everything before is delivered or given up, though it may not be written down yet."""
+        return max(self._cursor.position.offset, self._settled, self._skipped_to)
+
+    def settle(self, position: Position) -> None:
+        """Every record before has its fate; `commit` is to write that down."""
+        self._settled = max(self._settled, position.offset)
 
     @property
     def position(self) -> Position:

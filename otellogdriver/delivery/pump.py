@@ -451,7 +451,9 @@ class Pump:
             taken.done.set_result(None)
         known.looked = self._loop.time()
         self._wake.set()
+        feed.settle(part.behind)
         self._write_down(feed, part.behind)
+        self._tell(feed)
         self.poke(feed)
 
     def _watch(self, feed: Feed, seconds: float | None = None) -> None:

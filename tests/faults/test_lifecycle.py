@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.layout import MAIN
 from tests.fakes.behaviour import hang, ok
 from tests.fakes.engine import Container, Engine, pieces
 from tests.fakes.server_thread import ServerThread
@@ -244,6 +246,10 @@ def test_lines_printed_while_the_driver_is_down_are_not_dropped_by_a_small_limit
     for begin in range(0, 2000, 200):
         container.write(lines(begin, begin + 200, size=150))
         collector.reach(records=begin + 200)
+        until(lambda: engine.metric("otellogdriver_driver_undelivered_bytes") == 0)
+    folder = segments(engine)[0].parent
+    printed = sum(path.stat().st_size for path in segments(engine))
+    until(lambda: Cursor(folder / MAIN).position.offset == printed)
     engine.kill()
     container.write(lines(2000, 2300, size=150))
     engine.start()

@@ -347,7 +347,7 @@ def test_a_journal_that_cannot_be_read_is_given_up_in_the_end(
     broken = str(bench.stream.segments[1].path)
     real = os.preadv
 
-    def preadv(fd: int, buffers: list[memoryview], offset: int) -> int:
+    def preadv(fd: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
         if os.readlink(f"/proc/self/fd/{fd}") == broken:
             raise OSError(5, "Input/output error")
         return real(fd, buffers, offset)
