@@ -2,7 +2,7 @@
 
 In: a name from `ENGINES`. Out: a folder in the tool cache; with its `bin` first on PATH, `plugin/private_engine.py`
 starts that engine. Debian's packages are unpacked, not installed, and pointed at their own loader and libraries; what
-Debian does not have is compiled from published modules and takes containerd, runc and the rest from Debian's 20.10.
+Debian does not have is compiled from published modules and takes containerd, runc and init from Debian's 20.10.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from tests.tools.golang import ToolError, build, build_from_module, go, run
 MIRROR = os.environ.get("OTELLOGDRIVER_DEBIAN_MIRROR") or "http://localhost/debian"
 
 PROGRAMS = ("dockerd", "docker-proxy", "docker-init", "containerd", "containerd-shim-runc-v2", "runc")
+OF_ONE_SOURCE = ("dockerd", "docker-proxy")
+"""dockerd calls the proxy with options of its own version: another one ends, and with it each container's start that
+publishes a port."""
 PACKAGES = ("docker.io", "containerd", "runc", "tini")
 
 DOCKER_28 = ("github.com/docker/docker", "v28.5.2+incompatible")
@@ -98,7 +101,8 @@ def build_28(folder: Path) -> None:
     shutil.copyfile(published / "vendor.sum", work / "go.sum")
     run([str(go()), "mod", "edit", f"-require={module}@{version}"], work)
     _from_debian(folder)
-    build(folder / "bin/dockerd", work, f"{module}/cmd/dockerd")
+    for program in OF_ONE_SOURCE:
+        build(folder / "bin" / program, work, f"{module}/cmd/{program}")
 
 
 def build_29(folder: Path) -> None:
@@ -107,6 +111,7 @@ def build_29(folder: Path) -> None:
     made = folder.parent / "dockerd"
     build_from_module(made, *MOBY_29, f"{MOBY_29[0]}/cmd/dockerd")
     made.rename(folder / "bin/dockerd")
+    build(folder / "bin/docker-proxy", folder.parent / "module", f"{MOBY_29[0]}/cmd/docker-proxy")
     require("gcc", "gcc", "libc6-dev")
     require("pkg-config", "pkg-config")
     if subprocess.run(["pkg-config", "--exists", "libseccomp"]).returncode:
@@ -120,11 +125,11 @@ def build_29(folder: Path) -> None:
 
 
 def _from_debian(folder: Path) -> None:
-    """All programs but dockerd, and what a build puts in place of them."""
+    """All programs but those of one source, and what a build puts in place of them."""
     (folder / "bin").mkdir(parents=True)
     base = engine("20.10")
     for program in PROGRAMS:
-        if program != "dockerd":
+        if program not in OF_ONE_SOURCE:
             (folder / "bin" / program).symlink_to(base / "bin" / program)
 
 
@@ -136,8 +141,8 @@ def _output(command: list[str], cwd: Path | None = None) -> str:
 
 
 ENGINES: dict[str, tuple[str, Callable[[Path], None]]] = {
-    "28": (f"{DOCKER_28[1].partition('+')[0]}", build_28),
-    "29": (f"29-{MOBY_29[1]}-runc-{RUNC[1]}", build_29),
+    "28": (f"{DOCKER_28[1].partition('+')[0]}-with-proxy", build_28),
+    "29": (f"29-{MOBY_29[1]}-with-proxy-runc-{RUNC[1]}", build_29),
     "26": ("debian-trixie", lambda folder: unpack_debian("trixie", folder)),
     "20.10": ("debian-bookworm", lambda folder: unpack_debian("bookworm", folder)),
 }
