@@ -11,6 +11,8 @@ lines `name=REGISTRY/otellogdriver` and `digest=sha256:…`: by its digest a plu
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import json
 import os
 import re
 import sys
@@ -37,14 +39,14 @@ def architecture(folder: Path) -> str:
     return _MACHINES[machine]
 
 
-def push(engine: Engine, folder: Path, registry: str, version: str = __version__) -> tuple[str, str]:
-    """Push the plugin in `folder`; its reference and digest. Raises EngineError with what engine or registry says."""
+def push(engine: Engine, folder: Path, registry: str, version: str = __version__) -> str:
+    """Push the plugin in `folder`; its reference. Raises EngineError with what engine or registry says."""
     if not re.fullmatch(r"[\w.-]+(:\d+)?(/[a-z0-9._-]+)*", registry):
         raise EngineError(f"REGISTRY is {registry!r}; allowed is host[:port][/path], as in registry.example:5000/team")
     return push_as(engine, folder, f"{registry}/{NAME}:{version}-{architecture(folder)}")
 
 
-def push_as(engine: Engine, folder: Path, reference: str) -> tuple[str, str]:
+def push_as(engine: Engine, folder: Path, reference: str) -> str:
     try:
         engine.docker("plugin", "create", reference, folder, timeout=600)
     except EngineError as error:
@@ -54,23 +56,46 @@ def push_as(engine: Engine, folder: Path, reference: str) -> tuple[str, str]:
             ) from None
         raise
     try:
-        said = engine.docker("plugin", "push", reference, timeout=1800)
+        engine.docker("plugin", "push", reference, timeout=1800)
     finally:
         engine.run("plugin", "rm", reference)
-    digest = re.search(r"digest: (sha256:[0-9a-f]{64})", said)
+    return reference
+
+
+def digest_of(engine: Engine, reference: str) -> str:
+    """The digest of what the registry has under `reference`, asked with the docker command's credentials: what
+    `docker plugin push` prints of it differs between versions. Raises EngineError where there is none."""
+    allowed = ("--insecure",) if insecure(engine, reference) else ()
+    said = engine.docker("manifest", "inspect", "--verbose", *allowed, reference, timeout=300)
+    digest = re.search(r'"digest": "(sha256:[0-9a-f]{64})"', said)  # the first one is that of the manifest
     if not digest:
-        raise EngineError(f"docker plugin push {reference} tells no digest: {said.strip()}")
-    return reference, digest[1]
+        raise EngineError(f"docker manifest inspect {reference} tells no digest: {said.strip()}")
+    return digest[1]
+
+
+def insecure(engine: Engine, reference: str) -> bool:
+    """Whether the engine talks to this registry without TLS. The docker command does so only when it is told to."""
+    registry = reference.partition("/")[0]
+    host = registry.partition(":")[0]
+    known = json.loads(engine.docker("info", "--format", "{{json .RegistryConfig}}"))
+    if registry in known["IndexConfigs"]:
+        return not known["IndexConfigs"][registry]["Secure"]
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(network) for network in known["InsecureRegistryCIDRs"])
 
 
 def push_release(engine: Engine, folder: Path, registry: str, version: str, about: Path) -> str:
     """Push under all tags of a release and write `about`; the full reference. All tags name one digest."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise EngineError(f"VERSION is {version!r}; a release has three numbers, as in 1.2.3")
-    reference, digest = push(engine, folder, registry, version)
+    reference = push(engine, folder, registry, version)
+    digest = digest_of(engine, reference)
     kind, name = architecture(folder), reference.rpartition(":")[0]
     for tag in (f"{version.rpartition('.')[0]}-{kind}", kind):
-        _, other = push_as(engine, folder, f"{name}:{tag}")
+        other = digest_of(engine, push_as(engine, folder, f"{name}:{tag}"))
         if other != digest:
             raise EngineError(f"{name}:{tag} is {other}, but {reference} is {digest}: the folder has changed meanwhile")
     about.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +117,7 @@ def main() -> int:
             if chosen.release:
                 print(push_release(engine, folder, chosen.registry, chosen.version, chosen.release))
             else:
-                print(push(engine, folder, chosen.registry, chosen.version)[0])
+                print(push(engine, folder, chosen.registry, chosen.version))
     except (EngineError, HostError) as error:
         print(error, file=sys.stderr)
         return 1
