@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -89,9 +90,18 @@ def test_empty_lines_are_lines(runner: Runner) -> None:
 
 
 @pytest.mark.each_engine
-def test_bytes_that_are_no_utf8_stay_as_they_are(runner: Runner) -> None:
+def test_bytes_that_are_no_utf8_are_text_and_kept_beside_it(runner: Runner) -> None:
     name = runner.run("printf 'caf\\351\\n\\377\\376\\000x\\nplain\\n'")
+    assert runner.bodies(name, 3) == ["caf\ufffd", "\ufffd\ufffd\x00x", "plain"]
+    kept = [one.attributes.get("log.record.original") for one in runner.collector.wait(3, name)]
+    assert kept == [b"caf\xe9", b"\xff\xfe\x00x", None]
+
+
+@pytest.mark.each_engine
+def test_bytes_that_are_no_utf8_stay_as_they_are_on_request(runner: Runner) -> None:
+    name = runner.run("printf 'caf\\351\\n\\377\\376\\000x\\nplain\\n'", invalid_utf8="bytes")
     assert runner.bodies(name, 3) == [b"caf\xe9", b"\xff\xfe\x00x", "plain"]
+    assert all("log.record.original" not in one.attributes for one in runner.collector.wait(3, name))
 
 
 @pytest.mark.each_engine
@@ -103,9 +113,13 @@ def test_stdout_and_stderr_apart(runner: Runner) -> None:
 
 
 @pytest.mark.each_engine
-def test_a_terminal_keeps_its_carriage_returns(runner: Runner) -> None:
-    name = runner.run("echo one; echo two >&2", "--tty")
-    assert runner.bodies(name, 2, "stdout") == ["one\r", "two\r"]
+def test_the_carriage_returns_of_a_terminal_are_in_docker_logs_alone(runner: Runner) -> None:
+    name = runner.run("echo one; printf 'a\\rb\\n' >&2", "--tty")
+    assert runner.bodies(name, 2, "stdout") == ["one", "a\rb"]
+    done = subprocess.run(
+        runner.engine.command("logs", name), env=runner.engine.environment(), capture_output=True, check=True
+    )
+    assert done.stdout == b"one\r\na\rb\r\n"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
