@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -192,13 +193,15 @@ class Feed:
     def wait(self) -> float:
         """Seconds until something unfinished may be too old."""
         now = time.monotonic()
-        torn = now if self._torn_at < 0 else self._torn_since
-        return min([torn + MAX_AGE, *(due for due in self._due(self._carry) if due is not None)]) - now
+        torn = now if self._torn_at < 0 else max(self._torn_since, min(now, self.stream.read_since))
+        due = (MAX_AGE + now if at == math.inf else at for at in self._due(self._carry) if at is not None)
+        return min([torn + MAX_AGE, *due]) - now
 
     def _due(self, carry: Any) -> tuple[float | None, float | None]:
         """When the unfinished record of each stream is too old, if it still is the one that was there."""
+        read = self.stream.read_since  # while nobody reads (`journal-full=block`) the rest cannot come
         out, err = (
-            min(self._open_since[stream] + MAX_AGE, self._grown[stream] + group.patience)
+            min(max(self._open_since[stream], read) + MAX_AGE, max(self._grown[stream], read) + group.patience)
             if group is not None and group.begin == self._opens[stream]
             else None
             for stream, group in enumerate(carry)
@@ -214,7 +217,8 @@ class Feed:
         return sum(1 << stream for stream in (0, 1) if (at := due[stream]) is not None and (self._hurried or at <= now))
 
     def _frame_is_old(self, offset: int) -> bool:
-        return self._torn_at == offset and time.monotonic() - self._torn_since >= MAX_AGE
+        since = max(self._torn_since, self.stream.read_since)
+        return self._torn_at == offset and time.monotonic() - since >= MAX_AGE
 
     def take(self, buffer: memoryview, budget: int, observed: int, strict: bool) -> Part | None:
         """Encode what waits, about `budget` bytes of it; None if there is nothing new to say.

@@ -20,6 +20,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
+import math
 import os
 import select
 import stat
@@ -220,7 +221,7 @@ class Fifo:
         last, pause = 0.0, _PAUSE_MIN
         while not self.abandoned:
             if self._must_block():
-                self.stream.idle_since = None
+                self.stream.read_since = math.inf
                 self._wait(bell, None)
                 continue
             stopping = self._stopping  # asked before the FIFO is: the last lines are written before StopLogging
@@ -229,7 +230,7 @@ class Fifo:
             except BlockingIOError:
                 if stopping:
                     return
-                self.stream.idle_since = self.stream.idle_since or time.monotonic()
+                self._is_read()
                 quiet = _QUIET if self._pipe_size > _PIPE_DEFAULT else None
                 events = self._wait(poll, quiet)
                 had_writer = had_writer or any(source == fd for source, _ in events)
@@ -262,7 +263,7 @@ class Fifo:
 
     def _took(self, moved: int) -> None:
         self.bytes_read += moved
-        self.stream.idle_since = None
+        self._is_read()
         try:
             self.stream.flush()
         except OSError as error:
@@ -270,6 +271,10 @@ class Fifo:
         self._crowd.note(self)
         self._notify()
         self._drop.note_boundary()
+
+    def _is_read(self) -> None:
+        if self.stream.read_since == math.inf:
+            self.stream.read_since = time.monotonic()
 
     def _lend(self, fd: int, bell: select.poll) -> bool:
         """Wait while the crowd's thread reads this FIFO, until it gives it back or somebody rings; False: it cannot."""
@@ -363,7 +368,7 @@ class Fifo:
         """Whether the container is to wait until the disk has room; if so, somebody may wake us."""
         self.blocked = self._limit.policy == "block" and reason == "disk_full" and not self._stopping
         if self.blocked:
-            self.stream.idle_since = None
+            self.stream.read_since = math.inf
         return self.blocked
 
     def _move_or_drop(self, fd: int, reason: str) -> int:

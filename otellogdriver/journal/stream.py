@@ -55,7 +55,7 @@ class Stream:
         "_untidy",
         "end",
         "ended_at",
-        "idle_since",
+        "read_since",
         "sealed",
         "segment_size",
         "segments",
@@ -91,8 +91,9 @@ class Stream:
         self.sealed = False
         """The last segment is not written any more, so it may go like the others."""
         self._boundary = self._delivered = self._done = self.segments[0].start if self.segments else 0
-        self.idle_since: float | None = None
-        """Monotonic time since when the FIFO has been empty; None while bytes may wait in it. Set by who reads it."""
+        self.read_since = 0.0
+        """Monotonic time since when the FIFO has been read without a break; infinity during one (`journal-full=block`).
+        What waits for its rest grows old only while somebody reads. Set by who reads it."""
 
     @property
     def directory(self) -> Path:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -226,6 +228,25 @@ def test_a_frame_whose_rest_never_comes_is_damage_when_it_is_old(bench: Bench, c
     bench.stream.append(lines(1, 2))
     assert bench.deliver() == [line(1)]
     assert bench.feed.counters.damaged_bytes == 3000
+
+
+def test_nothing_grows_old_while_nobody_reads_the_fifo(bench: Bench, clock: Callable[[float], None]) -> None:
+    """With `journal-full=block` the rest of a frame and of a line stands in the FIFO until there is room."""
+    whole = frame(b"z" * 5000)
+    begin = pieces(b"begin", ended=False)
+    bench.stream.append(begin + whole[:3000])
+    bench.stream.read_since = math.inf
+    assert bench.deliver() == []
+    clock(3600)
+    assert not bench.feed.needs_work
+    assert bench.feed.wait > 0
+    bench.stream.read_since = time.monotonic()
+    assert not bench.feed.needs_work, "the age counts from then on"
+    bench.stream.append(whole[3000:])
+    assert bench.deliver() == [b"begin", b"z" * 5000] or bench.feed.unfinished
+    clock(31)
+    bench.deliver()
+    assert bench.feed.counters.damaged_bytes == 0
 
 
 def test_the_rest_of_an_old_frame_that_does_come_is_used(bench: Bench, clock: Callable[[float], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
+import math
 import os
 import random
 import threading
@@ -275,10 +276,12 @@ def test_dropping_begins_at_the_last_whole_frame(pipe: Pipe) -> None:
 
 def test_block_makes_the_writer_wait_until_there_is_room(pipe: Pipe) -> None:
     pipe.start(Limit(200_000, "block"))
+    assert pipe.stream.read_since < math.inf
     data = lines(0, 20_000, size=100)
     writer = threading.Thread(target=pipe.write, args=(data,))
     writer.start()
     until(lambda: pipe.fifo.blocked)
+    until(lambda: pipe.stream.read_since == math.inf, what="nobody reads, so nothing grows old")
     assert pipe.stream.end < len(data) - (2 << 20) or pipe.stream.end <= 200_000 + PIPE_SIZE
     while writer.is_alive():
         pipe.stream.advance(delivered=pipe.stream.end)
@@ -286,6 +289,7 @@ def test_block_makes_the_writer_wait_until_there_is_room(pipe: Pipe) -> None:
             pipe.fifo.wake()
         writer.join(0.001)
     pipe.stop()  # drains over the limit
+    assert pipe.stream.read_since < math.inf
     assert content(pipe.stream) == data
     assert pipe.fifo.dropped == {}
 
