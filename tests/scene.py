@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,13 +19,30 @@ LONG = 30.0
 
 
 def until(condition: Callable[[], object], within: float = LONG, what: str = "") -> float:
-    """Wait until `condition` holds; the seconds that it took. Fails the test after `within`."""
+    """Wait until `condition` holds; the seconds that it took. Fails the test after `within`. A condition that raises
+    ConnectionError, because whoever is asked does not answer yet, does not hold."""
     began = time.monotonic()
-    while not condition():
+    while not (found := _asked(condition)) or isinstance(found, ConnectionError):
         if time.monotonic() - began > within:
-            raise AssertionError(f"not within {within:g} s: {what or condition}")
-        time.sleep(0.002)
+            raise AssertionError(f"not within {within:g} s: {what or condition}: {found!r}")
+        time.sleep(0.002 if time.monotonic() - began < 1 else 0.02)  # who is asked over HTTP has to answer, too
     return time.monotonic() - began
+
+
+async def soon(condition: Callable[[], object], within: float = LONG, what: str = "") -> None:
+    """The same on an event loop, which goes on meanwhile."""
+    began = time.monotonic()
+    while not (found := condition()):
+        if time.monotonic() - began > within:
+            raise AssertionError(f"not within {within:g} s: {what or condition}: {found!r}")
+        await asyncio.sleep(0.002)
+
+
+def _asked(condition: Callable[[], object]) -> object:
+    try:
+        return condition()
+    except ConnectionError as error:
+        return error
 
 
 def line(number: int, size: int = 0) -> bytes:

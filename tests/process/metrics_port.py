@@ -1,11 +1,9 @@
-"""The metrics port of a driver under test: where it is, what it answers, and waiting for what it shall say."""
+"""The metrics port of a driver under test: where it is, what it answers, and containers that have printed."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 from tests.fakes.engine import Container, Engine, frame
@@ -41,23 +39,6 @@ def row(engine: Engine, name: str) -> dict[str, Any]:
     assert len(found) == 1, found
     row: dict[str, Any] = found[0]
     return row
-
-
-def until(what: Callable[[], Any], within: float = 20.0) -> None:
-    """Wait until `what` is true; a driver that does not answer yet counts as not."""
-    end = time.monotonic() + within
-    while True:
-        try:
-            value = what()
-        except ConnectionError as error:
-            value = None
-            last: object = error
-        else:
-            last = value
-        if value:
-            return
-        assert time.monotonic() < end, f"not within {within:g} s: {last!r}"
-        time.sleep(0.02)
 
 
 def started(engine: Engine, name: str, lines: int = 0, info: dict[str, Any] | None = None, **options: str) -> Container:

@@ -19,7 +19,8 @@ from otellogdriver.settings.options import PluginSettings, Settings
 from tests.fakes.engine import Engine, frame
 from tests.fakes.server_thread import ServerThread
 from tests.process.command_line import run, told
-from tests.process.metrics_port import port, row, started, until
+from tests.process.metrics_port import port, row, started
+from tests.scene import until
 
 DEAD = "http://127.0.0.1:9"
 

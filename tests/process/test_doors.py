@@ -13,7 +13,8 @@ import pytest
 
 from otellogdriver.telemetry.doors import MOST
 from tests.fakes.engine import Engine
-from tests.process.metrics_port import get, port, started, until
+from tests.process.metrics_port import get, port, started
+from tests.scene import until
 
 PATHS = ("/", "/status.json", "/metrics", "/healthz", "/readyz")
 

@@ -20,7 +20,8 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as
 
 from otellogdriver.telemetry.metrics import METRICS
 from tests.fakes.engine import Engine
-from tests.process.metrics_port import started, until
+from tests.process.metrics_port import started
+from tests.scene import until
 
 
 class Received:

@@ -22,7 +22,8 @@ from tests.conftest import missing_means_skip
 from tests.fakes.behaviour import hang, status
 from tests.fakes.engine import Engine, frame
 from tests.fakes.server_thread import ServerThread
-from tests.process.metrics_port import get, port, report, row, started, until
+from tests.process.metrics_port import get, port, report, row, started
+from tests.scene import until
 
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"

@@ -105,9 +105,3 @@ class Scene:
             feed.close()
             feed.stream.close()
         self.executor.shutdown()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.002)

@@ -20,9 +20,9 @@ from otellogdriver.delivery.gate import LONGEST
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
-from tests.scene import line, lines
+from tests.scene import line, lines, soon
 from tests.unit.delivery.accounting import check
-from tests.unit.delivery.pump_scene import Scene, until
+from tests.unit.delivery.pump_scene import Scene
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def test_what_fills_a_request_does_not_wait(scene: Scene) -> None:
     scene.write("a", lines(1, 1001, size=100))
     scene.feed("b")
     scene.write("b", lines(0, 1000, size=100))
-    await until(lambda: len(client.taken) >= 2000)
+    await soon(lambda: len(client.taken) >= 2000)
 
 
 async def test_no_request_is_longer_than_a_collector_takes(scene: Scene) -> None:
@@ -120,10 +120,10 @@ async def test_a_quiet_container_does_not_wait_for_a_noisy_one(scene: Scene) -> 
     scene.feed("a", segment_size=8 << 20)
     scene.feed("b")
     scene.write("a", lines(0, 60_000, size=200))  # half a dozen requests
-    await until(lambda: len(client.bodies) >= 2)
+    await soon(lambda: len(client.bodies) >= 2)
     sent = len(client.bodies)
     scene.write("b", lines(0, 1))
-    await until(lambda: client.of("b"))
+    await soon(lambda: client.of("b"))
     first = next(index for index, body in enumerate(client.bodies) if "b".ljust(64, "0") in count_records(body))
     assert first - sent <= 3
     await scene.settled()
@@ -145,7 +145,7 @@ async def test_a_feed_has_two_batches_at_most_and_a_lane_one_request(scene: Scen
     hold.clear()
     for in_flight, name in enumerate(("a", "b", "c"), 1):
         scene.write(name, lines(1, 1000, size=100))
-        await until(lambda in_flight=in_flight: client.in_flight == in_flight)  # type: ignore[misc]
+        await soon(lambda in_flight=in_flight: client.in_flight == in_flight)  # type: ignore[misc]
     scene.write("d", lines(1, 1000, size=100))
     for name in scene.feeds:
         scene.write(name, lines(1000, 2000, size=100))
@@ -288,7 +288,7 @@ async def test_close_leaves_what_is_not_answered_to_the_next_start(
     scene.write("a", lines(0, 10))
     await scene.settled()
     scene.write("a", lines(10, 20))
-    await until(lambda: len(client.bodies) == 2)
+    await soon(lambda: len(client.bodies) == 2)
     began = asyncio.get_running_loop().time()
     await scene.pump.close()
     assert client.closed and asyncio.get_running_loop().time() - began < 5
@@ -313,7 +313,7 @@ async def test_an_outage_holds_no_more_than_a_body_for_each_lane(scene: Scene) -
     for name in names:
         scene.feed(name)
         scene.write(name, lines(0, 100))
-    await until(lambda: len(client.bodies) >= 3)
+    await soon(lambda: len(client.bodies) >= 3)
     assert sum(len(scene.pump._known[feed].taken) for feed in scene.feeds.values()) <= 2 * 20
     assert len(set(client.bodies)) <= 2
     away[0] = False
@@ -326,7 +326,7 @@ async def test_an_unfinished_line_is_sent_when_it_is_old(scene: Scene, monkeypat
     client = scene.start()
     scene.feed("a")
     scene.write("a", frame(b"00000007 prompt> ", partial=(False, "ab" * 32, 1)))
-    await until(lambda: client.of("a") == [7])
+    await soon(lambda: client.of("a") == [7])
     await scene.settled()
 
 
@@ -339,7 +339,7 @@ async def test_skip_is_counted_and_the_rest_goes_on(scene: Scene) -> None:
     client = scene.start(answer)
     feed = scene.feed("a", segment_size=8 << 20)
     scene.write("a", lines(0, 40_000, size=200))
-    await until(lambda: client.bodies and scene.pump.is_under_way(feed) and not scene.pump._known[feed].busy)
+    await soon(lambda: client.bodies and scene.pump.is_under_way(feed) and not scene.pump._known[feed].busy)
     in_flight = feed.offset
     await scene.pump.skip(feed, feed.stream.end // 10 * 9)
     assert feed.delivered > in_flight
@@ -406,7 +406,7 @@ async def test_work_at_which_nobody_looks_is_told(scene: Scene, monkeypatch: pyt
     for lane in list(scene.pump._lanes):
         lane.cancel()
     scene.write("a", lines(10, 20))
-    await until(lambda: scene.pump.stalled() == [feed])
+    await soon(lambda: scene.pump.stalled() == [feed])
 
 
 async def test_the_loop_does_not_wait_for_a_slow_disk(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,7 +425,7 @@ async def test_the_loop_does_not_wait_for_a_slow_disk(scene: Scene, monkeypatch:
     for begin in (0, 5):
         for name in names:
             scene.write(name, lines(begin, begin + 5))
-        await until(lambda begin=begin: len(client.taken) == 200 * (begin + 5))  # type: ignore[misc]
+        await soon(lambda begin=begin: len(client.taken) == 200 * (begin + 5))  # type: ignore[misc]
     assert len(threads) < 400, "the second requests did not wait for the cursors of the first"
     await until(lambda: len(threads) >= 200)
     assert threading.get_ident() not in threads
@@ -440,7 +440,7 @@ async def test_where_a_mirror_begins_is_written_down_at_once(scene: Scene) -> No
     feed = scene.feed("a")
     scene.pump.begin(feed)
     path = feed.stream.directory / "cursor"
-    await until(path.exists)
+    await soon(path.exists)
     assert feed.delivered == 0
 
 
@@ -462,7 +462,7 @@ async def test_what_is_just_being_taken_is_under_way(scene: Scene, monkeypatch: 
     feed.stream.ended_at = time.time()
     scene.pump.poke(feed)
     try:
-        await until(taken.is_set)
+        await soon(taken.is_set)
         assert feed.exhausted and scene.pump.is_under_way(feed)
     finally:
         go_on.set()

@@ -14,9 +14,9 @@ from otellogdriver.export.client import prepare
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry, Unread
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
-from tests.scene import line, lines
+from tests.scene import line, lines, soon
 from tests.unit.delivery.accounting import check, fates
-from tests.unit.delivery.pump_scene import Scene, until
+from tests.unit.delivery.pump_scene import Scene
 
 MARK = b"poison"
 
@@ -173,7 +173,7 @@ async def test_a_request_that_fails_while_the_destination_is_well_costs_the_culp
         scene.feed(name)
     scene.write("a", lines(0, 100))
     scene.write("b", marked(0, 100, {40}))
-    await until(lambda: len(client.of("a")) == 100 and len(client.of("b")) == 40)
+    await soon(lambda: len(client.of("a")) == 100 and len(client.of("b")) == 40)
     assert scene.feeds["b"].counters.given_up == {}, "it waits by itself"
     assert b"" in client.bodies, "the destination's health was asked"
     written = 100
@@ -214,7 +214,7 @@ async def test_a_destination_that_takes_no_records_is_down_though_it_answers_emp
     for name in ("a", "b"):
         scene.feed(name)
         scene.write(name, lines(0, 20))
-    await until(lambda: len(client.bodies) > 60)
+    await soon(lambda: len(client.bodies) > 60)
     away[0] = False
     await scene.settled()
     assert client.of("a") == client.of("b") == [*range(20)]

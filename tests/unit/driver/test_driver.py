@@ -24,7 +24,7 @@ from otellogdriver.intake.fifo import Fifo
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import plugin_settings
 from tests.fakes.otlp_server import OtlpServer
-from tests.scene import files, lines, number
+from tests.scene import files, lines, number, soon
 
 
 class Scene:
@@ -84,12 +84,6 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         await made.close()
 
 
-async def until(condition: Callable[[], Any], within: float = 30.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
 # Sessions that have ended
 
 
@@ -101,7 +95,7 @@ async def test_ended_sessions_are_forgotten_and_the_totals_stay(scene: Scene, mo
         scene.write(file, lines(0, 10))
         await scene.stop(file)
     await scene.server.reach(records=50)
-    await until(lambda: not driver.active)
+    await soon(lambda: not driver.active)
     assert driver.sessions == {}
     totals = driver.totals()
     assert (totals.delivered, totals.read, totals.dropped) == (50, 5 * len(lines(0, 10)), {})
@@ -114,8 +108,8 @@ async def test_no_more_than_a_bound_of_ended_sessions_linger(scene: Scene, monke
         file = await scene.container()
         scene.write(file, lines(0, 1))
         await scene.stop(file)
-    await until(lambda: driver.totals().delivered == 40)
-    await until(lambda: len(driver._lingering) == len(driver.active))
+    await soon(lambda: driver.totals().delivered == 40)
+    await soon(lambda: len(driver._lingering) == len(driver.active))
     assert len(driver.active) <= 11
 
 
@@ -132,7 +126,7 @@ async def test_a_pump_goes_when_nobody_needs_it_and_equal_settings_share_one(
     assert len(driver.pumps) == 2
     for file in open_files:
         await scene.stop(file)
-    await until(lambda: not driver.pumps)
+    await soon(lambda: not driver.pumps)
     file = await scene.container()
     scene.write(file, lines(0, 1))
     await scene.server.reach(records=5)
@@ -155,7 +149,7 @@ async def test_a_thread_that_cannot_be_had_is_told_and_leaves_nothing(
         with pytest.raises(DriverError, match="thread"):
             await driver.start_logging(file, {"ContainerID": "a" * 64, "ContainerName": "/web"})
     assert driver.active == {} and driver.sessions == {}
-    await until(lambda: not list(files(scene.root / ".state")))
+    await soon(lambda: not list(files(scene.root / ".state")))
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 1  # the FIFO that this test holds
 
 
@@ -266,7 +260,7 @@ async def test_a_timer_that_fails_is_not_the_last_one(scene: Scene, monkeypatch:
         raise MemoryError
 
     monkeypatch.setattr(driver._workers, "start_missing", broken)
-    await until(lambda: len(calls) >= 3)
+    await soon(lambda: len(calls) >= 3)
     assert driver.supervisor.faults >= 3
 
 
@@ -291,7 +285,7 @@ async def test_a_state_directory_that_is_none_keeps_nobody_waiting(
         driver = scene.start()
         file = await scene.container()
         scene.write(file, lines(0, 1000))
-        await until(lambda: driver.totals().dropped.get("disk_error") == 1000)
+        await soon(lambda: driver.totals().dropped.get("disk_error") == 1000)
         await scene.stop(file)
     assert driver.totals().dropped == {"disk_error": 1000}
     assert "nothing is resumed" in caplog.text
@@ -313,7 +307,7 @@ async def test_two_streams_for_one_fifo_are_not_read_at_once(scene: Scene) -> No
     await scene.stop(file)
     await scene.server.reach(records=30)
     assert [number(record.body) for record in scene.server.records()] == [*range(30)]
-    await until(lambda: len(list((scene.root / ".state/containers" / ("a" * 64)).iterdir())) == 1)
+    await soon(lambda: len(list((scene.root / ".state/containers" / ("a" * 64)).iterdir())) == 1)
 
 
 async def test_settings_that_cannot_be_used_fall_back_for_containers_that_run(
@@ -331,7 +325,7 @@ async def test_settings_that_cannot_be_used_fall_back_for_containers_that_run(
         await scene.container()
     scene.write(file, lines(1, 2))
     await scene.stop(file)
-    await until(lambda: scene.driver.totals().read > 0)
+    await soon(lambda: scene.driver.totals().read > 0)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x"])

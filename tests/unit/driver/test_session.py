@@ -7,10 +7,9 @@ import os
 import random
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,7 +26,7 @@ from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Store
 from otellogdriver.settings.options import resolve
 from tests.fakes.received import count_records
-from tests.scene import lines
+from tests.scene import lines, soon
 
 ID = "c" * 64
 
@@ -115,12 +114,6 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     await made.close()
 
 
-async def until(condition: Callable[[], Any], within: float = 30.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 async def test_a_session_without_data_has_no_feed(scene: Scene) -> None:
     session = scene.session()
     session.open(resumed=False)
@@ -134,11 +127,11 @@ async def test_the_first_byte_makes_the_feeds_once(scene: Scene) -> None:
     session = scene.session()
     session.open(resumed=False)
     os.write(scene.writers[0], lines(0, 10))
-    await until(lambda: scene.client.records == 10)
+    await soon(lambda: scene.client.records == 10)
     os.write(scene.writers[0], lines(10, 20))
     session.stop()
     await asyncio.wait_for(session.stopped, 20)
-    await until(lambda: session.is_exhausted)
+    await soon(lambda: session.is_exhausted)
     assert scene.client.records == 20 and scene.attached == 1
     assert scene.ends == [False]
     assert session.stream.undelivered == 0 and session.excess < 0 and session.dropped == {}
@@ -161,7 +154,7 @@ async def test_feeds_that_could_not_be_made_are_asked_for_again(scene: Scene, mo
         patched.setattr(scene, "attach", asked.append)
         session.open(resumed=False)
         os.write(scene.writers[0], lines(0, 10))
-        await until(lambda: asked)
+        await soon(lambda: asked)
         session.poke()
         assert len(asked) == 1, "not while they are being made"
         session.attached([], "")
@@ -169,7 +162,7 @@ async def test_feeds_that_could_not_be_made_are_asked_for_again(scene: Scene, mo
         assert len(asked) == 2
         session.attached([], "")
     session.poke()
-    await until(lambda: scene.client.records == 10)
+    await soon(lambda: scene.client.records == 10)
 
 
 async def test_a_thread_that_cannot_be_had_leaves_a_session_that_can_be_opened(
@@ -183,7 +176,7 @@ async def test_a_thread_that_cannot_be_had_leaves_a_session_that_can_be_opened(
     assert session.is_unread
     session.open(resumed=False)
     os.write(scene.writers[0], lines(0, 10))
-    await until(lambda: scene.client.records == 10)
+    await soon(lambda: scene.client.records == 10)
     assert not session.is_unread
 
 
@@ -195,7 +188,7 @@ async def test_leaving_finishes_nothing(scene: Scene) -> None:
     session = scene.session()
     session.open(resumed=False)
     os.write(scene.writers[0], lines(0, 10))
-    await until(lambda: session.stream.end)
+    await soon(lambda: session.stream.end)
     session.leave()
     assert session.fifo
     await asyncio.get_running_loop().run_in_executor(None, session.fifo.join, 20.0)
@@ -208,7 +201,7 @@ async def test_the_driver_is_told_that_the_writers_of_a_fifo_are_gone(scene: Sce
     session = scene.session()
     session.open(resumed=False)
     os.write(scene.writers[0], lines(0, 1))
-    await until(lambda: session.stream.end)
+    await soon(lambda: session.stream.end)
     os.close(scene.writers.pop())
     await asyncio.wait_for(session.stopped, 20)
     assert scene.ends == [True]
@@ -224,8 +217,8 @@ async def test_no_line_is_left_waiting_for_the_next_one(scene: Scene) -> None:
         for _ in range(rng.randint(0, 4)):
             await asyncio.sleep(0)
         if rng.random() < 0.3:
-            await until(lambda count=count: scene.client.records >= count, within=5)  # type: ignore[misc]
-    await until(lambda: scene.client.records == 799, within=5)
+            await soon(lambda count=count: scene.client.records >= count, within=5)  # type: ignore[misc]
+    await soon(lambda: scene.client.records == 799, within=5)
 
 
 async def test_a_flood_is_told_to_the_loop_now_and_then(scene: Scene) -> None:
@@ -240,6 +233,6 @@ async def test_a_flood_is_told_to_the_loop_now_and_then(scene: Scene) -> None:
 
     writer = threading.Thread(target=flood)
     writer.start()
-    await until(lambda: scene.client.records == 30_000)
+    await soon(lambda: scene.client.records == 30_000)
     writer.join(20)
     assert 0 < scene.changes < 2000
