@@ -1,0 +1,91 @@
+"""The limit of the whole journal, and the floor of free space."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from otellogdriver.driver import room as room_module
+from otellogdriver.driver.room import Room
+from otellogdriver.driver.supervisor import Supervisor
+from otellogdriver.journal.store import Store
+from otellogdriver.journal.stream import SEGMENT_SIZE
+from otellogdriver.pool import Pool
+from otellogdriver.settings.options import plugin_settings
+from tests.scene import soon
+
+MIB = 1 << 20
+
+
+class Scene:
+    """A room of 16 MiB with one container, which has `waiting` bytes."""
+
+    def __init__(self, directory: Path, disk: Pool) -> None:
+        self.woken: list[int] = []
+        self.stream = SimpleNamespace(waiting=0)
+        fifo = SimpleNamespace(blocked=True, wake=lambda: self.woken.append(1))
+        active: Any = {"entry": SimpleNamespace(stream=self.stream, fifo=fifo, feeds=[])}
+        environ = {"OTELLOGDRIVER_JOURNAL_TOTAL_MAX_SIZE": "16m", "OTELLOGDRIVER_JOURNAL_MIN_FREE": "0"}
+        self.store = Store(directory)
+        self.room = Room(plugin_settings(environ)[0], self.store, active, disk, Supervisor())
+
+
+@pytest.fixture
+def disk() -> Iterator[Pool]:
+    made = Pool(1, "disk")
+    yield made
+    made.shutdown()
+
+
+async def test_over_the_limit_it_is_full_and_each_byte_is_given_up_once(
+    tmp_path: Path, disk: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene(tmp_path, disk)
+    room = scene.room
+    scene.stream.waiting = 18 * MIB
+    room.check()
+    await soon(lambda: room.full and room.free)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert room.claim(MIB) == MIB
+    assert room.claim(100 * MIB) == 2 * MIB  # 2 MiB over the limit, and a sixteenth of it
+    assert room.claim(100 * MIB) == 0 and scene.woken == []
+
+    scene.stream.waiting = MIB
+    await soon(lambda: not room.full)  # it looks again by itself
+    assert scene.woken == [1]
+
+
+async def test_under_the_limit_nothing_is_given_up(tmp_path: Path, disk: Pool) -> None:
+    scene = Scene(tmp_path, disk)
+    scene.stream.waiting = 16 * MIB
+    scene.room.check()
+    await soon(lambda: scene.room.free)
+    assert not scene.room.full and scene.room.claim(MIB) == 0
+    assert scene.room.left(10 * MIB) == 6 * MIB and scene.room.left(17 * MIB) == 0
+
+
+async def test_below_the_floor_of_free_space_lines_are_given_up(
+    tmp_path: Path, disk: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_module, "_look", lambda root, least: (MIB, 4 * MIB))
+    scene = Scene(tmp_path, disk)
+    scene.room.check()
+    await soon(lambda: scene.room.full)
+    assert scene.room.left(0) == 0
+    assert scene.room.claim(100 * MIB) == 3 * MIB + SEGMENT_SIZE
+    monkeypatch.setattr(room_module, "_look", lambda root, least: (9 * MIB, 4 * MIB))
+    await soon(lambda: not scene.room.full)
+    assert scene.room.left(0) == 5 * MIB
+
+
+async def test_a_disk_that_cannot_be_asked_limits_nothing(tmp_path: Path, disk: Pool) -> None:
+    scene = Scene(tmp_path / "missing", disk)
+    scene.stream.waiting = MIB
+    scene.room.check()
+    await soon(lambda: scene.room._floor is not None)
+    assert not scene.room.full and scene.room.free == 0

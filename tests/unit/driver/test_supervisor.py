@@ -1,0 +1,94 @@
+"""Whatever ends by a fault is noted, and what is to be done again is done again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Future
+
+import pytest
+
+from otellogdriver.driver.supervisor import Supervisor
+from tests.scene import soon
+
+
+def fails() -> None:
+    raise ValueError("broken")
+
+
+async def fails_later() -> None:
+    fails()
+
+
+async def test_a_fault_stays_where_it_was_met_and_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    supervisor = Supervisor()
+    for _ in range(3):
+        supervisor.guard("a thing", fails)
+    supervisor.guard("another", fails)
+    assert supervisor.faults == 4
+    assert [record.message for record in caplog.records] == [
+        "a thing failed, tried again: broken",
+        "another failed, tried again: broken",
+    ]
+
+
+@pytest.mark.parametrize(("fault", "traced"), [(OSError("disk"), False), (MemoryError(), False), (KeyError("k"), True)])
+async def test_only_what_nobody_expects_has_a_traceback(
+    fault: Exception, traced: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    Supervisor().note("a thing", fault)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR and bool(record.exc_info) is traced
+
+
+async def test_what_is_done_again_is_done_again_after_a_fault() -> None:
+    supervisor = Supervisor()
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        fails()
+
+    supervisor.every(0.001, "a round", call)
+    await soon(lambda: len(calls) >= 3)
+    supervisor.close()
+    done = len(calls)
+    await asyncio.sleep(0.01)
+    assert len(calls) == done and supervisor.faults == done
+
+
+async def test_a_timer_calls_once_unless_it_is_taken_back() -> None:
+    supervisor = Supervisor()
+    calls: list[str] = []
+    supervisor.cancel(supervisor.later(0.001, "a timer", calls.append, "cancelled"))
+    supervisor.later(0.001, "a timer", fails)
+    supervisor.later(0.002, "a timer", calls.append, "called")
+    await soon(lambda: calls)
+    assert calls == ["called"] and supervisor.faults == 1
+
+
+async def test_tasks_and_work_of_threads_are_seen_to_their_end() -> None:
+    supervisor, failed, cancelled = Supervisor(), Future[None](), Future[None]()
+    supervisor.task("a task", fails_later())
+    await soon(lambda: supervisor.faults == 1)
+    supervisor.watch("work", failed)
+    supervisor.watch("work", cancelled)
+    failed.set_exception(OSError("disk"))
+    cancelled.cancel()
+    assert supervisor.faults == 2
+
+
+async def test_the_end_cancels_what_runs() -> None:
+    supervisor, ended = Supervisor(), asyncio.Event()
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    supervisor.task("a task", waits())
+    await asyncio.sleep(0)
+    supervisor.close()
+    await asyncio.wait_for(ended.wait(), 20)
+    assert supervisor.faults == 0
