@@ -427,7 +427,7 @@ async def test_the_loop_does_not_wait_for_a_slow_disk(scene: Scene, monkeypatch:
             scene.write(name, lines(begin, begin + 5))
         await soon(lambda begin=begin: len(client.taken) == 200 * (begin + 5))  # type: ignore[misc]
     assert len(threads) < 400, "the second requests did not wait for the cursors of the first"
-    await until(lambda: len(threads) >= 200)
+    await soon(lambda: len(threads) >= 200)
     assert threading.get_ident() not in threads
     assert all(client.of(name) == [*range(10)] for name in names)
 
