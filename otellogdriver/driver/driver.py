@@ -367,7 +367,8 @@ class Driver:
         session.open(resumed=True)
 
     def _expire(self) -> None:
-        self._in_background("", self.store.expire, self.plugin.stopped_max_age, self.plugin.stopped_max_size)
+        # In one order with packing: a half-made file that is deleted late may have the name of one that is made now.
+        self._in_background("packing", self.store.expire, self.plugin.stopped_max_age, self.plugin.stopped_max_size)
 
     def _in_background(self, key: str, work: Any, *arguments: Any) -> None:
         """Have old lines deleted, then compress what is to be compressed: a segment at a time, and nothing waits."""

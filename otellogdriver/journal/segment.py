@@ -39,6 +39,12 @@ class Segment:
         return Path(self._directory, layout.segment_name(self.start, self.packed))
 
     @property
+    def paths(self) -> tuple[Path, Path]:
+        """The file in use, and the one in the other form, which is left where a crash or the disk kept it from being
+        deleted: it would count if it were there alone."""
+        return self.path, Path(self._directory, layout.segment_name(self.start, not self.packed))
+
+    @property
     def packed_path(self) -> Path:
         return Path(self._directory, layout.segment_name(self.start, True))
 

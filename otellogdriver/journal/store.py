@@ -329,9 +329,8 @@ class Store:
                 live = entry.live or stream.ended_at is None
                 if end > before or (len(first) == 1 and live and not stream.sealed):
                     break
-                if first[0].packed:  # the other file may be left where the disk refused to delete it
-                    first[0].path.with_suffix("").unlink(missing_ok=True)
-                first[0].path.unlink(missing_ok=True)
+                for path in reversed(first[0].paths):  # the one in use goes last: until then nothing has changed
+                    path.unlink(missing_ok=True)
                 with self._lock:
                     if stream.segments and stream.segments[0] is first[0]:
                         del stream.segments[0]
@@ -448,6 +447,7 @@ class Store:
             with self._lock:
                 known = segment in stream.segments  # it may have been dropped meanwhile
                 if known:
+                    self._remains.discard(packed.path)  # an earlier one of this name, which is replaced
                     stream.segments[stream.segments.index(segment)] = packed
             self._delete((segment if known else packed).path)
             return True

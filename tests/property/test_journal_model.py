@@ -221,6 +221,11 @@ class Journal(RuleBasedStateMachine):
         assert self.start <= self.stream.start <= max(before, self.start)
         self.start = self.stream.start
 
+    @rule(at=WHERE)
+    def delete_remains(self, at: int) -> None:
+        with Calls(at, no_space, "before"):
+            self.store.delete_remains()
+
     # Crashes
 
     def _crash(self, at: int, when: str, action: Callable[[], None]) -> bool:
