@@ -55,6 +55,7 @@ def message(size: int) -> bytes:
 async def answering(answer: bytes) -> AsyncIterator[str]:
     """The endpoint of a server that gives this answer to the first call of each connection."""
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -75,6 +76,7 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
             writer.close()
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.get_running_loop().create_task(serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -87,3 +89,8 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:  # also one whose task was cancelled before it began
+            if not writer.is_closing():
+                writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
