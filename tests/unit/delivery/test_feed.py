@@ -371,7 +371,7 @@ def test_a_journal_that_cannot_be_read_is_given_up_in_the_end(
     def preadv(fd: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
         if os.readlink(f"/proc/self/fd/{fd}") == broken:
             raise OSError(5, "Input/output error")
-        return real(fd, buffers, offset)
+        return real(fd, buffers, offset, flags)
 
     monkeypatch.setattr(os, "preadv", preadv)
     found = bodies(bench.take().payload)  # type: ignore[union-attr]
