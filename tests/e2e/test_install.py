@@ -79,6 +79,7 @@ def second_version(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.timeout(300)  # eight plugins are packed, and unpacked, at some 10 s each where others work, too
 def test_push_install_upgrade_roll_back_uninstall(
     own_engine: PrivateEngine, registry: Registry, collector: Collector, out: Path, tmp_path: Path
 ) -> None:
@@ -137,7 +138,7 @@ def test_push_install_upgrade_roll_back_uninstall(
 
     said = plugin.follow("Uninstall")
     assert "otellogdriver /steady" in said
-    assert "otellogdriver_driver_undelivered_bytes 0.0" in said
+    assert "otellogdriver_driver_undelivered_bytes 0" in said.splitlines()
     assert own_engine.docker("plugin", "ls", "--quiet") == ""
     own_engine.docker("rm", "steady")
 
