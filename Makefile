@@ -4,11 +4,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 RUN := $(VENV)/bin/python -m
-PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5
 STUBS := otellogdriver.codec.native otellogdriver.lines.native
 CHECKED := otellogdriver plugin tests $(wildcard bench dashboards compose)
 
-# In CI the native codec must be there; elsewhere the lack of a compiler is told and lived with.
+# In CI the native codec must be there; elsewhere the lack of a compiler is reported, and lived with.
 ifeq ($(CI),true)
 export OTELLOGDRIVER_NATIVE ?= require
 endif

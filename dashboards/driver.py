@@ -275,7 +275,7 @@ def _containers(made: dashboard.Dashboard) -> None:
     made.with_panel(
         graph(
             "Lost before the journal",
-            "Bytes that were given up before they were written, for want of room.",
+            "Bytes that were given up before they were written, because the journal or the disk was full.",
             BYTES,
             [
                 (

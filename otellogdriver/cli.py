@@ -15,14 +15,14 @@ from types import ModuleType
 from otellogdriver import __version__
 
 COMMANDS = {
-    "serve": ("", "be the plugin: serve the engine's calls on the plugin socket"),
+    "serve": ("", "run as the plugin: answer the engine's calls on the plugin socket"),
     "sink": ("otellogdriver.commands.sink", "receive OTLP over HTTP and gRPC and print the records"),
     "doctor": (
         "otellogdriver.commands.doctor.command",
-        "find out what is wrong with an installation, and what to do about it",
+        "find what is wrong with an installation, and say what to do about it",
     ),
-    "journal": ("otellogdriver.commands.journal.command", "look into what waits on disk; print it or send it by hand"),
-    "try": ("otellogdriver.commands.try_options", "see which records become of lines, with any options"),
+    "journal": ("otellogdriver.commands.journal.command", "list what waits on disk, print it, or send it by hand"),
+    "try": ("otellogdriver.commands.try_options", "show which records lines become, with any options"),
     "options": ("otellogdriver.commands.reference", "list the options"),
     "metrics": ("otellogdriver.commands.reference", "list the metrics"),
 }
@@ -30,14 +30,15 @@ COMMANDS = {
 _HELP = """\
 A Docker logging driver that delivers container output over OTLP.
 
-    otellogdriver sink                          see records arrive, without a collector
-    otellogdriver doctor                        what is wrong, and what to do about it
-    otellogdriver journal ls                    what is kept, what waits for delivery
-    otellogdriver journal show web --tail 20    the last lines of a container
-    otellogdriver try app.log --parse auto      which records become of lines, with which options
-    otellogdriver options                       what can be set, and how
+    otellogdriver sink                          receive records without a collector, and print them
+    otellogdriver doctor                        find what is wrong, and what to do about it
+    otellogdriver journal ls                    list what is kept and what waits for delivery
+    otellogdriver journal show web --tail 20    print the last lines of a container
+    otellogdriver try app.log --parse auto      show which records lines become, with these options
+    otellogdriver options                       list what can be set, and how
 
-Exit codes: 0 well, 1 a failure or a fault was found, 2 wrong usage. `otellogdriver COMMAND --help` says more.
+Exit codes: 0 means success, 1 that something failed or a fault was found, 2 wrong usage.
+`otellogdriver COMMAND --help` says more.
 """
 
 

@@ -61,13 +61,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--grpc", default="127.0.0.1:4317", type=_address, metavar=form, help="OTLP/gRPC, or off (127.0.0.1:4317)")
     add("--format", default="text", choices=("text", "json", "none"), help="lines to read, JSON lines, or no lines")
     add("--output", default="", metavar="FILE", help="append the lines to a file instead of stdout")
-    add("--max-records", default=0, type=int, metavar="N", help="end with exit code 0 once N records have come")
+    add(
+        "--max-records",
+        default=0,
+        type=int,
+        metavar="N",
+        help="end with exit code 0 after N records have been received",
+    )
     add(
         "--timeout",
         default=0.0,
         type=float,
         metavar="S",
-        help="end after S seconds; exit code 1 without N records",
+        help="end after S seconds, with exit code 1 if fewer than N records have been received",
     )
 
 

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _HELP
     parser.add_argument("file", nargs="?", default="-", help="lines to read; - or nothing: standard input")
     parser.add_argument("--json", action="store_true", help="a JSON object for each record, with all fields")
-    parser.add_argument("--stderr", action="store_true", help="the lines are of stderr")
+    parser.add_argument("--stderr", action="store_true", help="treat the lines as stderr's")
     parser.add_argument("--log-opt", action="append", default=[], metavar="NAME=VALUE", help="any log-opt, repeatable")
     for option in options_of(LineSettings):
         parser.add_argument(f"--{option.log_opt}", dest=f"log_opt_{option.name}", metavar="VALUE", help=option.help)

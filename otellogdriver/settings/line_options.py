@@ -37,7 +37,9 @@ class LineSettings:
         section="Lines",
     )
     parse_time: bool = option(BOOLEAN, "false", "Take the time of a record from its line where it has one.")
-    severity: Literal["none", "auto"] = option(choice("none", "auto"), "none", "Find the severity of plain text, too.")
+    severity: Literal["none", "auto"] = option(
+        choice("none", "auto"), "none", "Find the severity of plain text as well."
+    )
     multiline_pattern: str = option(
         MULTILINE, "", "What the first line of a record looks like; lines that do not match belong to the one before."
     )
@@ -52,11 +54,15 @@ class LineSettings:
     invalid_utf8: Literal["replace", "bytes"] = option(
         choice("replace", "bytes"),
         "replace",
-        "What is not UTF-8: text with U+FFFD in its place, and the bytes in `log.record.original`; or a body of bytes.",
+        "How to send a line that is not UTF-8: text with U+FFFD, and its bytes in `log.record.original`; or as bytes.",
     )
     strip_ansi: bool = option(BOOLEAN, "false", "Take colours and other escapes of terminals out of what is sent.")
-    rate_limit: int = option(number(0, 10_000_000), "0", "Records a second that are sent, 0 for all.")
-    rate_burst: int = option(number(0, 100_000_000), "0", "Records that may come at once, 0 for one second's worth.")
+    rate_limit: int = option(number(0, 10_000_000), "0", "Records that are sent per second; 0 means all.")
+    rate_burst: int = option(
+        number(0, 100_000_000),
+        "0",
+        "Records that may come at once; 0 means as many as `rate-limit` sends in one second.",
+    )
 
     @property
     def lines_as_printed(self) -> bool:

@@ -71,13 +71,13 @@ class Settings(LineSettings):
     otlp_endpoint_order: Literal["listed", "spread"] = option(
         choice("listed", "spread"),
         "listed",
-        "Which of several endpoints comes first: as listed, or on each host another, so that hosts spread over them.",
+        "Order in which several endpoints are tried: as listed, or in a different order on each host.",
     )
     otlp_mirror: tuple[str, ...] = option(ENDPOINTS_OR_NONE, "", "A second collector that gets every record as well.")
     otlp_protocol: Literal["http/protobuf", "grpc"] = option(
         choice("http/protobuf", "grpc", aliases={"http": "http/protobuf", "http/proto": "http/protobuf"}),
         "http/protobuf",
-        "How OTLP is carried.",
+        "The protocol that carries OTLP.",
         env=otel("PROTOCOL"),
     )
     otlp_headers: Pairs = option(
@@ -93,9 +93,12 @@ class Settings(LineSettings):
         env=otel("COMPRESSION"),
         grpc_default="none",
     )
-    otlp_compression_level: int = option(number(0, 3), "1", "From fast to small, over HTTP.")
+    otlp_compression_level: int = option(number(0, 3), "1", "Higher is smaller and slower; over HTTP.")
     otlp_timeout: float = option(
-        duration(plain="ms", most=86400), "10s", "Time for one request, 0 for no limit.", env=otel("TIMEOUT")
+        duration(plain="ms", most=86400),
+        "10s",
+        "Longest time that one request may take; 0 means no limit.",
+        env=otel("TIMEOUT"),
     )
     otlp_certificate: str = option(
         PEM, "", "CA certificates to trust in place of the usual ones.", env=otel("CERTIFICATE")
@@ -104,13 +107,13 @@ class Settings(LineSettings):
     otlp_client_key: str = option(PEM, "", "The key of that certificate.", env=otel("CLIENT_KEY"), secret=True)
     otlp_server_name: str = option(SERVER_NAME, "", "The name to expect in the collector's certificate.")
     otlp_insecure: bool = option(
-        BOOLEAN, "false", "No TLS to a grpc endpoint that is written without a scheme.", env=otel("INSECURE")
+        BOOLEAN, "false", "Do not use TLS for a grpc endpoint that is written without a scheme.", env=otel("INSECURE")
     )
-    otlp_insecure_skip_verify: bool = option(BOOLEAN, "false", "TLS without a check of the collector's certificate.")
+    otlp_insecure_skip_verify: bool = option(BOOLEAN, "false", "Use TLS, but do not check the collector's certificate.")
     otlp_proxy: str = option(
         PROXY,
         "",
-        "A proxy on the way to the collector, by CONNECT; none for the direct way. Without it the next three count.",
+        "A proxy to the collector, used by CONNECT; `none` means no proxy. If it is not given, the next three apply.",
     )
     https_proxy: str = option(
         PROXY, "", "The proxy for collectors with TLS.", env=("HTTPS_PROXY", "https_proxy"), log_opt=False
@@ -121,22 +124,22 @@ class Settings(LineSettings):
     no_proxy: tuple[str, ...] = option(
         NO_PROXY,
         "",
-        "Collectors that go past those two proxies, as loopback always does.",
+        "Collectors that are reached without those two proxies; loopback always is.",
         env=("NO_PROXY", "no_proxy"),
         log_opt=False,
     )
     otlp_refused: Literal["hold", "drop"] = option(
         choice("hold", "drop"),
         "hold",
-        "What becomes of records while the collector turns us away for what we are, not for what we send (401, 404).",
+        "What happens to records while the collector rejects the sender, not the data (401, 403, 404).",
     )
-    otlp_concurrency: int = option(number(1, 32), "4", "Requests in flight.")
+    otlp_concurrency: int = option(number(1, 32), "4", "Requests that may be in flight at once.")
 
     batch_delay: float = option(
         duration(most=60),
         "200ms",
-        "The longest a line waits for others to share its request; up to three times that while hundreds of containers "
-        "print at once.",
+        "The longest time that a line waits for others to share its request; up to three times as long while "
+        "hundreds of containers print at once.",
         section="Batches",
     )
     batch_size: int = option(
@@ -144,29 +147,29 @@ class Settings(LineSettings):
     )
 
     journal_max_size: int = option(
-        size(least=4096), "1g", "How much may wait on disk for delivery, per container.", section="Journal"
+        size(least=4096), "1g", "How many bytes of each container may wait on disk for delivery.", section="Journal"
     )
     journal_full: Literal["drop-oldest", "drop-newest", "block"] = option(
         choice("drop-oldest", "drop-newest", "block"),
         "drop-oldest",
-        "What gives way beyond that; `block` makes the container wait.",
+        "What happens when that limit is reached: the oldest or the newest lines are dropped, or the container waits.",
     )
     journal_sync: bool = option(BOOLEAN, "false", "Force lines to the disk, so that they survive a power cut.")
 
     max_size: int = option(
-        size(least=1024), "20m", "Size of one file of lines kept for `docker logs`.", section="docker logs"
+        size(least=1024), "20m", "Size of one file of the lines that are kept for `docker logs`.", section="docker logs"
     )
     max_file: int = option(number(1, 1000), "5", "Number of such files.")
-    compress: bool = option(BOOLEAN, "false", "Compress all of them but the newest.")
+    compress: bool = option(BOOLEAN, "false", "Compress all of these files except the newest.")
 
     service_name: str = option(
-        TEXT, "", "`service.name`; found from labels and environment if not given.", section="Records"
+        TEXT, "", "Sets `service.name`, which is otherwise found from labels and environment.", section="Records"
     )
     resource_attributes: Pairs = option(OWN_ATTRIBUTES, "", "Resource attributes of the container.", env=())
     plugin_resource_attributes: Pairs = option(
         OWN_ATTRIBUTES,
         "",
-        "Resource attributes of every container; what a container says of itself wins over them.",
+        "Resource attributes of every container; a container's own ones win over them.",
         env=("OTEL_RESOURCE_ATTRIBUTES",),
         log_opt=False,
     )
@@ -175,7 +178,7 @@ class Settings(LineSettings):
     env: tuple[str, ...] = option(NAMES, "", "Environment variables to send as `container.env.<name>`.")
     env_regex: str = option(PATTERN, "", "The same, for all variables whose name matches.")
     tag: str = option(TAG, "", "Sent as `container.log.tag`.")
-    record_uid: bool = option(BOOLEAN, "false", "Send `log.record.uid`; records with equal ones are duplicates.")
+    record_uid: bool = option(BOOLEAN, "false", "Send `log.record.uid`: records with the same value are duplicates.")
     streams: Literal["stdout", "stderr", "both"] = option(
         choice("stdout", "stderr", "both"), "both", "Which streams to send."
     )
@@ -199,22 +202,29 @@ class PluginSettings:
     """What holds for the whole driver."""
 
     metrics_address: tuple[str, int] | None = option(
-        ADDRESS, "127.0.0.1:9464", "Where metrics, health and status are served.", section="Whole driver", log_opt=False
+        ADDRESS,
+        "127.0.0.1:9464",
+        "Address at which metrics, health and status are served.",
+        section="Whole driver",
+        log_opt=False,
     )
     metrics_hosts: tuple[str, ...] = option(
         NAMES,
         "",
-        "Names with a dot by which browsers and Prometheus may ask there, beside addresses and the host's own name.",
+        "Names with a dot by which browsers and Prometheus may reach it, besides addresses and the host's own name.",
         log_opt=False,
     )
     read_logs: bool = option(
-        BOOLEAN, "true", "Answer `docker logs` from the journal; if not, the engine keeps a copy.", log_opt=False
+        BOOLEAN, "true", "Answer `docker logs` from the journal; if false, the engine keeps a copy.", log_opt=False
     )
     log_level: Literal["debug", "info", "warning", "error"] = option(
-        choice("debug", "info", "warning", "error", aliases={"warn": "warning"}), "info", "What to log.", log_opt=False
+        choice("debug", "info", "warning", "error", aliases={"warn": "warning"}),
+        "info",
+        "The lowest level that the driver logs.",
+        log_opt=False,
     )
-    host_name: str = option(TEXT, "", "`host.name`; the machine's own name if not given.", log_opt=False)
-    host_id: str = option(TEXT, "", "`host.id`, by convention the text in /etc/machine-id.", log_opt=False)
+    host_name: str = option(TEXT, "", "Sets `host.name`, which is otherwise the machine's own name.", log_opt=False)
+    host_id: str = option(TEXT, "", "Sets `host.id`; by convention it is the text in /etc/machine-id.", log_opt=False)
     engine_version: str = option(
         TEXT,
         "",
@@ -222,19 +232,22 @@ class PluginSettings:
         log_opt=False,
     )
     journal_total_max_size: int = option(
-        size(least=4096), "10g", "How much may wait on disk for delivery, all containers together.", log_opt=False
+        size(least=4096),
+        "10g",
+        "How many bytes of all containers together may wait on disk for delivery.",
+        log_opt=False,
     )
     journal_min_free: int = option(size(least=0), "256m", "Disk space that is left free.", log_opt=False)
     stopped_max_age: float = option(
         duration(), "7d", "How long lines of a stopped container are kept for `docker logs`.", log_opt=False
     )
     stopped_max_size: int = option(
-        size(least=0), "1g", "How much is kept of all stopped containers together.", log_opt=False
+        size(least=0), "1g", "How many bytes are kept of all stopped containers together.", log_opt=False
     )
     codec: Literal["auto", "require", "python"] = option(
         choice("auto", "require", "python"),
         "auto",
-        "Which codec: native if it is there, native or no start, or the slow one in Python.",
+        "`auto`: use the native codec if it is there; `require`: refuse to start without it; `python`: a slow one.",
         log_opt=False,
     )
     self_telemetry: Literal["none", "otlp"] = option(
@@ -242,10 +255,10 @@ class PluginSettings:
     )
     # The next three are set by how the plugin is packaged.
     state_directory: str = option(
-        PATH, "/run/docker/logging/.state", "Where the journal is.", log_opt=False, settable=False
+        PATH, "/run/docker/logging/.state", "The directory of the journal.", log_opt=False, settable=False
     )
     fifo_directory: str = option(
-        PATH, "/run/docker/logging", "Where the engine makes its FIFOs.", log_opt=False, settable=False
+        PATH, "/run/docker/logging", "The directory in which the engine makes its FIFOs.", log_opt=False, settable=False
     )
     socket: str = option(
         PATH, "/run/docker/plugins/otellogdriver.sock", "Where the engine calls.", log_opt=False, settable=False

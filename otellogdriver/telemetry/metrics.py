@@ -116,10 +116,17 @@ METRICS: tuple[Declared, ...] = (
         REASON,
         f"Lines left out because the options say so: {', '.join(EXCLUDED)}.",
     ),
-    Declared("otellogdriver_damaged_bytes_total", "counter", CONTAINER, "Bytes that were no frames, skipped or lost."),
+    Declared(
+        "otellogdriver_damaged_bytes_total",
+        "counter",
+        CONTAINER,
+        "Bytes that were skipped because they are not frames, or lost.",
+    ),
     Declared("otellogdriver_undelivered_bytes", "gauge", CONTAINER, "Bytes in the journal that wait for delivery."),
     Declared("otellogdriver_lag_seconds", "gauge", CONTAINER, "Age of the oldest line that waits for delivery."),
-    Declared("otellogdriver_journal_bytes", "gauge", CONTAINER, "Bytes in the journal, with those for docker logs."),
+    Declared(
+        "otellogdriver_journal_bytes", "gauge", CONTAINER, "Bytes in the journal, including those kept for docker logs."
+    ),
     Declared("otellogdriver_journal_limit_bytes", "gauge", CONTAINER, "Limit of the bytes that may wait for delivery."),
     Declared("otellogdriver_driver_delivered_records_total", "counter", (), "Records acknowledged, all containers."),
     Declared("otellogdriver_driver_dropped_lines_total", "counter", ("reason",), "Lines given up, all containers."),
@@ -131,12 +138,22 @@ METRICS: tuple[Declared, ...] = (
         "otellogdriver_driver_journal_room_bytes",
         "gauge",
         (),
-        "Bytes that may come until lines are given up: what the limit or, if that is less, the disk leaves.",
+        "Bytes that may still come before lines are given up: what the limit or, if less, the disk leaves.",
     ),
     Declared("otellogdriver_driver_disk_free_bytes", "gauge", (), "Free bytes on the disk that holds the journal."),
-    Declared("otellogdriver_open_streams", "gauge", (), "FIFOs being read."),
-    Declared("otellogdriver_blocked_streams", "gauge", (), "FIFOs not read for want of room: journal-full=block."),
-    Declared("otellogdriver_stalled_streams", "gauge", (), "Streams with work that nobody has looked at for a minute."),
+    Declared("otellogdriver_open_streams", "gauge", (), "FIFOs that are read."),
+    Declared(
+        "otellogdriver_blocked_streams",
+        "gauge",
+        (),
+        "FIFOs that are not read because the journal is full (journal-full=block).",
+    ),
+    Declared(
+        "otellogdriver_stalled_streams",
+        "gauge",
+        (),
+        "Streams with lines to deliver that the driver has not looked at for a minute.",
+    ),
     Declared("otellogdriver_faults_total", "counter", (), "Faults that were met and survived; the log names them."),
     Declared(
         "otellogdriver_excluded_streams",
@@ -148,13 +165,23 @@ METRICS: tuple[Declared, ...] = (
         "otellogdriver_requests_total",
         "counter",
         ("destination", "outcome"),
-        f"Requests, by what became of them: {', '.join(OUTCOMES)}. All but the first four are tried again.",
+        f"Requests, by what became of them: {', '.join(OUTCOMES)}. All except the first four are tried again.",
     ),
     Declared("otellogdriver_request_duration_seconds", "histogram", ("destination",), "Time from request to answer."),
     Declared("otellogdriver_requests_in_flight", "gauge", ("destination",), "Requests that wait for their answer."),
     Declared("otellogdriver_sent_bytes_total", "counter", ("destination",), "Bytes of request bodies, compressed."),
-    Declared("otellogdriver_destination_up", "gauge", ("destination",), "1 if the last request was taken."),
-    Declared("otellogdriver_destination_pause_seconds", "gauge", ("destination",), "Time until the next try."),
+    Declared(
+        "otellogdriver_destination_up",
+        "gauge",
+        ("destination",),
+        "1 if the destination takes requests, 0 while it is waited for.",
+    ),
+    Declared(
+        "otellogdriver_destination_pause_seconds",
+        "gauge",
+        ("destination",),
+        "Time until the next try, 0 while it takes requests.",
+    ),
     Declared("otellogdriver_build_info", "gauge", ("version", "codec"), "Always 1."),
     Declared("otellogdriver_option_problems", "gauge", (), "Values in the plugin's environment that cannot be used."),
     Declared(
@@ -189,7 +216,13 @@ METRICS: tuple[Declared, ...] = (
         "process_open_fds",
         "process.unix.file_descriptor.count",
     ),
-    Declared("otellogdriver_open_files_limit", "gauge", (), "How many it may have.", "process_max_fds"),
+    Declared(
+        "otellogdriver_open_files_limit",
+        "gauge",
+        (),
+        "How many file descriptors the driver may have open.",
+        "process_max_fds",
+    ),
 )
 
 COMMAND = "python -m otellogdriver.telemetry.metrics --render"

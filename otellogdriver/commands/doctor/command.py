@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--plugin", default=NAME, metavar="NAME", help=f"the plugin's name in the engine ({NAME})")
     add("--container", default="", metavar="NAME", help="use the log-opts of this container")
-    add("--no-record", action="store_true", help="go as far as the connection, send no test record")
+    add("--no-record", action="store_true", help="test the connection only, send no test record")
     add(
         "--follow",
         nargs="?",

@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         form = argparse.RawDescriptionHelpFormatter
         command = commands.add_parser(name, help=text, description=module.HELP, formatter_class=form)
-        command.add_argument("containers", nargs="*", metavar="CONTAINER", help="name, or begin of the id")
+        command.add_argument(
+            "containers", nargs="*", metavar="CONTAINER", help="name, or the first characters of the id"
+        )
         where = "the state directory, also a copy (by default that of the driver or plugin)"
         command.add_argument("--state", type=Path, metavar="DIR", help=where)
         command.add_argument("--plugin", default=NAME, metavar="NAME", help=f"the plugin's name ({NAME})")
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             command.add_argument("--since", type=_moment, default=0, metavar="TIME", help=f"from {MOMENT}")
             command.add_argument("--until", type=_moment, default=0, metavar="TIME", help="up to then")
             command.add_argument(
-                "--mirror", action="store_true", help="go by what otlp-mirror has got, not otlp-endpoint"
+                "--mirror", action="store_true", help="look at what otlp-mirror has received, not otlp-endpoint"
             )
         module.add_arguments(command)
 
