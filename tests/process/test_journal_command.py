@@ -120,7 +120,8 @@ def test_all_fields_as_json(engine: Engine) -> None:
     assert long["body"] == "y" * 20_000
     assert long["attributes"] == {"log.iostream": "stderr"}
     assert (long["resource"]["container.id"], long["resource"]["service.name"]) == (container.id, "shop")
-    assert binary["body"] == {"bytes": "Y2Fm6Q=="}
+    assert binary["body"] == "caf\ufffd"
+    assert binary["attributes"] == {"log.iostream": "stdout", "log.record.original": {"bytes": "Y2Fm6Q=="}}
 
 
 def test_since_and_until(engine: Engine) -> None:
