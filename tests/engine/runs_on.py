@@ -49,7 +49,8 @@ def row(run: Path) -> str:
     )
     version = told["version"]
     if not version.startswith(f"{run.stem}."):  # an engine that is built from its module does not know its own
-        version = f"{run.stem} ({ENGINES[run.stem][0].removeprefix(f'{run.stem}-')})"
+        built = ENGINES[run.stem][0].removeprefix(f"{run.stem}-").partition("-with-")[0]
+        version = f"{run.stem} ({built})"
     return f"| {version} | {told['storage']} | {told['machine']} | {result} | {suite.attrib['timestamp'][:10]} |\n"
 
 
