@@ -26,6 +26,7 @@ from otellogdriver.delivery.pump import Pump
 from otellogdriver.delivery.pumps import Pumps, cursor_at, destinations
 from otellogdriver.delivery.recipe import Recipe
 from otellogdriver.driver import recovery
+from otellogdriver.driver.parking import Parking
 from otellogdriver.driver.room import Room
 from otellogdriver.driver.session import Session
 from otellogdriver.driver.supervisor import Supervisor
@@ -58,6 +59,8 @@ _LINGER, _LINGER_MOST = 300.0, 200
 _EXPIRE_EVERY = 60.0
 _SWEEP_EVERY = 1.0
 """Seconds between two looks for work that was left lying: a FIFO that nobody reads, a stream that nobody sends."""
+_GIVEN_UP = 50
+"""Parked streams that are looked at in a sweep while there is no room: by `journal-full=drop-oldest` they go."""
 STALLED = 60.0
 """Seconds after which a stream with work that nobody has looked at counts as stalled."""
 
@@ -104,7 +107,8 @@ class Driver:
         self._crowd = Crowd()
         self._lingering: dict[Entry, asyncio.TimerHandle] = {}
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
-        self.room = Room(plugin, self.store, self.active, self._disk, self.supervisor)
+        self.parking = Parking()
+        self.room = Room(plugin, self.store, self.active, self._disk, self.supervisor, lambda: self.parking.bytes)
 
     # Start and end.
 
@@ -308,8 +312,29 @@ class Driver:
         if stream.ended_at is not None:
             if self.sessions.get(session.entry.file) is session:
                 del self.sessions[session.entry.file]
-            if session.is_exhausted and session.entry not in self._lingering and session.entry in self.active:
+            if session.entry in self._lingering or session.entry not in self.active:
+                return
+            if session.is_exhausted:
                 self._end(session)
+            elif stream.undelivered and not self.parking.has_bay(session) and not self.room.full:
+                self._park(session)
+
+    def _park(self, session: Session) -> None:
+        """Let an ended stream wait on disk alone, unless something of it is on its way just now."""
+        if session.is_attaching or any(pump.is_under_way(feed) for pump, feed in session.feeds):
+            return
+        session.close()
+        for pump, _ in session.feeds:
+            self.pumps.release(pump)
+        del self.active[session.entry]
+        self._past.add(session)
+        self.parking.park(session)
+
+    def _unpark(self, entry: Entry) -> None:
+        session = recovery.resume_entry(self, entry)
+        if session:
+            self.changed(session)
+            session.poke()
 
     # Afterwards.
 
@@ -321,6 +346,8 @@ class Driver:
             self.pumps.release(pump)
         entry = session.entry
         self.store.settle(entry)
+        if following := self.parking.leave(session):
+            self._later(0.0, self._unpark, following)
         if not session.stream.size and not session.feeds and not (session.fifo and session.fifo.bytes_read):
             del self.active[entry]
             self._on_disk(session, "removing a stream", self.store.remove, entry)
@@ -353,11 +380,18 @@ class Driver:
         """Whatever went wrong, nothing is left lying for good."""
         for pool in self._pools:
             pool.start_missing()
+        for _ in range(_GIVEN_UP if self.room.full else 0):
+            if entry := self.parking.longest():
+                self.supervisor.guard("giving up what waits", self._unpark, entry)
         for session in list(self.sessions.values()):
             if session.is_unread:
                 self.supervisor.guard("starting to read a FIFO", self._read_again, session)
         for entry, session in list(self.active.items()):
-            if entry not in self._lingering and (session.stream.undelivered or session.stream.ended_at is not None):
+            if (
+                entry not in self._lingering
+                and entry in self.active
+                and (session.stream.undelivered or session.stream.ended_at is not None)
+            ):
                 self.supervisor.guard("looking for work", session.poke)
                 self.supervisor.guard("looking for the end", self.changed, session)
 

@@ -55,7 +55,7 @@ def resume(driver: Driver) -> bool:
     resumed: list[Session] = []
     for entry in entries:
         try:
-            session = _resume(driver, entry)
+            session = resume_entry(driver, entry)
         except Exception:
             log.exception("stream %s cannot be resumed, left alone", entry.stream.directory)
             continue
@@ -67,8 +67,8 @@ def resume(driver: Driver) -> bool:
         # A crash while StartLogging was repeated leaves two streams for one FIFO; only one of them is read.
         if session.stream.ended_at is None and driver.sessions.get(session.entry.file) is not session:
             session.finish()
-        session.poke()
         driver.changed(session)
+        session.poke()
     if resumed:
         log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(driver.sessions))
     for container in {entry.container_id for entry in entries}:
@@ -76,7 +76,7 @@ def resume(driver: Driver) -> bool:
     return not driver.store.unread
 
 
-def _resume(driver: Driver, entry: Entry) -> Session | None:
+def resume_entry(driver: Driver, entry: Entry) -> Session | None:
     """The session of a stream; None if nothing is to be done for it any more."""
     settings, faults = resolve_running(entry.info.get("Config") or {}, driver.environ)
     stream = entry.stream

@@ -77,6 +77,7 @@ class Session:
         self._told = (0, 0.0)
         self._stop_asked = False
         self._attaching = False
+        self._is_closed = False
         self._trimmed_to = 0
         try:
             self.excluded = container.excluded
@@ -85,6 +86,7 @@ class Session:
         self.limit = Limit(settings.journal_max_size, settings.journal_full, owner.is_full)
         if self.excluded:
             self.limit = Limit(sys.maxsize, "drop-oldest", owner.is_full)  # nothing ever waits
+        self._take_excluded()
 
     # Intake.
 
@@ -146,6 +148,11 @@ class Session:
             self.fifo.abandon()
 
     @property
+    def is_attaching(self) -> bool:
+        """The feeds are just being made."""
+        return self._attaching
+
+    @property
     def is_unread(self) -> bool:
         """Nobody reads the FIFO although it has not ended: there was no thread for it, or its thread met its end."""
         return self.stream.ended_at is None and (self.fifo is None or not self.fifo.is_alive)
@@ -160,9 +167,10 @@ class Session:
     def poke(self) -> None:
         """Let the feeds look for work. May be called at any time, as often as one likes."""
         self.looked = time.monotonic()
-        if self.excluded:
-            self.stream.advance(delivered=self.stream.end, done=self.stream.end)
-        elif not self.feeds and self.stream.size and self.entry.live and not self._attaching:
+        if self._is_closed:
+            return
+        self._take_excluded()
+        if not self.excluded and not self.feeds and self.stream.size and self.entry.live and not self._attaching:
             self._attaching = True
             self._owner.attach(self)
         for follower in self.followers:
@@ -190,8 +198,14 @@ class Session:
         if not self.stopped.done():
             self.stopped.set_result(None)
         self._owner.finished(self, orphaned)
-        self.poke()
+        self._take_excluded()
         self._owner.changed(self)
+        self.poke()
+
+    def _take_excluded(self) -> None:
+        """What is not to be sent is delivered as it comes."""
+        if self.excluded:
+            self.stream.advance(delivered=self.stream.end, done=self.stream.end)
 
     def _on_end(self) -> None:
         if not (self.fifo and self.fifo.abandoned):
@@ -238,7 +252,8 @@ class Session:
         return found
 
     def close(self) -> None:
-        """Let go of the feeds: they are done, or the driver goes away."""
+        """Let go of the feeds: they are done, wait on disk alone, or the driver goes away."""
+        self._is_closed = True
         for pump, feed in self.feeds:
             pump.forget(feed)
             feed.close()

@@ -16,7 +16,7 @@ from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Account
 from otellogdriver.telemetry.events import Event, Events
 from otellogdriver.telemetry.metrics import OUTCOMES
-from otellogdriver.telemetry.samples import destinations, journal_room, outcomes, resident
+from otellogdriver.telemetry.samples import destinations, journal_room, outcomes, resident, undelivered
 
 _RECENT = 900.0
 """Seconds that an event counts as a container's last error."""
@@ -41,7 +41,7 @@ def report(driver: Driver, accounts: list[Account], events: Events, problems: li
             "running": len(driver.sessions),
             "delivered": totals.delivered,
             "dropped": totals.dropped,
-            "undelivered": sum(account.undelivered for account in accounts),
+            "undelivered": undelivered(driver, accounts),
             "lag": max((account.lag for account in accounts), default=0.0),
             "journal": driver.store.bytes(),
             "limit": driver.plugin.journal_total_max_size,

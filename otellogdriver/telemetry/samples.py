@@ -61,7 +61,12 @@ def destinations(driver: Driver) -> dict[str, list[Pump]]:
 
 def journal_room(driver: Driver, accounts: list[Account]) -> int:
     """Bytes that may come until the limits of the whole driver make lines be given up."""
-    return driver.room.left(sum(account.undelivered for account in accounts))
+    return driver.room.left(undelivered(driver, accounts))
+
+
+def undelivered(driver: Driver, accounts: list[Account]) -> int:
+    """Bytes that wait for delivery, those of streams that wait on disk alone among them."""
+    return sum(account.undelivered for account in accounts) + driver.parking.bytes
 
 
 def outcomes(pumps: list[Pump]) -> dict[str, int]:
@@ -117,7 +122,7 @@ def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterat
     for reason, lines in (dict.fromkeys(REASONS, 0) | totals.dropped).items():
         yield "otellogdriver_driver_dropped_lines_total", (reason,), lines
     yield "otellogdriver_driver_read_bytes_total", (), totals.read
-    yield "otellogdriver_driver_undelivered_bytes", (), sum(account.undelivered for account in accounts)
+    yield "otellogdriver_driver_undelivered_bytes", (), undelivered(driver, accounts)
     yield "otellogdriver_driver_journal_bytes", (), driver.store.bytes()
     yield "otellogdriver_driver_journal_limit_bytes", (), driver.plugin.journal_total_max_size
     yield "otellogdriver_driver_journal_room_bytes", (), journal_room(driver, accounts)

@@ -1,0 +1,71 @@
+"""Short containers in an outage: a bounded number keeps sessions, all lines arrive in the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from otellogdriver.driver import parking
+from tests.fakes.otlp_server import OtlpServer
+from tests.scene import lines, number
+from tests.unit.driver.test_driver import Scene, until
+
+DEAD = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with OtlpServer() as server:
+        made = Scene(tmp_path / "logging", server)
+        made.root.mkdir()
+        yield made
+        await made.close()
+
+
+async def short_lived(scene: Scene, count: int, begin: int = 0, **options: str) -> None:
+    for index in range(begin, begin + count):
+        file = await scene.container(**options)
+        scene.write(file, lines(index, index + 1))
+        await scene.stop(file)
+
+
+async def test_a_bounded_number_keeps_sessions_and_the_others_follow(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "BAYS", 5)
+    driver = scene.start()
+    await scene.server.down()
+    await short_lived(scene, 40)
+    await until(lambda: len(driver.parking) >= 30)
+    assert len(driver.active) <= 10
+    size = len(lines(0, 1))
+    assert driver.parking.bytes == len(driver.parking) * size
+    await scene.server.up()
+    await scene.server.reach(records=40)
+    assert sorted(number(record.body) for record in scene.server.records()) == [*range(40)]
+    await until(lambda: not len(driver.parking) and driver.totals().delivered == 40)
+    assert driver.parking.bytes == 0 and driver.totals().dropped == {}
+
+
+async def test_a_dead_destination_holds_up_no_other_ones_streams(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "BAYS", 3)
+    scene.start()
+    await short_lived(scene, 20, otlp_endpoint=DEAD)
+    await short_lived(scene, 20, begin=100)
+    await scene.server.reach(records=20)
+    assert sorted(number(record.body) for record in scene.server.records()) == [*range(100, 120)]
+
+
+async def test_what_is_parked_is_parked_again_after_a_start(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "BAYS", 5)
+    scene.start()
+    await short_lived(scene, 30, otlp_endpoint=DEAD)
+    await until(lambda: len(scene.driver.parking) >= 20)
+    await scene.driver.close()
+    driver = scene.start()
+    await until(lambda: len(driver.parking) == 25)
+    assert len(driver.active) == 5
+    await asyncio.sleep(0)
