@@ -12,7 +12,9 @@ A fault stays in its ring. What fails is sorted into three:
 - The request broke off, got no answer in time, was denied: that may be the destination or what is in the request. An
   *empty* request tells: if it fails as well, the destination is down. If it passes at once, the request is taken apart
   like a refused one. The record alone is tried again with growing pauses, and given up as `refused` after POISON_AGE,
-  if the destination has taken other records meanwhile; where it takes none, it is down after all.
+  if the destination has taken other records meanwhile; where it takes none, it is down after all. Where nothing else
+  was there to be sent, the record after it is tried once: the one case in which two lines may change places, if the
+  destination is back at that very moment.
 """
 
 from __future__ import annotations

@@ -217,7 +217,10 @@ async def test_a_destination_that_takes_no_records_is_down_though_it_answers_emp
     await soon(lambda: len(client.bodies) > 60)
     away[0] = False
     await scene.settled()
-    assert client.of("a") == client.of("b") == [*range(20)]
+    for name in ("a", "b"):
+        found = client.of(name)
+        # The second record proves whether any is taken; it comes first if the destination is back at that very moment.
+        assert found[:2] in ([0, 1], [1, 0]) and found[2:] == [*range(2, 20)]
 
 
 async def test_a_destination_that_fails_empty_requests_is_down_and_nothing_is_given_up(
