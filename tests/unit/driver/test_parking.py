@@ -10,8 +10,8 @@ import pytest
 
 from otellogdriver.driver import parking
 from tests.fakes.otlp_server import OtlpServer
-from tests.scene import lines, number
-from tests.unit.driver.test_driver import Scene, until
+from tests.scene import lines, number, soon
+from tests.unit.driver.test_driver import Scene
 
 DEAD = "http://127.0.0.1:9"
 
@@ -39,14 +39,14 @@ async def test_a_bounded_number_keeps_sessions_and_the_others_follow(
     driver = scene.start()
     await scene.server.down()
     await short_lived(scene, 40)
-    await until(lambda: len(driver.parking) >= 30)
+    await soon(lambda: len(driver.parking) >= 30)
     assert len(driver.active) <= 10
     size = len(lines(0, 1))
     assert driver.parking.bytes == len(driver.parking) * size
     await scene.server.up()
     await scene.server.reach(records=40)
     assert sorted(number(record.body) for record in scene.server.records()) == [*range(40)]
-    await until(lambda: not len(driver.parking) and driver.totals().delivered == 40)
+    await soon(lambda: not len(driver.parking) and driver.totals().delivered == 40)
     assert driver.parking.bytes == 0 and driver.totals().dropped == {}
 
 
@@ -63,9 +63,9 @@ async def test_what_is_parked_is_parked_again_after_a_start(scene: Scene, monkey
     monkeypatch.setattr(parking, "BAYS", 5)
     scene.start()
     await short_lived(scene, 30, otlp_endpoint=DEAD)
-    await until(lambda: len(scene.driver.parking) >= 20)
+    await soon(lambda: len(scene.driver.parking) >= 20)
     await scene.driver.close()
     driver = scene.start()
-    await until(lambda: len(driver.parking) == 25)
+    await soon(lambda: len(driver.parking) == 25)
     assert len(driver.active) == 5
     await asyncio.sleep(0)
