@@ -51,9 +51,10 @@ class Drop:
         self._buffer = bytearray()
         self._boundary = 0
 
-    def read(self, fd: int, reason: str, may_write: bool, waits: Callable[[str], bool]) -> int:
+    def read(self, fd: int, reason: str, may_write: Callable[[], bool], waits: Callable[[str], bool]) -> int:
         """Read what the FIFO has, and keep or drop it; the number of bytes, 0 at its end, -1 where the disk must have
-        room first. `waits`: whether bytes are to wait in memory rather than be dropped for a reason.
+        room first. `may_write`: whether the limit lets the journal take bytes; `waits`: whether they are to wait in
+        memory rather than be dropped for a reason.
 
         Raises BlockingIOError when the FIFO is empty, MemoryError before anything is taken."""
         if self._waiting or self.held > MAX_FRAME + CHUNK:
@@ -80,7 +81,7 @@ class Drop:
         try:
             self._append()
         except OSError as error:
-            self._settle(reason_of(error), False, lambda reason: False)
+            self._settle(reason_of(error), lambda: False, lambda reason: False)
             self._note(reason_of(error), 0, 0, self.held)
         self.held, self._buffer, self._waiting = 0, bytearray(), False
 
@@ -123,10 +124,10 @@ class Drop:
         with memoryview(self._buffer) as view, view[: self.held] as data:
             self._stream.append(data)
 
-    def _settle(self, reason: str, may_write: bool, waits: Callable[[str], bool]) -> None:
+    def _settle(self, reason: str, may_write: Callable[[], bool], waits: Callable[[str], bool]) -> None:
         """What is held begins at a frame boundary, the stream's end. Write it if there is room, else drop its whole
         frames."""
-        if may_write:
+        if may_write():  # asked when a torn frame is out of the stream, which may just be what was over the limit
             try:
                 self._append()
                 self.held, self._buffer, self._waiting = 0, bytearray(), False

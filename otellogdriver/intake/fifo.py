@@ -373,7 +373,7 @@ class Fifo:
 
     def _move_or_drop(self, fd: int, reason: str) -> int:
         """Without splice."""
-        moved = self._drop.read(fd, reason, self._may_write(), self._waits_for)
+        moved = self._drop.read(fd, reason, self._may_write, self._waits_for)
         if self._drop.held:
             self.stream.seal()
         return moved

@@ -27,7 +27,7 @@ class Scene:
 
     def read(self, data: bytes, may_write: bool = False, waits: bool = False) -> int:
         os.write(self.into, data)
-        return self.drop.read(self.out, "journal_full", may_write, lambda reason: waits)
+        return self.drop.read(self.out, "journal_full", lambda: may_write, lambda reason: waits)
 
     @property
     def dropped(self) -> dict[str, tuple[list[int], int]]:
@@ -70,7 +70,7 @@ def test_what_waits_for_the_disk_is_neither_lost_nor_dropped(scene: Scene, monke
     with monkeypatch.context() as patch:
         patch.setattr(Stream, "append", full)
         assert scene.read(data, may_write=True, waits=True) == len(data)
-        assert scene.drop.read(scene.out, "disk_full", True, lambda reason: reason == "disk_full") == -1
+        assert scene.drop.read(scene.out, "disk_full", lambda: True, lambda reason: reason == "disk_full") == -1
     assert scene.read(lines(3, 4), may_write=True, waits=True) > 0
     assert content(scene.stream) == lines(0, 4) and scene.dropped == {} and scene.drop.held == 0
 
@@ -101,3 +101,14 @@ def test_one_line_is_told_from_two(scene: Scene) -> None:
 )
 def test_the_reason_of_a_fault(number: int, reason: str) -> None:
     assert reason_of(OSError(number, "")) == reason
+
+
+def test_a_limit_that_only_a_torn_frame_reaches_drops_nothing(scene: Scene) -> None:
+    """Else lines would be dropped and later ones kept: with the torn begin taken out there is room again."""
+    whole = lines(0, 3)
+    cut = len(lines(0, 2)) + 10
+    scene.stream.append(whole[:cut])
+    os.write(scene.into, whole[cut:])
+    got = scene.drop.read(scene.out, "journal_full", lambda: scene.stream.end < cut, lambda reason: False)
+    assert got == len(whole) - cut
+    assert content(scene.stream) == whole and scene.dropped == {} and scene.drop.held == 0
