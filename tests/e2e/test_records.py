@@ -15,7 +15,12 @@ from tests.engine.loopback import wait_for
 __all__ = ["runner"]
 
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-STACK = ["java.lang.IllegalStateException: boom", "\tat com.example.A.f(A.java:5)", "Caused by: java.io.IOException"]
+STACK = [
+    "java.lang.IllegalStateException: boom",
+    "\tat com.example.A.f(A.java:5)",
+    "Caused by: java.io.IOException",
+    "\tat com.example.B.g(B.java:7)",
+]
 
 
 def printed(*lines: str, stream: str = "") -> str:
@@ -140,7 +145,7 @@ def test_swarm_labels(runner: Runner) -> None:
     [
         ("include-pattern=a(b", "missing ) at character 2"),
         ("redact-pattern=a(?=b)", "invalid perl operator"),
-        ("multiline-pattern=jaba(", "one of java, python, go, timestamp"),
+        ("multiline-pattern=jaba(", "one of auto, java, python, go, node, dotnet, ruby, php, rust, timestamp"),
         ("parse=jsn", 'did you mean "json"'),
         ("rate-burst=5", "not allowed without rate-limit"),
         ("parse-tim=true", 'did you mean "parse-time"'),
