@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -17,8 +18,6 @@ from pathlib import Path
 from plugin.cache import cached
 from plugin.debian import HostError, apt_get, require
 from tests.tools.golang import ToolError, build, build_from_module, go, run
-
-MIRROR = os.environ.get("OTELLOGDRIVER_DEBIAN_MIRROR") or "http://localhost/debian"
 
 PROGRAMS = ("dockerd", "docker-proxy", "docker-init", "containerd", "containerd-shim-runc-v2", "runc")
 OF_ONE_SOURCE = ("dockerd", "docker-proxy")
@@ -48,6 +47,18 @@ def engine(name: str) -> Path:
         raise ToolError(str(error)) from None
 
 
+def mirror() -> str:
+    """Where this host has its own packages from: OTELLOGDRIVER_DEBIAN_MIRROR, or what apt's sources name first."""
+    if given := os.environ.get("OTELLOGDRIVER_DEBIAN_MIRROR"):
+        return given
+    places = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    for place in places:
+        text = place.read_text() if place.is_file() else ""
+        for found in re.finditer(r"^(?:URIs:|deb)\s.*?(https?://\S+)", text, re.MULTILINE):
+            return found[1]
+    raise ToolError("apt's sources name no place for packages: say it as OTELLOGDRIVER_DEBIAN_MIRROR")
+
+
 def unpack_debian(suite: str, folder: Path) -> None:
     """The engine of a release of Debian, whatever the host's own release is."""
     architecture = _output(["dpkg", "--print-architecture"])
@@ -56,7 +67,7 @@ def unpack_debian(suite: str, folder: Path) -> None:
         (apt / name).mkdir(parents=True)
     (apt / "status").touch()
     keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    (apt / "sources.list").write_text(f"deb [signed-by={keys}] {MIRROR} {suite} main\n")
+    (apt / "sources.list").write_text(f"deb [signed-by={keys}] {mirror()} {suite} main\n")
     settings = {
         "Dir::Etc::SourceList": apt / "sources.list",
         "Dir::Etc::SourceParts": "/dev/null",
