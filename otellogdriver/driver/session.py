@@ -167,14 +167,14 @@ class Session:
     def poke(self) -> None:
         """Let the feeds look for work. May be called at any time, as often as one likes."""
         self.looked = time.monotonic()
+        for follower in self.followers:  # also of what is closed: the end is for them, too
+            follower.set()
         if self._is_closed:
             return
         self._take_excluded()
         if not self.excluded and not self.feeds and self.stream.size and self.entry.live and not self._attaching:
             self._attaching = True
             self._owner.attach(self)
-        for follower in self.followers:
-            follower.set()
         for pump, feed in self.feeds:
             pump.poke(feed)
 
