@@ -61,8 +61,6 @@ _SWEEP_EVERY = 1.0
 """Seconds between two looks for work that was left lying: a FIFO that nobody reads, a stream that nobody sends."""
 _GIVEN_UP = 50
 """Parked streams that are looked at in a sweep while there is no room: by `journal-full=drop-oldest` they go."""
-STALLED = 60.0
-"""Seconds after which a stream with work that nobody has looked at counts as stalled."""
 
 
 @dataclass(slots=True)
@@ -372,9 +370,8 @@ class Driver:
         return totals
 
     def stalled(self) -> int:
-        """Streams with work that nobody has looked at for STALLED seconds."""
-        now = time.monotonic()
-        return sum(now - session.looked >= STALLED for session in self.active.values() if session.stream.undelivered)
+        """Streams with work at which their pumps have not looked for a minute."""
+        return len({feed.entry for pump in self.pumps for feed in pump.stalled()})
 
     def _sweep(self) -> None:
         """Whatever went wrong, nothing is left lying for good."""

@@ -67,8 +67,6 @@ class Session:
         self.stopped = asyncio.get_running_loop().create_future()
         """Done when the FIFO is finished."""
         self.followers: set[asyncio.Event] = set()
-        self.looked = time.monotonic()
-        """When the feeds were last asked to look for work."""
         self._owner = owner
         self._count = count
         self._crowd = crowd
@@ -166,7 +164,6 @@ class Session:
 
     def poke(self) -> None:
         """Let the feeds look for work. May be called at any time, as often as one likes."""
-        self.looked = time.monotonic()
         for follower in self.followers:  # also of what is closed: the end is for them, too
             follower.set()
         if self._is_closed:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from otellogdriver.codec import python
+from otellogdriver.delivery import pump as pump_module
 from otellogdriver.delivery import pumps as pumps_module
 from otellogdriver.driver import driver as driver_module
 from otellogdriver.driver.driver import Driver
@@ -371,3 +372,22 @@ async def test_a_clock_that_jumps_loses_no_line(scene: Scene, monkeypatch: pytes
         await scene.stop(other)
     await scene.stop(file)
     assert [number(record.body) for record in scene.server.records()] == [*range(printed)]
+
+
+async def test_a_pump_that_looks_at_nothing_is_seen_in_spite_of_the_sweep(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "_SWEEP_EVERY", 0.02)
+    monkeypatch.setattr(pump_module, "_STALLED", 0.1)
+    monkeypatch.setattr(pump_module, "_DISK_PAUSE", 60.0)
+    driver = scene.start()
+    file = await scene.container()
+    scene.write(file, lines(0, 1))
+    await scene.server.reach(records=1)
+    await soon(lambda: driver.totals().delivered == 1)
+    assert driver.stalled() == 0
+    for pump in driver.pumps:
+        for lane in list(pump._lanes):
+            lane.cancel()
+    scene.write(file, lines(1, 2))
+    await soon(lambda: driver.stalled() == 1)
