@@ -847,7 +847,7 @@ cdef class NativeWriter:
                         data = self.redaction.line(data)
                         lines[index].masked = data is not record[3]
                         kept.append(data)
-                elif len(record) > 4 and b"\r" in data:
+                elif b"\r\n" in data:
                     data = without_returns(data)
                     kept.append(data)
                 if self.strip_ansi and (b"\x1b" in data or b"\\" in data):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otellogdriver.codec.contract import BOTH, NOTHING, Encoded, EncodeOptions, Line
@@ -16,6 +16,7 @@ from otellogdriver.lines.multiline import MAX_LINES
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.writer import PythonWriter, Rules, Writer
 from otellogdriver.settings.options import Settings
+from otellogdriver.settings.patterns import without_returns
 from tests.data.frames.codecs import NAMES, codecs
 from tests.data.frames.log_entry import frame
 from tests.data.frames.streams import chunks, cuts, damaged, written
@@ -57,13 +58,15 @@ def test_writers_agree(lines: list[Line], rules: Rules, uid: bytes | None, limit
 
 
 @many
+@example(b"\r\n", "none", False, False)
+@example(b"a\r\n\rb\r\r\n\xff\r", "none", False, False)
 @given(lines, st.sampled_from(["none", "json", "logfmt", "auto"]), st.booleans(), st.booleans())
 def test_nothing_of_a_line_is_lost(line: bytes, parse: Any, with_time: bool, with_severity: bool) -> None:
     for writer in writers(Rules(parse, with_time, with_severity)):
         (record,) = records(writer.write([(0, NOW, 0, line)], EncodeOptions(), NOW, HUGE)[0])
         body = value(record.body)
         originals = [pair.value.bytes_value for pair in record.attributes if pair.key == "log.record.original"]
-        if line.rstrip(b"\r") in [body.encode(), *originals]:
+        if without_returns(line) in [body.encode(), *originals]:
             continue
         found = json_line.parsed(line) if parse in ("json", "auto") else None
         found = found if found is not None else logfmt.parsed(line)
