@@ -151,13 +151,22 @@ class Driver:
     # The protocol's calls.
 
     async def start_logging(self, file: str, info: Mapping[str, Any]) -> None:
-        """Raises ProtocolError, OptionError, DriverError; the message goes to the user of `docker run`."""
+        """Raises ProtocolError, OptionError, DriverError; the message goes to the user of `docker run`. The FIFO of what
+        is refused goes: the engine leaves it lying, open, and a later start would take it for a lost container's."""
+        self._check_path(file)
+        try:
+            await self._start_logging(file, info)
+        except Exception:
+            if file not in self.sessions:
+                self.supervisor.watch("removing a FIFO", self._starts.submit(_remove_fifo, file))
+            raise
+
+    async def _start_logging(self, file: str, info: Mapping[str, Any]) -> None:
         container = Container.from_info(info)
         if not _CONTAINER_ID.fullmatch(container.id):
             raise ProtocolError(
                 f"ContainerID {container.id[:80]!r} is not an id: letters, digits, `_`, `.` and `-` are allowed"
             )
-        self._check_path(file)
         await self._within(_GLANCE, self._starts.submit(_check_fifo, file))
         while (known := self.sessions.get(file)) is not None:
             if known.container.id == container.id and known.entry.info:
@@ -278,6 +287,8 @@ class Driver:
             if cursor.damaged:
                 log.warning("%s/%s is damaged: the stream is sent from its start", entry.stream.directory, role)
             feeds.append((destination, recipe.feed(entry, cursor)))
+        if session.container.id == recovery.UNKNOWN:
+            log.warning("FIFO %s belongs to no known container: its lines go out as container `unknown`", entry.file)
         return recipe.service_name, feeds
 
     def finished(self, session: Session, orphaned: bool) -> None:

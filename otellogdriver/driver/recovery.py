@@ -116,8 +116,8 @@ def orphans(directory: str, known: Mapping[str, object]) -> list[str]:
 
 
 def adopt(driver: Driver, files: list[str]) -> None:
-    """Read FIFOs that are still nobody's: their containers would block otherwise. One without a writer (of a start that
-    was refused, or of a removed container) has nothing to say and goes away silently."""
+    """Read FIFOs that are still nobody's: their containers would block otherwise. One that says nothing (of a start that
+    failed, or of a removed container) is not worth a word: it goes away when nobody holds it any more."""
     for file in files:
         if file in driver.sessions or not os.path.exists(file):
             continue
@@ -125,7 +125,6 @@ def adopt(driver: Driver, files: list[str]) -> None:
         info = {"ContainerID": UNKNOWN, "ContainerName": f"/{UNKNOWN}"}
         entry = driver.store.create(UNKNOWN, file, info, driver.kept(settings))
         driver.read(driver.add(container_of(entry), settings, entry), resumed=True)
-        log.warning("FIFO %s belongs to no known container: its lines go out as container `unknown`", file)
 
 
 def _is_fifo(file: str) -> bool:

@@ -16,7 +16,7 @@ from otellogdriver.telemetry.metrics import METRICS
 from plugin.engine import EngineError
 from plugin.private_engine import PrivateEngine
 from tests.engine.collector import Collector
-from tests.engine.loopback import NOBODY
+from tests.engine.loopback import NOBODY, wait_for
 from tests.engine.plugin import Plugin
 from tests.engine.records import Record
 
@@ -159,9 +159,14 @@ def test_the_record_says_where_it_comes_from(runner: Runner) -> None:
 
 @pytest.mark.each_engine
 def test_a_mistyped_option_is_refused_with_the_right_one(runner: Runner) -> None:
+    def fifos() -> set[Path]:
+        return {path for path in runner.plugin.state.iterdir() if path.is_fifo()}
+
+    before = fifos()
     with pytest.raises(EngineError, match=r'unknown log-opt "otlp-endpont".*did you mean "otlp-endpoint"'):
         runner.engine.docker("run", "--rm", f"--log-driver={runner.plugin.name}", "--log-opt=otlp-endpont=x", "busybox")
     assert runner.bodies(runner.run("echo still well"), 1) == ["still well"]
+    wait_for(lambda: fifos() <= before, "end of the FIFO that the engine leaves", 10)
 
 
 @pytest.mark.each_engine

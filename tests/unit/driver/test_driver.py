@@ -336,6 +336,41 @@ async def test_only_fifos_directly_in_the_directory(scene: Scene, name: str) -> 
         await scene.driver.start_logging(f"{scene.root}/{name}", {"ContainerID": "a" * 64})
 
 
+@pytest.mark.parametrize("at_fault", ["option", "container"])
+async def test_the_fifo_of_a_start_that_is_refused_goes(scene: Scene, at_fault: str) -> None:
+    """The engine leaves it lying."""
+    scene.start()
+    file = scene.fifo()
+    config = {"max-size": "nonsense"} if at_fault == "option" else {}
+    with pytest.raises(DriverError, match="max-size|ContainerID"):
+        identifier = "a" * 64 if at_fault == "option" else "a/b"
+        await scene.driver.start_logging(file, {"ContainerID": identifier, "Config": config})
+    await soon(lambda: not os.path.exists(file))
+
+
+async def test_a_repeated_start_that_is_refused_leaves_the_fifo_that_is_read(scene: Scene) -> None:
+    scene.start()
+    file = await scene.container()
+    with pytest.raises(ProtocolError):
+        await scene.driver.start_logging(file, {"ContainerID": "a/b"})
+    scene.write(file, lines(0, 10))
+    await scene.server.reach(records=10)
+    assert os.path.exists(file)
+
+
+async def test_a_fifo_of_no_known_container_is_worth_a_word_when_it_says_something(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(driver_module, "_ORPHANS_AFTER", 0.05)
+    file = scene.fifo()
+    driver = scene.start()
+    await soon(lambda: file in driver.sessions and driver.sessions[file].fifo is not None)
+    assert "no known container" not in caplog.text
+    scene.write(file, lines(0, 10))
+    await scene.server.reach(records=10)
+    assert f"{file} belongs to no known container" in caplog.text
+
+
 # The end
 
 
