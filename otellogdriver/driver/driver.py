@@ -151,8 +151,8 @@ class Driver:
     # The protocol's calls.
 
     async def start_logging(self, file: str, info: Mapping[str, Any]) -> None:
-        """Raises ProtocolError, OptionError, DriverError; the message goes to the user of `docker run`. The FIFO of what
-        is refused goes: the engine leaves it lying, open, and a later start would take it for a lost container's."""
+        """Raises ProtocolError, OptionError, DriverError; the message goes to the user of `docker run`. The FIFO of
+        what is refused goes: the engine leaves it, open, and a later start would take it for a lost container's."""
         self._check_path(file)
         try:
             await self._start_logging(file, info)

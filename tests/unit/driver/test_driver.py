@@ -342,7 +342,7 @@ async def test_the_fifo_of_a_start_that_is_refused_goes(scene: Scene, at_fault: 
     scene.start()
     file = scene.fifo()
     config = {"max-size": "nonsense"} if at_fault == "option" else {}
-    with pytest.raises(DriverError, match="max-size|ContainerID"):
+    with pytest.raises(DriverError, match=r"max-size|ContainerID"):
         identifier = "a" * 64 if at_fault == "option" else "a/b"
         await scene.driver.start_logging(file, {"ContainerID": identifier, "Config": config})
     await soon(lambda: not os.path.exists(file))
