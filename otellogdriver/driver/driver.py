@@ -154,6 +154,7 @@ class Driver:
         """Raises ProtocolError, OptionError, DriverError; the message goes to the user of `docker run`. The FIFO of
         what is refused goes: the engine leaves it, open, and a later start would take it for a lost container's."""
         self._check_path(file)
+        await self._within(_GLANCE, self._starts.submit(_check_fifo, file))
         try:
             await self._start_logging(file, info)
         except Exception:
@@ -167,7 +168,6 @@ class Driver:
             raise ProtocolError(
                 f"ContainerID {container.id[:80]!r} is not an id: letters, digits, `_`, `.` and `-` are allowed"
             )
-        await self._within(_GLANCE, self._starts.submit(_check_fifo, file))
         while (known := self.sessions.get(file)) is not None:
             if known.container.id == container.id and known.entry.info:
                 return  # the engine repeats a call whose answer it did not get
