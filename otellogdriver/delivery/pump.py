@@ -51,7 +51,7 @@ _DISK_PAUSE = 1.0
 """Seconds between two tries of what has failed by a fault of the disk, of memory, of ours."""
 _SLOW_CLOSE = 2.0
 """Seconds that requests in flight get to end when the driver goes away."""
-_STALLED = 60.0
+STALLED = 60.0
 """Seconds after which work that nobody has looked at is stalled."""
 
 _workspace = threading.local()
@@ -187,7 +187,7 @@ class Pump:
         """Feeds with work at which nobody has looked for a minute, though the destination is well: a fault of ours."""
         if not self.gate.is_open:
             return []
-        before = self._loop.time() - _STALLED
+        before = self._loop.time() - STALLED
         return [
             feed
             for feed, known in self._known.items()

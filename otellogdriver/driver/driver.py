@@ -22,7 +22,7 @@ from typing import Any
 from otellogdriver.codec.contract import Codec
 from otellogdriver.container import EXCLUDE, Container
 from otellogdriver.delivery.feed import Feed
-from otellogdriver.delivery.pump import Pump
+from otellogdriver.delivery.pump import STALLED, Pump
 from otellogdriver.delivery.pumps import Pumps, cursor_at, destinations
 from otellogdriver.delivery.recipe import Recipe
 from otellogdriver.driver import recovery
@@ -102,6 +102,8 @@ class Driver:
         self._disk = Pool(4, "disk")
         self._cursors = Pool(1, "cursors")
         self._past = Totals()
+        self._unread: dict[Session, float] = {}
+        """Whose FIFO nobody reads, and since when (loop time), as the last sweep found."""
         self._crowd = Crowd()
         self._lingering: dict[Entry, asyncio.TimerHandle] = {}
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
@@ -380,9 +382,11 @@ class Driver:
             totals.add(session)
         return totals
 
-    def stalled(self) -> int:
-        """Streams with work at which their pumps have not looked for a minute."""
-        return len({feed.entry for pump in self.pumps for feed in pump.stalled()})
+    def stalled(self) -> set[Entry]:
+        """Streams with work at which nobody has looked for a minute: their pumps, or who should read their FIFOs."""
+        before = self._loop.time() - STALLED
+        unread = {session.entry for session, since in self._unread.items() if since < before}
+        return unread | {feed.entry for pump in self.pumps for feed in pump.stalled()}
 
     def _sweep(self) -> None:
         """Whatever went wrong, nothing is left lying for good."""
@@ -391,7 +395,11 @@ class Driver:
         for _ in range(_GIVEN_UP if self.room.full else 0):
             if entry := self.parking.longest():
                 self.supervisor.guard("giving up what waits", self._unpark, entry)
-        for session in list(self.sessions.values()):
+        now = self._loop.time()
+        self._unread = {
+            session: self._unread.get(session, now) for session in self.sessions.values() if not session.is_read
+        }
+        for session in list(self._unread):
             if session.is_unread:
                 self.supervisor.guard("starting to read a FIFO", self._read_again, session)
         for entry, session in list(self.active.items()):

@@ -155,6 +155,11 @@ class Session:
         """Nobody reads the FIFO although it has not ended: there was no thread for it, or its thread met its end."""
         return self.stream.ended_at is None and (self.fifo is None or not self.fifo.is_alive)
 
+    @property
+    def is_read(self) -> bool:
+        """Somebody reads the FIFO, and can."""
+        return not self.is_unread and not (self.fifo and self.fifo.failing)
+
     # The loop's side.
 
     def _on_data(self) -> None:

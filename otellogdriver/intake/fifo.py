@@ -86,6 +86,8 @@ class Fifo:
         self.bytes_read = 0
         self.blocked = False
         self.abandoned = False
+        self.failing = False
+        """The last try to read was in vain, and there has been none since that was not."""
         self._limit = limit
         self._drop = Drop(stream, count)
         self._notify = notify
@@ -159,6 +161,7 @@ class Fifo:
                         log.warning("FIFO %s is gone before it was read", self.path)
                     break
                 except BaseException as error:  # no file numbers, no memory, a fault of ours
+                    self.failing = True
                     self._tell(error)
                 self._rung.clear()
                 self._rung.wait(_AGAIN)
@@ -273,6 +276,7 @@ class Fifo:
         self._drop.note_boundary()
 
     def _is_read(self) -> None:
+        self.failing = False
         if self.stream.read_since == math.inf:
             self.stream.read_since = time.monotonic()
 

@@ -78,6 +78,8 @@ class Account:
     running: bool = False
     blocked: bool = False
     """The container waits for room in the journal (`journal-full=block`)."""
+    stalled: bool = False
+    """Nobody has looked at a stream of it for a minute, although there is something to do."""
     kept: bool = False
     """Its lines are not sent: the container is excluded."""
     has_printed: bool = False
@@ -136,9 +138,12 @@ class Accounts:
 
     def __call__(self) -> list[Account]:
         active = dict(self._driver.active)
+        stalled = self._driver.stalled()
         found: dict[str, Account] = {}
-        for session in active.values():
-            found.setdefault(session.container.id, Account(session.container)).add(session)
+        for entry, session in active.items():
+            account = found.setdefault(session.container.id, Account(session.container))
+            account.add(session)
+            account.stalled = account.stalled or entry in stalled
         for entry, session in self._seen.items():
             if entry not in active and session.container.id in found:
                 self._past.setdefault(session.container.id, Counts()).add(Counts.of(session))

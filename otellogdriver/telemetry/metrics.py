@@ -152,7 +152,7 @@ METRICS: tuple[Declared, ...] = (
         "otellogdriver_stalled_streams",
         "gauge",
         (),
-        "Streams with lines to deliver that the driver has not looked at for a minute.",
+        "Streams with something to read or to deliver that nobody in the driver has looked at for a minute.",
     ),
     Declared("otellogdriver_faults_total", "counter", (), "Faults that were met and survived; the log names them."),
     Declared(

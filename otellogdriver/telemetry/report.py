@@ -98,6 +98,7 @@ def _container(account: Account, events: Events) -> dict[str, Any]:
         "image": account.container.image_name,
         "running": account.running,
         "blocked": account.blocked,
+        "stalled": account.stalled,
         "kept": account.kept,
         "lines": account.lines_printed,
         "read": counts.read,

@@ -130,7 +130,7 @@ def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterat
     yield "otellogdriver_open_streams", (), len(driver.sessions)
     blocked = sum(bool(session.fifo and session.fifo.blocked) for session in driver.sessions.values())
     yield "otellogdriver_blocked_streams", (), blocked
-    yield "otellogdriver_stalled_streams", (), driver.stalled()
+    yield "otellogdriver_stalled_streams", (), len(driver.stalled())
     yield "otellogdriver_faults_total", (), driver.supervisor.faults
     yield "otellogdriver_excluded_streams", (), sum(session.excluded for session in driver.sessions.values())
     yield "otellogdriver_build_info", (__version__, driver.codec.name), 1

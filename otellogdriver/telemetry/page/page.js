@@ -108,7 +108,7 @@ function remember(container, now) {
 }
 
 function health(container, known, now) {
-  if (now - known.lostAt < RECENT || container.blocked) return "bad";
+  if (now - known.lostAt < RECENT || container.blocked || container.stalled) return "bad";
   if (!container.up) return container.undelivered ? "bad" : "warn";
   if (container.lag > LATE) return "warn";
   return container.running ? "good" : "stopped";
@@ -214,7 +214,9 @@ function showContainer(container, known, state) {
   if (container.kept) about.unshift("not sent (label otellogdriver.exclude)");
   if (!container.running) about.unshift("stopped");
   setText(shown.about, about.filter(Boolean).join(" · "));
-  setText(shown.error, container.blocked ? "waits for room in the journal (journal-full=block)" : container.error);
+  const waits = container.blocked ? "waits for room in the journal (journal-full=block)"
+    : container.stalled ? "the driver has not looked at it for a minute; its log says why" : "";
+  setText(shown.error, waits || container.error);
   shown.error.hidden = !shown.error.textContent;
   setText(shown.rate, rate(known.rate));
   draw(shown.spark, known.points);
@@ -299,6 +301,7 @@ function show(status) {
   if (lostNow || status.totals.full) showState("bad", "Losing lines");
   else if (away.length) showState("bad", away.length === 1 ? "Collector away" : `${away.length} collectors away`);
   else if (status.containers.some((container) => container.blocked)) showState("bad", "A container waits");
+  else if (status.containers.some((container) => container.stalled)) showState("bad", "A container is stalled");
   else if (status.totals.lag > LATE) showState("warn", `Behind by ${time(status.totals.lag)}`);
   else if (!status.ready) showState("warn", "Starting or stopping");
   else showState("good", "Everything delivered");

@@ -396,7 +396,7 @@ async def test_a_lane_that_ends_is_started_again(scene: Scene, monkeypatch: pyte
 
 
 async def test_work_at_which_nobody_looks_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump_module, "_STALLED", 0.05)
+    monkeypatch.setattr(pump_module, "STALLED", 0.05)
     monkeypatch.setattr(pump_module, "_DISK_PAUSE", 60.0)
     scene.start()
     feed = scene.feed("a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import secrets
@@ -24,6 +25,7 @@ from otellogdriver.errors import DriverError, OptionError, ProtocolError
 from otellogdriver.intake.fifo import Fifo
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import plugin_settings
+from otellogdriver.telemetry.account import Accounts
 from tests.fakes.otlp_server import OtlpServer
 from tests.scene import files, lines, number, soon
 
@@ -409,20 +411,52 @@ async def test_a_clock_that_jumps_loses_no_line(scene: Scene, monkeypatch: pytes
     assert [number(record.body) for record in scene.server.records()] == [*range(printed)]
 
 
+async def test_fifos_that_nobody_reads_for_a_minute_are_stalled(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One has no thread; the other one's thread cannot open it."""
+    monkeypatch.setattr(driver_module, "_SWEEP_EVERY", 0.02)
+    monkeypatch.setattr(driver_module, "STALLED", 0.1)
+    scene.start()
+    opened = [await scene.container() for _ in range(2)]
+    for file in opened:
+        scene.write(file, lines(0, 1))
+    await scene.server.reach(records=2)
+    await scene.driver.close()
+    real = os.open
+
+    def no_numbers(path: str, flags: int, *arguments: Any, **more: Any) -> int:
+        if path == opened[1]:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags, *arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", no_numbers)
+        patched.setattr(
+            Fifo, "start", lambda fifo: no_thread(fifo._thread) if fifo.path == opened[0] else fifo._thread.start()
+        )
+        driver = scene.start()
+        assert not driver.stalled()
+        await soon(lambda: {entry.file for entry in driver.stalled()} == set(opened))
+        assert all(account.stalled for account in Accounts(driver)())
+    await soon(lambda: not driver.stalled())
+    for file in opened:
+        scene.write(file, lines(1, 2))
+    await scene.server.reach(records=4)
+
+
 async def test_a_pump_that_looks_at_nothing_is_seen_in_spite_of_the_sweep(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver_module, "_SWEEP_EVERY", 0.02)
-    monkeypatch.setattr(pump_module, "_STALLED", 0.1)
+    monkeypatch.setattr(pump_module, "STALLED", 0.1)
     monkeypatch.setattr(pump_module, "_DISK_PAUSE", 60.0)
     driver = scene.start()
     file = await scene.container()
     scene.write(file, lines(0, 1))
     await scene.server.reach(records=1)
     await soon(lambda: driver.totals().delivered == 1)
-    assert driver.stalled() == 0
+    assert not driver.stalled()
     for pump in driver.pumps:
         for lane in list(pump._lanes):
             lane.cancel()
     scene.write(file, lines(1, 2))
-    await soon(lambda: driver.stalled() == 1)
+    await soon(lambda: len(driver.stalled()) == 1)
