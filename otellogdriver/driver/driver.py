@@ -108,7 +108,7 @@ class Driver:
         self._lingering: dict[Entry, asyncio.TimerHandle] = {}
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
         self.parking = Parking()
-        self.room = Room(plugin, self.store, self.active, self._disk, self.supervisor, lambda: self.parking.bytes)
+        self.room = Room(plugin, self.store, self.active, self._disk, self.supervisor, lambda: self.parking.sizes)
 
     # Start and end.
 
@@ -308,6 +308,8 @@ class Driver:
         """Something happened to a session: keep the limits, notice its end."""
         self.room.check()
         stream = session.stream
+        for pump, feed in session.feeds[1:]:
+            self._bound_mirror(session, pump, feed)
         if session.settings.journal_full == "drop-oldest" and stream.waiting:
             excess = session.excess
             if excess > 0:
@@ -317,7 +319,7 @@ class Driver:
                 to = min(stream.end, stream.end - stream.waiting + excess)
                 for pump, feed in session.feeds:
                     if feed.delivered < to:  # a mirror may be far ahead
-                        self.supervisor.task(f"giving up lines of {stream.directory}", pump.skip(feed, to))
+                        self._skip(pump, feed, to)
         if session.enough_to_trim():
             self.trim(session.container.id)
         if stream.ended_at is not None:
@@ -325,10 +327,32 @@ class Driver:
                 del self.sessions[session.entry.file]
             if session.entry in self._lingering or session.entry not in self.active:
                 return
+            self._follow(session)
             if session.is_exhausted:
                 self._end(session)
-            elif stream.undelivered and not self.parking.has_bay(session) and not self.room.full:
+            elif stream.undelivered and not self.parking.has_bay(session) and not self.room.short:
                 self._park(session)
+
+    def _bound_mirror(self, session: Session, pump: Pump, feed: Feed) -> None:
+        """A mirror that is slower than the main destination, or dead, costs disk up to the container's limit and what
+        the whole driver has to spare; beyond that it gets gaps, whatever `journal-full` says. Nobody waits for it."""
+        kept = session.feeds[0][1].delivered - feed.delivered
+        if kept <= 0:
+            return
+        limit = session.settings.journal_max_size
+        excess = session.stream.end - feed.delivered - limit
+        excess = max(excess + limit // 16 if excess > 0 else 0, self.room.claim_of_mirror(kept))
+        to = feed.delivered + min(kept, excess)
+        if to > feed.offset:  # else it is on its way
+            self._skip(pump, feed, to)
+
+    def _skip(self, pump: Pump, feed: Feed, to: int) -> None:
+        self.supervisor.task(f"giving up lines of {feed.stream.directory}", pump.skip(feed, to))
+
+    def _follow(self, session: Session) -> None:
+        """Streams that have ended come off the disk alone where this one has left a bay."""
+        for entry in self.parking.left_by(session):
+            self._later(0.0, self._unpark, entry)
 
     def _park(self, session: Session) -> None:
         """Let an ended stream wait on disk alone, unless something of it is on its way just now."""
@@ -357,8 +381,7 @@ class Driver:
             self.pumps.release(pump)
         entry = session.entry
         self.store.settle(entry)
-        if following := self.parking.leave(session):
-            self._later(0.0, self._unpark, following)
+        self._follow(session)
         if not session.stream.size and not session.feeds and not (session.fifo and session.fifo.bytes_read):
             del self.active[entry]
             self._on_disk(session, "removing a stream", self.store.remove, entry)
@@ -392,7 +415,7 @@ class Driver:
         """Whatever went wrong, nothing is left lying for good."""
         for pool in self._pools:
             pool.start_missing()
-        for _ in range(_GIVEN_UP if self.room.full else 0):
+        for _ in range(_GIVEN_UP if self.room.short else 0):
             if entry := self.parking.longest():
                 self.supervisor.guard("giving up what waits", self._unpark, entry)
         now = self._loop.time()

@@ -1,19 +1,19 @@
 """Streams that have ended and wait for a destination: beyond a bound they wait on disk alone.
 
 In an outage each short-lived container leaves a stream that has ended and is not delivered. A session with its feeds
-costs some 15 KiB and open files; what is parked is the journal's entry and nothing else. For each place that lines go
-to a bounded number keeps its sessions (a *bay*), and whenever one is done the stream that has waited longest follows,
-so one dead destination does not hold up another's streams. Lives on the event loop.
+costs some 15 KiB and open files; what is parked is the journal's entry and nothing else. For each destination a bounded
+number keeps its sessions (a *bay*), and whenever one is done with it the stream that has waited longest follows, so one
+dead destination does not hold up another's streams: a session with a bay of either of its destinations stays. Lives on
+the event loop.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 from otellogdriver.driver.session import Session
 from otellogdriver.journal.store import Entry
-from otellogdriver.settings.options import Settings
 
 BAYS = 200
 """Ended streams of one destination that keep their sessions: enough for requests to be full."""
@@ -23,51 +23,70 @@ class Parking:
     """See the module's text."""
 
     def __init__(self) -> None:
-        self.bytes = 0
-        """Undelivered bytes of what is parked."""
         self._bays: dict[Hashable, set[Entry]] = {}
-        self._parked: dict[Hashable, deque[Entry]] = {}
+        self._queues: dict[Hashable, deque[Entry]] = {}
+        """By destination, in order; one that waits for two is in both, until it leaves."""
+        self._parked: set[Entry] = set()
+        self._waiting = self._undelivered = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._parked.values()))
+        return len(self._parked)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of what is parked: those that wait, and those that are kept for mirrors alone."""
+        return self._waiting, self._undelivered - self._waiting
+
+    @property
+    def bytes(self) -> int:
+        """Undelivered bytes of what is parked."""
+        return self._undelivered
 
     def has_bay(self, session: Session) -> bool:
-        """Whether an ended stream keeps its session; it gets a bay if there is one. It may be asked again and again."""
-        place = _place(session.settings)
-        bays = self._bays.setdefault(place, set())
-        if session.entry not in bays and len(bays) < BAYS:
-            bays.add(session.entry)
-        return session.entry in bays
+        """Whether an ended stream keeps its session; it gets bays if there are any. It may be asked again and again."""
+        found = False
+        for place in session.waits_for:
+            bays = self._bays.setdefault(place, set())
+            if len(bays) < BAYS:
+                bays.add(session.entry)
+            found = found or session.entry in bays
+        return found
 
     def park(self, session: Session) -> None:
-        """The session is closed; its stream waits from now on."""
-        self._parked.setdefault(_place(session.settings), deque()).append(session.entry)
-        self.bytes += session.stream.undelivered
-        session.entry.forget_info()
+        """The session is about to be closed; its stream waits from now on."""
+        entry = session.entry
+        for place in session.waits_for:
+            self._queues.setdefault(place, deque()).append(entry)
+        self._parked.add(entry)
+        self._waiting += entry.stream.waiting
+        self._undelivered += entry.stream.undelivered
+        entry.forget_info()
 
-    def leave(self, session: Session) -> Entry | None:
-        """A session is done: the stream that follows it, if one waits for the same place."""
-        place = _place(session.settings)
-        bays = self._bays.get(place, set())
-        bays.discard(session.entry)
-        if not bays:
-            self._bays.pop(place, None)
-        return self._next(place)
+    def left_by(self, session: Session) -> Iterator[Entry]:
+        """Of a session: for each bay that it has no more use for, the stream that follows it."""
+        for place in set(self._places(session.entry)) - set(session.waits_for):
+            self._bays[place].discard(session.entry)
+            if not self._bays[place]:
+                del self._bays[place]
+            if entry := self._next(place):
+                yield entry
 
     def longest(self) -> Entry | None:
         """One of those that have waited longest: where there is no room it is to give up its lines."""
-        return next((entry for place in list(self._parked) if (entry := self._next(place))), None)
+        return next((entry for place in list(self._queues) if (entry := self._next(place))), None)
+
+    def _places(self, entry: Entry) -> list[Hashable]:
+        return [place for place, bays in self._bays.items() if entry in bays]
 
     def _next(self, place: Hashable) -> Entry | None:
-        waiting = self._parked.get(place)
-        if not waiting:
-            return None
-        entry = waiting.popleft()
-        if not waiting:
-            del self._parked[place]
-        self.bytes -= entry.stream.undelivered
-        return entry
-
-
-def _place(settings: Settings) -> Hashable:
-    return settings.otlp_endpoint, settings.otlp_mirror
+        queue = self._queues.get(place)
+        while queue:
+            entry = queue.popleft()
+            if not queue:
+                del self._queues[place]
+            if entry in self._parked:
+                self._parked.discard(entry)
+                self._waiting -= entry.stream.waiting
+                self._undelivered -= entry.stream.undelivered
+                return entry
+        return None

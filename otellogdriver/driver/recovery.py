@@ -89,7 +89,7 @@ def resume_entry(driver: Driver, entry: Entry) -> Session | None:
     stream.advance(
         delivered=min(position.needed for position in positions),
         boundary=min(position.offset for position in positions),
-        done=min(position.offset for position in positions),
+        done=positions[0].offset,
     )
     if stream.ended_at is not None and stream.undelivered <= 0:
         entry.keep = driver.kept(settings)

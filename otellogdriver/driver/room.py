@@ -1,7 +1,8 @@
 """The journal's room on the disk: the limit of the whole driver, and the floor of free space.
 
 In: what waits for delivery, what the disk has left. Out: `full`, by which the FIFOs keep their `journal-full` policies,
-and how much is to be given up (`claim`). It looks while something arrives, and again as long as there is no room. Lives
+and how much is to be given up (`claim`): what is kept for mirrors alone goes first, and while that is enough nothing is
+full. It looks while something arrives, and again as long as there is no room. Lives
 on the event loop; the disk itself is asked in a thread, for it may hang, and then what it said last holds.
 """
 
@@ -27,7 +28,8 @@ _CHECK_EVERY = 0.5
 
 
 class Room:
-    """See the module's text. `elsewhere`: bytes that wait in streams that are not active."""
+    """See the module's text. `elsewhere`: bytes in streams that are not active, those that wait and those that are kept
+    for mirrors alone."""
 
     def __init__(
         self,
@@ -36,9 +38,12 @@ class Room:
         active: Mapping[Entry, Session],
         disk: Pool,
         supervisor: Supervisor,
-        elsewhere: Callable[[], int] = lambda: 0,
+        elsewhere: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
         self.full = False
+        """Lines are to be given up, or containers to wait."""
+        self.short = False
+        """Something is to be given up, if only by mirrors."""
         self.free = 0
         """Free bytes where the journal is, as the disk said last."""
         self._plugin = plugin
@@ -51,8 +56,8 @@ class Room:
         """Bytes that lack to the free-disk floor, as far as is known."""
         self._floor: int | None = None
         """Bytes that are to stay free; None as long as the disk has said nothing."""
-        self._over = 0
-        """Bytes still to be given up, found by the last look."""
+        self._over = self._over_of_mirrors = 0
+        """Bytes still to be given up, found by the last look; and of those that are kept for mirrors alone."""
         self._checked = 0.0
         self._due = False
         self._asking = False
@@ -74,6 +79,12 @@ class Room:
         not give up the same again."""
         share = max(0, min(self._over, waiting))
         self._over -= share
+        return share
+
+    def claim_of_mirror(self, kept: int) -> int:
+        """The same of the bytes that are kept for a mirror alone."""
+        share = max(0, min(self._over_of_mirrors, kept))
+        self._over_of_mirrors -= share
         return share
 
     def left(self, waiting: int) -> int:
@@ -112,12 +123,18 @@ class Room:
 
     def _judge(self) -> None:
         limit = self._plugin.journal_total_max_size
-        over = sum(session.stream.waiting for session in self._active.values()) + self._elsewhere() - limit
+        waiting, kept = self._elsewhere()
+        waiting += sum(session.stream.waiting for session in self._active.values())
+        kept += sum(session.kept_for_mirror for session in self._active.values())
+        over = waiting + kept - limit
         # A little more is given up than must be, so that it is not needed again with the next line.
         missing = self._missing + SEGMENT_SIZE if self._missing else 0
-        self._over = max(missing, over + limit // 16 if over > 0 else 0)
+        over = max(missing, over + limit // 16 if over > 0 else 0)
+        self._over_of_mirrors = min(over, kept)
+        self._over = over - self._over_of_mirrors
+        self.short = over > 0
         was, self.full = self.full, self._over > 0
-        if self.full:
+        if self.short:
             self._check_again()  # where everybody is blocked nothing else may ever happen
         if self.full and not was:
             log.error("the journal has reached its total limit or the free-disk floor: `journal-full` policies apply")

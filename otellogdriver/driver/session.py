@@ -218,7 +218,7 @@ class Session:
         if self.feeds:
             self.stream.advance(
                 delivered=min(feed.needed for _, feed in self.feeds),
-                done=min(feed.delivered for _, feed in self.feeds),
+                done=self.feeds[0][1].delivered,  # nobody waits for a mirror
             )
         self._told = self.stream.end, time.monotonic()
         if self.fifo and self.fifo.blocked:
@@ -228,6 +228,23 @@ class Session:
     def excess(self) -> int:
         """Bytes over what may wait for delivery."""
         return self.stream.waiting - self.settings.journal_max_size
+
+    @property
+    def kept_for_mirror(self) -> int:
+        """Bytes that the main destination is done with, and a mirror is not."""
+        return max([0, *(self.feeds[0][1].delivered - feed.delivered for _, feed in self.feeds[1:])])
+
+    @property
+    def waits_for(self) -> list[tuple[str, ...]]:
+        """The destinations, by their endpoints, that have not had all of what the stream has."""
+        places = [place for place in (self.settings.otlp_endpoint, self.settings.otlp_mirror) if place]
+        if not self.feeds:
+            return places
+        return [
+            place
+            for place, (pump, feed) in zip(places, self.feeds, strict=True)
+            if not feed.exhausted or pump.is_under_way(feed)
+        ]
 
     @property
     def is_exhausted(self) -> bool:

@@ -134,22 +134,6 @@ def test_a_limit_below_one_segment_is_kept(engine: Engine, collector: ServerThre
     settled(engine, collector, container, 5000)
 
 
-def test_a_dead_mirror_costs_the_main_destination_nothing(make_engine: MakeEngine, collector: ServerThread) -> None:
-    with ServerThread() as mirror:
-        mirror.down()
-        engine = make_engine(collector=collector)
-        container = engine.container(options={**SMALL, "otlp-mirror": mirror.server.endpoint})
-        container.start()
-        for begin in range(0, 8_000, 1000):
-            container.write(lines(begin, begin + 1000, size=LINE))
-            collector.reach(records=begin + 1000, within=30)
-        assert delivered(collector, container) == list(range(8_000))
-        mirror.up()
-        container.stop()
-        until(lambda: len(delivered(mirror, container)) + dropped(engine, container) == 8_000)
-        assert dropped(engine, container, reason="journal_full") > 3_000
-
-
 # The whole driver
 
 

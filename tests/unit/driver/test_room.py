@@ -29,7 +29,8 @@ class Scene:
         self.woken: list[int] = []
         self.stream = SimpleNamespace(waiting=0)
         fifo = SimpleNamespace(blocked=True, wake=lambda: self.woken.append(1))
-        active: Any = {"entry": SimpleNamespace(stream=self.stream, fifo=fifo, feeds=[])}
+        self.session = SimpleNamespace(stream=self.stream, fifo=fifo, feeds=[], kept_for_mirror=0)
+        active: Any = {"entry": self.session}
         environ = {"OTELLOGDRIVER_JOURNAL_TOTAL_MAX_SIZE": "16m", "OTELLOGDRIVER_JOURNAL_MIN_FREE": "0"}
         self.store = Store(directory)
         self.room = Room(plugin_settings(environ)[0], self.store, active, disk, Supervisor())
@@ -67,6 +68,22 @@ async def test_under_the_limit_nothing_is_given_up(tmp_path: Path, disk: Pool) -
     await soon(lambda: scene.room.free)
     assert not scene.room.full and scene.room.claim(MIB) == 0
     assert scene.room.left(10 * MIB) == 6 * MIB and scene.room.left(17 * MIB) == 0
+
+
+async def test_what_is_kept_for_mirrors_alone_goes_first(tmp_path: Path, disk: Pool) -> None:
+    scene = Scene(tmp_path, disk)
+    room = scene.room
+    scene.stream.waiting, scene.session.kept_for_mirror = 4 * MIB, 14 * MIB
+    room.check()
+    assert room.short and not room.full
+    assert room.claim(100 * MIB) == 0
+    assert room.claim_of_mirror(MIB) == MIB and room.claim_of_mirror(100 * MIB) == 2 * MIB
+
+    scene.stream.waiting, scene.session.kept_for_mirror = 17 * MIB, MIB
+    await soon(lambda: room.full)
+    assert room.claim_of_mirror(100 * MIB) == MIB and room.claim(100 * MIB) == 2 * MIB
+    scene.stream.waiting = scene.session.kept_for_mirror = 0
+    await soon(lambda: not room.full and not room.short)
 
 
 async def test_below_the_floor_of_free_space_lines_are_given_up(
