@@ -244,7 +244,6 @@ def test_only_a_fifo_in_dockers_directory_is_opened(engine: Engine, tmp_path: Pa
 
 
 def test_a_container_id_names_no_other_directory(engine: Engine) -> None:
-    container = engine.container()
     wrong: tuple[Any, ...] = (
         "",
         ".",
@@ -263,6 +262,7 @@ def test_a_container_id_names_no_other_directory(engine: Engine) -> None:
         [],
     )
     for identifier in wrong:
+        container = engine.container()
         status, told = start(engine, container.file, {**container.info, "ContainerID": identifier})
         assert status == 400 and "ContainerID" in told and "\n" not in told and len(told) < 500, identifier
     assert not list(files(engine.state))
