@@ -32,6 +32,7 @@ UID = "otellogdriver-driver"
 
 C = D.replace("}", ', container_name=~"$container", service_name=~"$service"}')
 """Series of the chosen containers."""
+FAILED = C.replace("}", ', severity=~"error|fatal"}')
 WHERE = "job, cluster, instance"
 """What tells drivers apart: nothing is added up over hosts unless the panel says so."""
 WHO = f"{WHERE}, container_name, service_name"
@@ -218,6 +219,28 @@ def _containers(made: dashboard.Dashboard) -> None:
             ],
             by=["container_name", "service_name", "instance"],
             links=[link("This container", here), link("Its logs", logs)],
+        )
+    )
+    made.with_panel(
+        graph(
+            "Errors by service",
+            "Records with the severity ERROR or FATAL of the ten services with most, over all hosts: of containers "
+            "whose options (`parse`, `severity`) have a severity looked for. It needs no log store.",
+            LINES,
+            [
+                (
+                    "{{service_name}}",
+                    f"topk(10, sum by (job, cluster, service_name) (rate(otellogdriver_records_total{FAILED}{R})))",
+                )
+            ],
+        )
+    )
+    made.with_panel(
+        graph(
+            "Records by severity",
+            "Of all chosen containers. `none`: no severity was looked for, or none was found.",
+            LINES,
+            [("{{severity}}", f"sum by (severity) (rate(otellogdriver_records_total{C}{R}))")],
         )
     )
     made.with_panel(

@@ -139,6 +139,9 @@ class Encoded:
     carry: Any = field(default=NOTHING)
     """What `encode` was given as such, as it is behind `end`."""
     skipped: int = 0
+    severities: Sequence[int] = ()
+    """How many of the records have a severity: of trace, debug, info, warn, error and fatal. Empty where none is looked
+    for; all other records have none."""
 
 
 Line = tuple[int, int, int, bytes]

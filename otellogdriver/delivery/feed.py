@@ -18,7 +18,9 @@ import errno
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any
 
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Encoder, Open
@@ -51,6 +53,10 @@ class Counters:
 
     lines: list[int] = field(default_factory=lambda: [0, 0])
     bytes: list[int] = field(default_factory=lambda: [0, 0])
+    records: int = 0
+    """Records that have their fate. Unlike `lines` it never goes back."""
+    severities: Sequence[int] = ()
+    """How many of them have a severity, as `Encoded` has it."""
     delivered: int = 0
     damaged_bytes: int = 0
     excluded: dict[str, int] = field(default_factory=dict)
@@ -66,7 +72,7 @@ class Counters:
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """Records of one feed for one request: the bytes of its stream from offset `begin` on, and where it goes on behind
-    them. `before` is the feed's state, for `put_back`."""
+    them. `severities` are those of its records, `before` is the feed's state, for `put_back`."""
 
     feed: Feed
     payload: list[bytes]
@@ -75,6 +81,7 @@ class Part:
     begin: int
     behind: Position
     before: _State
+    severities: Sequence[int] = ()
 
 
 _State = tuple[int, Any, list[int], list[int], dict[str, int], int]
@@ -146,9 +153,11 @@ class Feed:
         """Everything before is delivered or given up, though it may not be written down yet."""
         return max(self._cursor.position.offset, self._settled, self._skipped_to)
 
-    def settle(self, position: Position) -> None:
-        """Every record before has its fate; `commit` is to write that down."""
-        self._settled = max(self._settled, position.offset)
+    def settle(self, part: Part) -> None:
+        """Every record of the part has its fate; `commit` is to write that down. Once for each part."""
+        self._settled = max(self._settled, part.behind.offset)
+        self.counters.records += part.records
+        self.counters.severities = _sums(self.counters.severities, part.severities)
 
     @property
     def position(self) -> Position:
@@ -288,7 +297,7 @@ class Feed:
         )
         position = Position(offset, _begins(carry))
         moved = payload or (offset, position.opens) != (self.offset, _begins(self._carry))
-        part = Part(self, payload, size, records, self.offset, position, before) if moved else None
+        severities: Sequence[int] = ()
         lines, sizes, excluded, damaged = counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes
         for encoded in done:
             lines = [lines[0] + encoded.lines[0], lines[1] + encoded.lines[1]]
@@ -296,6 +305,8 @@ class Feed:
             damaged += encoded.skipped
             for reason, number in encoded.excluded.items():
                 excluded = {**excluded, reason: excluded.get(reason, 0) + number}
+            severities = _sums(severities, encoded.severities)
+        part = Part(self, payload, size, records, self.offset, position, before, severities) if moved else None
         damaged += lost
         if lost:
             log.error("%s: %d bytes before offset %d are lost", self.stream.directory, lost, offset)
@@ -383,7 +394,8 @@ class Feed:
         log.error("%s: the line at offset %d is given up: %r", self.stream.directory, start, error)
         counters = self.counters
         lines = [counters.lines[0] + out, counters.lines[1] + err]
-        state: _State = self.offset, self._carry, counters.lines, counters.bytes, counters.excluded, damaged
+        before = counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes
+        state: _State = self.offset, self._carry, *before
         part = Part(self, [], 0, 0, self.offset, Position(end), state)
         counters.give_up("fault", out + err)
         counters.lines, counters.damaged_bytes = lines, counters.damaged_bytes + damaged
@@ -494,6 +506,10 @@ class Feed:
     def close(self) -> None:
         self._reader.close()
         self._cursor.close()
+
+
+def _sums(counts: Sequence[int], more: Sequence[int]) -> Sequence[int]:
+    return tuple(map(add, counts, more)) if counts and more else counts or more
 
 
 def _begins(carry: Any) -> tuple[int, int]:

@@ -451,7 +451,7 @@ class Pump:
             taken.done.set_result(None)
         known.looked = self._loop.time()
         self._wake.set()
-        feed.settle(part.behind)
+        feed.settle(part)
         self._write_down(feed, part.behind)
         self._tell(feed)
         self.poke(feed)

@@ -17,7 +17,7 @@ from otellogdriver.codec.contract import BOTH, NOTHING, Codec, Encoded, EncodeOp
 from otellogdriver.lines.multiline import NO_HEADS, Heads, Joining, Record
 from otellogdriver.lines.redaction import Cuts, without_edges
 from otellogdriver.lines.selection import Selection, Used
-from otellogdriver.lines.writer import Writer
+from otellogdriver.lines.writer import Writer, Written
 
 _ALL = sys.maxsize
 
@@ -77,7 +77,8 @@ class LineEncoder:
         flush = BOTH if final else flush
         done = self._pass(chunk, start, carry, flush, final, _ALL)
         records = _some(done.records, done.kept)
-        payload, written = self._writer.write(records, options, observed, limit) if records else (b"", 0)
+        nothing: Written = b"", 0, ()
+        payload, written, severities = self._writer.write(records, options, observed, limit) if records else nothing
         if written < len(records):
             # The same again, up to what ended the first record that found no room.
             done = self._pass(chunk, start, carry, flush, final, done.step(written))
@@ -98,6 +99,7 @@ class LineEncoder:
             end=done.end,
             carry=done.carry,
             skipped=done.skipped,
+            severities=severities,
         )
 
     def rebuild(self, chunk: Chunk, start: int, opens: tuple[int, int]) -> Any:

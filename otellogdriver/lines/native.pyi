@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 from otellogdriver.codec.contract import EncodeOptions, Line
 from otellogdriver.lines.multiline import Record
-from otellogdriver.lines.writer import PythonWriter, Rules
+from otellogdriver.lines.writer import PythonWriter, Rules, Written
 
 class NativeWriter:
     def __init__(self, rules: Rules, python: PythonWriter) -> None: ...
-    def write(
-        self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int
-    ) -> tuple[bytes, int]: ...
+    def write(self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int) -> Written: ...

@@ -31,8 +31,9 @@ cdef size_t UID_AT = UID_BEHIND
 
 cdef enum:
     HEAD = 200
+    RANGES = 6
 
-assert HEAD == severity.HEAD
+assert (HEAD, RANGES) == (severity.HEAD, severity.RANGES)
 
 # --- names
 
@@ -344,6 +345,7 @@ cdef struct Job:
     bint keep_bytes
     const uint8_t *tail[2]
     size_t tail_size[2]
+    size_t severities[RANGES + 1]  # records written, by range of severity; the first have none
 
 cdef struct Head:
     # What a line says of its record.
@@ -781,10 +783,13 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
         return OTHER
     if job.with_severity and not head.severity:
         level_in_text(&head)
-    return RECORD if put_record(job, line, &head, p, renamed) else NO_ROOM
+    if not put_record(job, line, &head, p, renamed):
+        return NO_ROOM
+    job.severities[(head.severity + 3) // 4] += 1
+    return RECORD
 
 
-cdef int add_other(Job *job, bytes record) except -1:
+cdef int add_other(Job *job, bytes record, int number) except -1:
     """A record from the Python writer. 0: the limit is reached."""
     cdef size_t size = PyBytes_GET_SIZE(record)
     if job.out.size and job.out.size + size > job.limit:
@@ -793,6 +798,7 @@ cdef int add_other(Job *job, bytes record) except -1:
         grow(&job.out, size)
     put_bytes(job.out.data + job.out.size, <const uint8_t *>PyBytes_AS_STRING(record), size)
     job.out.size += size
+    job.severities[(number + 3) // 4] += 1
     return 1
 
 
@@ -871,6 +877,7 @@ cdef class NativeWriter:
             job.tail[1] = <const uint8_t *>PyBytes_AS_STRING(err_tail)
             job.tail_size[0] = len(out_tail)
             job.tail_size[1] = len(err_tail)
+            memset(job.severities, 0, sizeof(job.severities))
             open_output(&job.out, min(job.limit, size) + 1024)
             index = 0
             while index < count:
@@ -892,10 +899,12 @@ cdef class NativeWriter:
                     tail = both[lines[index].stream]
                     if job.with_uid:
                         tail = with_uid(tail, record[0])
-                    if not add_other(&job, self.python.record(record[3], record[1], tail)):
+                    other, number = self.python.record(record[3], record[1], tail)
+                    if not add_other(&job, other, number):
                         break
                     index += 1
-            return close_output(&job.out), index
+            severities = tuple([job.severities[place] for place in range(1, RANGES + 1)])
+            return close_output(&job.out), index, severities
         finally:
             PyMem_RawFree(lines)
             PyMem_RawFree(parser.tokens)

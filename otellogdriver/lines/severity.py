@@ -12,6 +12,9 @@ import re
 from otellogdriver.lines.fields import OTEL_LEVELS, PYTHON_LEVEL, SEVERITY, SYSLOG_LEVEL
 from otellogdriver.lines.severity_scan import NAMES, find, letter, named
 
+RANGES = 6
+"""Of SeverityNumbers: trace, debug, info, warn, error, fatal."""
+
 HEAD = 200
 """Bytes of a text's begin that a level is looked for in: timestamp, host, process, thread and logger come before it."""
 
@@ -25,6 +28,11 @@ SYSLOG = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 SYSLOG_NUMBERS = (21, 19, 18, 17, 13, 10, 9, 5)
 TENS = (1, 5, 9, 13, 17, 21)
 """bunyan and pino: 10 trace to 60 fatal. Python's logging begins with debug: 10 is its second, 50 its last."""
+
+
+def range_of(number: int) -> int:
+    """The place among RANGES of a SeverityNumber from 1 to 24."""
+    return (number - 1) // 4
 
 
 def of_level(value: object, name: str, gelf: bool = False) -> tuple[int, str]:

@@ -34,14 +34,15 @@ class Rules:
     strip_ansi: bool = False
 
 
+Written = tuple[bytes, int, Sequence[int]]
+"""Payload, how many records are in it, severities: as of `codec.contract.Encoded`."""
+
+
 class Writer(Protocol):
     """See the module's text."""
 
-    def write(
-        self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int
-    ) -> tuple[bytes, int]:
-        """(payload as of `codec.contract.Encoded`, how many records are in it): as many as `limit` allows, but one at
-        least. `options.streams` has been seen to."""
+    def write(self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int) -> Written:
+        """As many records as `limit` allows, but one at least. `options.streams` has been seen to."""
 
 
 class PythonWriter:
@@ -50,25 +51,27 @@ class PythonWriter:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
-    def write(
-        self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int
-    ) -> tuple[bytes, int]:
+    def write(self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int) -> Written:
         """See `Writer`."""
         both = tails(options, observed)
         payload: list[bytes] = []
         size = 0
+        severities = [0] * severity.RANGES
         for begin, time, stream, line, *_ in records:
             tail = both[stream] if options.uid is None else with_uid(both[stream], begin)
-            one = self.record(line, time, tail)
+            one, number = self.record(line, time, tail)
             if payload and size + len(one) > limit:
                 break
             payload.append(one)
             size += len(one)
-        return b"".join(payload), len(payload)
+            if number:
+                severities[severity.range_of(number)] += 1
+        return b"".join(payload), len(payload), tuple(severities)
 
-    def record(self, line: bytes, time: int, tail: bytes) -> bytes:
-        """One LogRecord; `tail` is what the codec puts behind the body."""
-        return wire.record(self.fields(line), time, tail)
+    def record(self, line: bytes, time: int, tail: bytes) -> tuple[bytes, int]:
+        """One LogRecord, and its SeverityNumber; `tail` is what the codec puts behind the body."""
+        fields = self.fields(line)
+        return wire.record(fields, time, tail), fields.severity_number
 
     def fields(self, line: bytes) -> Fields:
         """What the line says."""

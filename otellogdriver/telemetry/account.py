@@ -18,6 +18,7 @@ from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Stream
 from otellogdriver.settings.options import Settings
+from otellogdriver.telemetry.metrics import SEVERITIES
 
 _HEAD = 23
 """Bytes of a frame that hold its time: 4 length, 8 source, 1 tag, at most 10 of a varint; no frame is shorter."""
@@ -30,6 +31,8 @@ class Counts:
     lines: list[int] = field(default_factory=lambda: [0, 0])
     bytes: list[int] = field(default_factory=lambda: [0, 0])
     read: int = 0
+    records: int = 0
+    severities: list[int] = field(default_factory=lambda: [0] * len(SEVERITIES))
     delivered: int = 0
     damaged: int = 0
     excluded: dict[str, int] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class Counts:
         if session.feeds:
             first = session.feeds[0][1].counters  # a mirror sees the same lines
             counts.lines, counts.bytes = list(first.lines), list(first.bytes)
+            counts.records, counts.severities = first.records, list(first.severities or counts.severities)
             counts.excluded, counts.damaged = dict(first.excluded), first.damaged_bytes
             counts.delivered = sum(feed.counters.delivered for _, feed in session.feeds)
         return counts
@@ -52,6 +56,8 @@ class Counts:
             self.lines[stream] += other.lines[stream]
             self.bytes[stream] += other.bytes[stream]
         self.read += other.read
+        self.records += other.records
+        self.severities = [ours + theirs for ours, theirs in zip(self.severities, other.severities, strict=True)]
         self.delivered += other.delivered
         self.damaged += other.damaged
         for reason, lines in other.excluded.items():
@@ -86,6 +92,8 @@ class Account:
     pumps: list[Pump] = field(default_factory=list)
     may_exclude: dict[str, int] = field(default_factory=dict)
     """The reasons for which its options may leave lines out, each with 0."""
+    has_severity: bool = False
+    """Its options have a severity looked for."""
 
     def add(self, session: Session) -> None:
         stream = session.stream
@@ -101,6 +109,7 @@ class Account:
         self.blocked = self.blocked or bool(session.fifo and session.fifo.blocked)
         self.kept = session.excluded
         self.may_exclude = _reasons(session.settings)
+        self.has_severity = session.settings.parse != "none" or session.settings.severity != "none"
         self.has_printed = self.has_printed or stream.end > 0 or bool(self.counts.dropped)
         self.pumps = [pump for pump, _ in session.feeds] or self.pumps
 

@@ -22,10 +22,18 @@ from otellogdriver.settings.rendered import between
 CONTAINER = ("container_id", "container_name", "service_name")
 STREAM = (*CONTAINER, "stream")
 REASON = (*CONTAINER, "reason")
+SEVERITY = (*CONTAINER, "severity")
 
 REASONS = ("journal_full", "disk_full", "disk_error", "refused", "denied", "rejected", "unread", "fault")
 """Why lines are given up. The driver's counter has all of them from the start: a counter that appears with its first
 loss would hide that loss from `increase()`."""
+
+SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
+"""OpenTelemetry's ranges of severity, in their order. A record in which none was looked for, or found, has `none`."""
+
+AT_ONCE = ("error", "fatal")
+"""Severities that a container which has some starts with at 0, so that `increase()` sees the first error. The others
+appear when they occur: nobody waits for the first of them, and each series of a thousand containers costs a scrape."""
 
 EXCLUDED = ("streams", "include", "exclude", "rate_limit")
 """Why the options leave lines out."""
@@ -99,6 +107,14 @@ _THINGS = ("record", "line", "stream", "request", "thread", "file", "problem")
 METRICS: tuple[Declared, ...] = (
     Declared("otellogdriver_lines_total", "counter", STREAM, "Lines taken out of the journal and encoded."),
     Declared("otellogdriver_line_bytes_total", "counter", STREAM, "Bytes of those lines, without newlines."),
+    Declared(
+        "otellogdriver_records_total",
+        "counter",
+        SEVERITY,
+        f"Records, by severity: {', '.join(SEVERITIES)}; none where neither `parse` nor `severity` is set, or no level "
+        "is found. Each counts once, when the collector has taken it or it is given up: not with each try, nor with a "
+        "mirror.",
+    ),
     Declared("otellogdriver_read_bytes_total", "counter", CONTAINER, "Bytes read from the FIFO, frames included."),
     Declared(
         "otellogdriver_delivered_records_total",

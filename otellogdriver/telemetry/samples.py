@@ -16,7 +16,7 @@ from otellogdriver import __version__
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Account
-from otellogdriver.telemetry.metrics import BEFORE, OUTCOMES, REASONS
+from otellogdriver.telemetry.metrics import AT_ONCE, BEFORE, OUTCOMES, REASONS, SEVERITIES
 
 Sample = tuple[str, tuple[str, ...], float]
 """Name, label values in the declared order, value."""
@@ -100,6 +100,12 @@ def _of_container(account: Account) -> Iterator[Sample]:
     for index, stream in enumerate(("stdout", "stderr")):
         yield "otellogdriver_lines_total", (*who, stream), counts.lines[index]
         yield "otellogdriver_line_bytes_total", (*who, stream), counts.bytes[index]
+    without = counts.records - sum(counts.severities)
+    if without or not account.has_severity:
+        yield "otellogdriver_records_total", (*who, "none"), without
+    for severity, records in zip(SEVERITIES, counts.severities, strict=True):
+        if records or (account.has_severity and severity in AT_ONCE):
+            yield "otellogdriver_records_total", (*who, severity), records
     yield "otellogdriver_read_bytes_total", who, counts.read
     yield "otellogdriver_delivered_records_total", who, counts.delivered
     # From 0 at once: a counter that appears with its first loss would hide that loss from `increase()`.

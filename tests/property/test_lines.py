@@ -53,6 +53,8 @@ def test_writers_agree(lines: list[Line], rules: Rules, uid: bytes | None, limit
     expected = python.write(lines, EncodeOptions(uid=uid), NOW, limit)
     assert expected[1] >= min(1, len(lines))
     assert len(expected[0]) <= limit or expected[1] == 1
+    numbers = [record.severity_number for record in records(expected[0])]
+    assert expected[2] == tuple(sum(1 <= number - 4 * place <= 4 for number in numbers) for place in range(6))
     for other in others:
         assert other.write(lines, EncodeOptions(uid=uid), NOW, limit) == expected
 
@@ -179,7 +181,7 @@ def test_what_is_redacted_is_in_no_field(
         line = line.replace(b"hunter2", b"h\\u0075nter2")
     rules = Rules(rules.parse, rules.parse_time, rules.severity, Redaction(pattern))
     for writer in writers(rules):
-        payload, _ = writer.write([(0, NOW, 0, line)], EncodeOptions(), NOW, HUGE)
+        payload, *_ = writer.write([(0, NOW, 0, line)], EncodeOptions(), NOW, HUGE)
         assert SECRET.encode() not in payload
 
 

@@ -194,3 +194,20 @@ def test_small_budgets_leave_nothing_out(bench: LineBench) -> None:
     bench.stream.finish(1.0)
     found += bench.deliver()
     assert sorted(found) == sorted(b"A %d\n%s" % (number, b"x" * 50) for number in range(200))
+
+
+def test_a_record_counts_once_with_its_severity_when_it_has_its_fate(bench: LineBench) -> None:
+    bench.settings = Settings(parse="json", severity="auto")
+    feed = bench.open_feed()
+    bench.print(b'{"level": "error", "msg": "a"}', b"ERROR b", b"WARN c", b"d")
+    part = bench.take()
+    assert part is not None and feed.put_back(part)  # what is put back has counted nothing: a counter never falls
+    part = bench.take()
+    assert part is not None and (feed.counters.records, feed.counters.severities) == (0, ())
+    feed.settle(part)
+    assert (feed.counters.records, feed.counters.severities) == (4, (0, 0, 0, 1, 2, 0))
+    bench.print(b"e", b"FATAL f")
+    part = bench.take()
+    assert part is not None
+    feed.settle(part)
+    assert (feed.counters.records, feed.counters.severities) == (6, (0, 0, 0, 1, 2, 1))

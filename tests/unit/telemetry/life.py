@@ -14,15 +14,17 @@ from tests.scene import soon
 CONTAINER = "c" * 64
 
 
-async def prints(driver: Driver, tmp_path: Path, lines: int, endpoint: str = "") -> None:
-    """One life of the container: start, print, stop."""
+async def prints(driver: Driver, tmp_path: Path, lines: int, endpoint: str = "", **options: str) -> None:
+    """One life of the container, which has the log-opts `options`: start, print, stop. Lines 3, 13 … are errors."""
     file = str(tmp_path / secrets.token_hex(32))
     os.mkfifo(file)
     fd = os.open(file, os.O_RDWR)
-    config = {"otlp-endpoint": endpoint} if endpoint else {}
+    config = options | ({"otlp-endpoint": endpoint} if endpoint else {})
     try:
         await driver.start_logging(file, {"ContainerID": CONTAINER, "ContainerName": "/web", "Config": config})
-        os.write(fd, b"".join(frame(b"line %d" % number) for number in range(lines)))
+        os.write(
+            fd, b"".join(frame(b"%sline %d" % (b"ERROR " * (number % 10 == 3), number)) for number in range(lines))
+        )
         await driver.stop_logging(file)
     finally:
         os.close(fd)

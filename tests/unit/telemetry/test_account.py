@@ -8,7 +8,7 @@ import pytest
 
 from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Accounts
-from otellogdriver.telemetry.samples import journal_room
+from otellogdriver.telemetry.samples import journal_room, samples
 from tests.unit.telemetry.life import delivered, prints
 
 
@@ -40,3 +40,33 @@ async def test_room_is_what_the_limit_leaves(driver: Driver, tmp_path: Path) -> 
     assert account.undelivered > 2000
     assert journal_room(driver, [account]) == (1 << 20) - account.undelivered
     assert account.lines_printed == pytest.approx(100, rel=0.2) or account.pending == account.undelivered
+
+
+def records(driver: Driver, accounts: Accounts) -> dict[str, float]:
+    """The container's records by severity."""
+    found = samples(driver, accounts(), 0)
+    return {labels[-1]: value for name, labels, value in found if name == "otellogdriver_records_total"}
+
+
+async def test_records_are_counted_by_severity_over_sessions(driver: Driver, tmp_path: Path) -> None:
+    accounts = Accounts(driver)
+    await prints(driver, tmp_path, 5, severity="auto")
+    await delivered(accounts, 5)
+    await prints(driver, tmp_path, 14, severity="auto")
+    await delivered(accounts, 19)
+    assert records(driver, accounts) == {"none": 16, "error": 3, "fatal": 0}
+    driver._forget(next(iter(driver.active.values())))
+    assert records(driver, accounts) == {"none": 16, "error": 3, "fatal": 0}
+
+
+async def test_errors_are_there_from_0_where_a_severity_is_looked_for(driver: Driver, tmp_path: Path) -> None:
+    accounts = Accounts(driver)
+    await prints(driver, tmp_path, 1, "http://127.0.0.1:9", parse="json")
+    assert records(driver, accounts) == {"error": 0, "fatal": 0}
+
+
+async def test_records_have_no_severity_where_none_is_looked_for(driver: Driver, tmp_path: Path) -> None:
+    accounts = Accounts(driver)
+    await prints(driver, tmp_path, 5)
+    await delivered(accounts, 5)
+    assert records(driver, accounts) == {"none": 5}
