@@ -28,7 +28,7 @@ from otellogdriver.delivery.recipe import Recipe
 from otellogdriver.driver import recovery
 from otellogdriver.driver.parking import Parking
 from otellogdriver.driver.room import Room
-from otellogdriver.driver.session import Session
+from otellogdriver.driver.session import OVERHEAD, Session
 from otellogdriver.driver.supervisor import Supervisor
 from otellogdriver.errors import DriverError, ProtocolError
 from otellogdriver.export.destination import Destination
@@ -60,7 +60,7 @@ _EXPIRE_EVERY = 60.0
 _SWEEP_EVERY = 1.0
 """Seconds between two looks for work that was left lying: a FIFO that nobody reads, a stream that nobody sends."""
 _GIVEN_UP = 50
-"""Parked streams that are looked at in a sweep while there is no room: by `journal-full=drop-oldest` they go."""
+"""Parked streams that a sweep looks at, at most, while there is no room: by `journal-full=drop-oldest` they go."""
 
 
 @dataclass(slots=True)
@@ -314,7 +314,7 @@ class Driver:
             excess = session.excess
             if excess > 0:
                 excess += session.settings.journal_max_size // 16  # not again with the next line
-            excess = max(excess, self.room.claim(stream.waiting))
+            excess = max(excess, self.room.claim(session.weight))
             if excess > 0:
                 to = min(stream.end, stream.end - stream.waiting + excess)
                 for pump, feed in session.feeds:
@@ -330,8 +330,15 @@ class Driver:
             self._follow(session)
             if session.is_exhausted:
                 self._end(session)
-            elif stream.undelivered and not self.parking.has_bay(session) and not self.room.short:
+            elif stream.undelivered and not self.parking.has_bay(session) and not self._may_give_up(session):
                 self._park(session)
+
+    def _may_give_up(self, session: Session) -> bool:
+        """Whether lines of this session can make room where there is none, for which it needs its feeds."""
+        stream = session.stream
+        return self.room.short and (
+            session.settings.journal_full == "drop-oldest" or stream.undelivered > stream.waiting
+        )
 
     def _bound_mirror(self, session: Session, pump: Pump, feed: Feed) -> None:
         """A mirror that is slower than the main destination, or dead, costs disk up to the container's limit and what
@@ -415,9 +422,12 @@ class Driver:
         """Whatever went wrong, nothing is left lying for good."""
         for pool in self._pools:
             pool.start_missing()
-        for _ in range(_GIVEN_UP if self.room.short else 0):
-            if entry := self.parking.longest():
-                self.supervisor.guard("giving up what waits", self._unpark, entry)
+        over = self.room.over
+        for _ in range(_GIVEN_UP):
+            if over <= 0 or not (entry := self.parking.longest()):
+                break
+            over -= entry.stream.undelivered + OVERHEAD
+            self.supervisor.guard("giving up what waits", self._unpark, entry)
         now = self._loop.time()
         self._unread = {
             session: self._unread.get(session, now) for session in self.sessions.values() if not session.is_read

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterator
 
-from otellogdriver.driver.session import Session
+from otellogdriver.driver.session import OVERHEAD, Session
 from otellogdriver.journal.store import Entry
 
 BAYS = 200
@@ -33,9 +33,14 @@ class Parking:
         return len(self._parked)
 
     @property
+    def overhead(self) -> int:
+        """Bytes that what is parked takes beside its lines."""
+        return len(self) * OVERHEAD
+
+    @property
     def sizes(self) -> tuple[int, int]:
-        """Bytes of what is parked: those that wait, and those that are kept for mirrors alone."""
-        return self._waiting, self._undelivered - self._waiting
+        """Bytes that count for the whole driver's limit: those that wait, and those that are kept for mirrors alone."""
+        return self._waiting + self.overhead, self._undelivered - self._waiting
 
     @property
     def bytes(self) -> int:

@@ -74,10 +74,10 @@ class Room:
             self._supervisor.task("looking at the disk", self._ask())
         self._judge()
 
-    def claim(self, waiting: int) -> int:
-        """How much of a container's `waiting` bytes is to be given up for the others' sake. Whoever comes next need
-        not give up the same again."""
-        share = max(0, min(self._over, waiting))
+    def claim(self, weight: int) -> int:
+        """How much of what a container weighs is to be given up for the others' sake. Whoever comes next need not give
+        up the same again."""
+        share = max(0, min(self._over, weight))
         self._over -= share
         return share
 
@@ -86,6 +86,11 @@ class Room:
         share = max(0, min(self._over_of_mirrors, kept))
         self._over_of_mirrors -= share
         return share
+
+    @property
+    def over(self) -> int:
+        """Bytes that are still to be given up, by mirrors or by all."""
+        return self._over + self._over_of_mirrors
 
     def left(self, waiting: int) -> int:
         """Bytes that may come until the limits of the whole driver make lines be given up, when so many wait. What is
@@ -124,7 +129,7 @@ class Room:
     def _judge(self) -> None:
         limit = self._plugin.journal_total_max_size
         waiting, kept = self._elsewhere()
-        waiting += sum(session.stream.waiting for session in self._active.values())
+        waiting += sum(session.weight for session in self._active.values())
         kept += sum(session.kept_for_mirror for session in self._active.values())
         over = waiting + kept - limit
         # A little more is given up than must be, so that it is not needed again with the next line.

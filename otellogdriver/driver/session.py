@@ -30,6 +30,8 @@ from otellogdriver.settings.options import Settings
 
 log = logging.getLogger(__name__)
 
+OVERHEAD = 16 << 10
+"""Bytes that a stream takes beside its lines: a directory and its files, each a block of the disk at least."""
 _TELL_BYTES, _TELL_SECONDS = 1 << 20, 1.0
 """How much and how long a FIFO may grow without the loop, which watches the limits, looking at the session."""
 
@@ -228,6 +230,13 @@ class Session:
     def excess(self) -> int:
         """Bytes over what may wait for delivery."""
         return self.stream.waiting - self.settings.journal_max_size
+
+    @property
+    def weight(self) -> int:
+        """Bytes that count for the whole driver's limit: those that wait, and what a stream that has ended costs beside
+        them, so that very many with a line each are bounded, too."""
+        stream = self.stream
+        return stream.waiting + (OVERHEAD if stream.ended_at is not None and stream.waiting else 0)
 
     @property
     def kept_for_mirror(self) -> int:

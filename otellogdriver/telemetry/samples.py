@@ -61,7 +61,7 @@ def destinations(driver: Driver) -> dict[str, list[Pump]]:
 
 def journal_room(driver: Driver, accounts: list[Account]) -> int:
     """Bytes that may come until the limits of the whole driver make lines be given up."""
-    return driver.room.left(undelivered(driver, accounts))
+    return driver.room.left(undelivered(driver, accounts) + driver.parking.overhead)
 
 
 def undelivered(driver: Driver, accounts: list[Account]) -> int:

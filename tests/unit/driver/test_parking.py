@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from otellogdriver.driver import driver as driver_module
 from otellogdriver.driver import parking
+from otellogdriver.driver.session import OVERHEAD
 from tests.fakes.otlp_server import OtlpServer
 from tests.scene import lines, number, soon
 from tests.unit.driver.test_driver import Scene
@@ -69,3 +71,57 @@ async def test_what_is_parked_is_parked_again_after_a_start(scene: Scene, monkey
     await soon(lambda: len(driver.parking) == 25)
     assert len(driver.active) == 5
     await asyncio.sleep(0)
+
+
+async def test_what_they_cost_beside_their_lines_counts_for_the_limit_of_all(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line of some bytes takes a directory and its files."""
+    monkeypatch.setattr(parking, "BAYS", 5)
+    monkeypatch.setattr(driver_module, "_SWEEP_EVERY", 0.05)
+    driver = scene.start(OTELLOGDRIVER_JOURNAL_TOTAL_MAX_SIZE="512k")
+    await scene.server.down()
+    await short_lived(scene, 30)
+    assert not driver.room.short and not driver.totals().dropped
+    await short_lived(scene, 20, begin=30)
+    await soon(lambda: driver.totals().dropped)
+    await soon(lambda: not driver.room.short)
+    assert len(driver.parking) <= (512 << 10) // OVERHEAD
+    await scene.server.up()
+    await soon(lambda: driver.totals().delivered + sum(driver.totals().dropped.values()) == 50)
+    assert set(driver.totals().dropped) == {"journal_full"} and driver.totals().delivered >= 15
+
+
+@pytest.mark.parametrize("policy", ["drop-newest", "block"])
+async def test_where_nothing_is_to_be_given_up_they_wait_on_disk_alone_all_the_same(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    monkeypatch.setattr(parking, "BAYS", 5)
+    monkeypatch.setattr(driver_module, "_SWEEP_EVERY", 0.05)
+    driver = scene.start(OTELLOGDRIVER_JOURNAL_TOTAL_MAX_SIZE="64k")
+    await scene.server.down()
+    await short_lived(scene, 30, journal_full=policy)
+    await soon(lambda: driver.room.short)
+    await short_lived(scene, 10, begin=30, journal_full=policy)
+    await soon(lambda: len(driver.active) <= 10)
+    await scene.server.up()
+    await scene.server.reach(records=40)
+    assert driver.totals().dropped == {}
+
+
+async def test_a_stream_with_two_destinations_waits_for_the_one_that_is_dead(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "BAYS", 3)
+    driver = scene.start()
+    await short_lived(scene, 20, otlp_mirror=DEAD)
+    await scene.server.reach(records=20)
+    await soon(lambda: len(driver.parking) == 17)
+    size = len(lines(0, 1))
+    assert driver.parking.sizes == (driver.parking.overhead, 17 * size) and driver.parking.bytes == 17 * size
+    await scene.driver.close()
+    driver = scene.start()
+    await soon(lambda: len(driver.parking) == 17 and len(driver.active) == 3)
+    await short_lived(scene, 5, begin=20, otlp_mirror=DEAD)
+    await scene.server.reach(records=25)
+    assert sorted(number(record.body) for record in scene.server.records()) == [*range(25)]

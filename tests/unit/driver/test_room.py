@@ -23,13 +23,12 @@ MIB = 1 << 20
 
 
 class Scene:
-    """A room of 16 MiB with one container, which has `waiting` bytes."""
+    """A room of 16 MiB with one container, with `weight` bytes."""
 
     def __init__(self, directory: Path, disk: Pool) -> None:
         self.woken: list[int] = []
-        self.stream = SimpleNamespace(waiting=0)
         fifo = SimpleNamespace(blocked=True, wake=lambda: self.woken.append(1))
-        self.session = SimpleNamespace(stream=self.stream, fifo=fifo, feeds=[], kept_for_mirror=0)
+        self.session = SimpleNamespace(weight=0, fifo=fifo, feeds=[], kept_for_mirror=0)
         active: Any = {"entry": self.session}
         environ = {"OTELLOGDRIVER_JOURNAL_TOTAL_MAX_SIZE": "16m", "OTELLOGDRIVER_JOURNAL_MIN_FREE": "0"}
         self.store = Store(directory)
@@ -48,7 +47,7 @@ async def test_over_the_limit_it_is_full_and_each_byte_is_given_up_once(
 ) -> None:
     scene = Scene(tmp_path, disk)
     room = scene.room
-    scene.stream.waiting = 18 * MIB
+    scene.session.weight = 18 * MIB
     room.check()
     await soon(lambda: room.full and room.free)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
@@ -56,14 +55,14 @@ async def test_over_the_limit_it_is_full_and_each_byte_is_given_up_once(
     assert room.claim(100 * MIB) == 2 * MIB  # 2 MiB over the limit, and a sixteenth of it
     assert room.claim(100 * MIB) == 0 and scene.woken == []
 
-    scene.stream.waiting = MIB
+    scene.session.weight = MIB
     await soon(lambda: not room.full)  # it looks again by itself
     assert scene.woken == [1]
 
 
 async def test_under_the_limit_nothing_is_given_up(tmp_path: Path, disk: Pool) -> None:
     scene = Scene(tmp_path, disk)
-    scene.stream.waiting = 16 * MIB
+    scene.session.weight = 16 * MIB
     scene.room.check()
     await soon(lambda: scene.room.free)
     assert not scene.room.full and scene.room.claim(MIB) == 0
@@ -73,16 +72,16 @@ async def test_under_the_limit_nothing_is_given_up(tmp_path: Path, disk: Pool) -
 async def test_what_is_kept_for_mirrors_alone_goes_first(tmp_path: Path, disk: Pool) -> None:
     scene = Scene(tmp_path, disk)
     room = scene.room
-    scene.stream.waiting, scene.session.kept_for_mirror = 4 * MIB, 14 * MIB
+    scene.session.weight, scene.session.kept_for_mirror = 4 * MIB, 14 * MIB
     room.check()
     assert room.short and not room.full
     assert room.claim(100 * MIB) == 0
     assert room.claim_of_mirror(MIB) == MIB and room.claim_of_mirror(100 * MIB) == 2 * MIB
 
-    scene.stream.waiting, scene.session.kept_for_mirror = 17 * MIB, MIB
+    scene.session.weight, scene.session.kept_for_mirror = 17 * MIB, MIB
     await soon(lambda: room.full)
     assert room.claim_of_mirror(100 * MIB) == MIB and room.claim(100 * MIB) == 2 * MIB
-    scene.stream.waiting = scene.session.kept_for_mirror = 0
+    scene.session.weight = scene.session.kept_for_mirror = 0
     await soon(lambda: not room.full and not room.short)
 
 
@@ -102,7 +101,7 @@ async def test_below_the_floor_of_free_space_lines_are_given_up(
 
 async def test_a_disk_that_cannot_be_asked_limits_nothing(tmp_path: Path, disk: Pool) -> None:
     scene = Scene(tmp_path / "missing", disk)
-    scene.stream.waiting = MIB
+    scene.session.weight = MIB
     scene.room.check()
     await soon(lambda: scene.room._floor is not None)
     assert not scene.room.full and scene.room.free == 0
