@@ -6,6 +6,10 @@ Expected ends (a request that must be retried, a stream that has ended) are valu
 names the thing, the value and what is allowed, and never holds a secret.
 """
 
+import errno
+
+_SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
+
 
 class DriverError(Exception):
     """The root of every fault that this driver reports by itself."""
@@ -21,3 +25,8 @@ class ProtocolError(DriverError):
 
 class JournalError(DriverError):
     """The state directory cannot be used as asked (not a directory, not writable, damaged beyond use)."""
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether it says nothing about what was asked for, only that it cannot be had now: no file numbers, no memory."""
+    return isinstance(error, MemoryError | SystemError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)

@@ -24,6 +24,7 @@ from operator import add
 from typing import Any
 
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Encoder, Open
+from otellogdriver.errors import is_shortage
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry
@@ -39,9 +40,6 @@ MAX_AGE = 30.0
 MAX_SPAN = 8 << 20
 """Bytes of the stream that may follow the begin of an unfinished line (the other stream's lines) before it is sent as
 it is: they cannot be deleted until then, and all of them are read again at the next start."""
-
-_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What says nothing about a file, only that it cannot be read now."""
 
 
 @dataclass(slots=True)
@@ -454,7 +452,7 @@ class Feed:
         try:
             offset, got = self._reader.read(self.offset, buffer)
         except OSError as error:
-            if error.errno in _SHORTAGES:
+            if is_shortage(error):
                 raise
         if not got:
             offset = self.stream.behind(self.offset)
@@ -479,7 +477,7 @@ class Feed:
         try:
             found, got = self._reader.read(offset, buffer[:1])
         except OSError as error:
-            if error.errno in _SHORTAGES:
+            if is_shortage(error):
                 raise
             return True
         return found > offset or (not got and offset < self.stream.end)

@@ -101,6 +101,7 @@ class Driver:
         """Apart from `_disk`, so that a start does not wait for what a slow disk has still to do."""
         self._disk = Pool(4, "disk")
         self._cursors = Pool(1, "cursors")
+        self.unresumed: list[Entry] = []
         self._past = Totals()
         self._unread: dict[Session, float] = {}
         """Whose FIFO nobody reads, and since when (loop time), as the last sweep found."""
@@ -373,7 +374,18 @@ class Driver:
         self.parking.park(session)
 
     def _unpark(self, entry: Entry) -> None:
-        session = recovery.resume_entry(self, entry)
+        self.supervisor.task(f"taking up {entry.stream.directory}", self._take_up(entry))
+
+    async def _take_up(self, entry: Entry) -> None:
+        """Go on with a stream that waited on disk alone, as soon as it can be looked at."""
+        while True:
+            try:
+                looking = self._disk.in_order(entry.container_id, recovery.look, self.environ, entry)
+                session = recovery.resume_entry(self, entry, await self.supervisor.wrapped(looking))
+                break
+            except (OSError, MemoryError) as error:
+                self.supervisor.note("taking up a stream that waited", error)
+                await asyncio.sleep(_RESUME_AGAIN)
         if session:
             self.changed(session)
             session.poke()

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from otellogdriver.container import Container
 from otellogdriver.delivery.pumps import cursor_at, destinations
 from otellogdriver.delivery.recipe import container_of
 from otellogdriver.driver.session import Session
+from otellogdriver.errors import is_shortage
+from otellogdriver.journal.cursor import Position
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.settings.options import Settings, resolve_running
 
@@ -35,6 +38,8 @@ class Driver(Protocol):
     environ: Mapping[str, str]
     store: Store
     sessions: dict[str, Session]
+    unresumed: list[Entry]
+    """Streams that could not be looked at for now."""
 
     def add(self, container: Container, settings: Settings, entry: Entry) -> Session: ...
     def read(self, session: Session, resumed: bool) -> None: ...
@@ -48,41 +53,69 @@ def resume(driver: Driver) -> bool:
     """Make sessions of the streams that are not done. Reads the disk, and writes nothing to it. Never raises; False
     where something could not be looked at for now: to be called again."""
     try:
-        entries = driver.store.open()
+        entries = [*driver.unresumed, *driver.store.open()]
     except Exception as error:
         log.error("%s: nothing is resumed, tried again", error)
         return False
+    driver.unresumed = []
     resumed: list[Session] = []
     for entry in entries:
         try:
-            session = resume_entry(driver, entry)
-        except Exception:
-            log.exception("stream %s cannot be resumed, left alone", entry.stream.directory)
+            session = resume_entry(driver, entry, look(driver.environ, entry))
+        except Exception as error:
+            if is_shortage(error):
+                log.warning("stream %s cannot be resumed now, tried again: %r", entry.stream.directory, error)
+                driver.unresumed.append(entry)
+            else:
+                log.exception("stream %s cannot be resumed, left alone", entry.stream.directory)
             continue
         if session:
             resumed.append(session)
             if session.stream.ended_at is None and _is_fifo(entry.file) and entry.file not in driver.sessions:
                 driver.read(session, resumed=True)
     for session in resumed:
-        # A crash while StartLogging was repeated leaves two streams for one FIFO; only one of them is read.
-        if session.stream.ended_at is None and driver.sessions.get(session.entry.file) is not session:
-            session.finish()
-        driver.changed(session)
-        session.poke()
+        try:
+            _go_on(driver, session)
+        except Exception:  # the driver looks at each of its sessions again and again
+            log.exception("stream %s cannot go on yet", session.stream.directory)
     if resumed:
         log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(driver.sessions))
     for container in {entry.container_id for entry in entries}:
         driver.trim(container)
-    return not driver.store.unread
+    return not driver.store.unread and not driver.unresumed
 
 
-def resume_entry(driver: Driver, entry: Entry) -> Session | None:
-    """The session of a stream; None if nothing is to be done for it any more."""
-    settings, faults = resolve_running(entry.info.get("Config") or {}, driver.environ)
-    stream = entry.stream
+def _go_on(driver: Driver, session: Session) -> None:
+    # A crash while StartLogging was repeated leaves two streams for one FIFO; only one of them is read.
+    if session.stream.ended_at is None and driver.sessions.get(session.entry.file) is not session:
+        session.finish()
+    driver.changed(session)
+    session.poke()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the disk says of a stream. `faults`: what its options cannot mean any more."""
+
+    container: Container
+    settings: Settings
+    faults: list[str]
+    positions: list[Position]
+    """Of each destination, the main one first."""
+
+
+def look(environ: Mapping[str, str], entry: Entry) -> Found:
+    """Disk. Raises OSError, MemoryError for a shortage."""
+    settings, faults = resolve_running(entry.info.get("Config") or {}, environ)
+    positions = [cursor_at(entry.stream, role).position for role, _ in destinations(settings)]
+    return Found(container_of(entry), settings, faults, positions)
+
+
+def resume_entry(driver: Driver, entry: Entry, found: Found) -> Session | None:
+    """The session of a stream; None if nothing is to be done for it any more. Touches no disk."""
+    settings, positions, stream = found.settings, found.positions, entry.stream
     # The FIFO is read before there is a feed, and its thread must know what is delivered. A power cut may have lost the
     # stream's last bytes and kept the cursor: what comes now must not stand before it.
-    positions = [cursor_at(stream, role).position for role, _ in destinations(settings)]
     furthest = max(position.offset for position in positions)
     if stream.ended_at is None and furthest > stream.end:
         stream.resume_at(furthest)
@@ -95,11 +128,10 @@ def resume_entry(driver: Driver, entry: Entry) -> Session | None:
         entry.keep = driver.kept(settings)
         driver.store.settle(entry)
         return None
-    if faults:
-        why = "; ".join(faults)
-        log.warning("container %s: %s; what else it asks for holds", entry.container_id[:12], why)
+    if found.faults:
+        log.warning("container %s: %s; what else it asks for holds", entry.container_id[:12], "; ".join(found.faults))
     stream.segment_size, stream.sync = driver.segment_size(settings), settings.journal_sync
-    return driver.add(container_of(entry), settings, entry)
+    return driver.add(found.container, settings, entry)
 
 
 def orphans(directory: str, known: Mapping[str, object]) -> list[str]:

@@ -195,10 +195,6 @@ class Session:
     def finish(self, orphaned: bool = False) -> None:
         """The FIFO is done for good; the driver says so on disk."""
         self.stream.finish(time.time())
-        try:
-            self.stream.mark_ended()
-        except OSError as error:
-            log.warning("%s: its end cannot be written, which is tried again: %s", self.stream.directory, error)
         if not self.stopped.done():
             self.stopped.set_result(None)
         self._owner.finished(self, orphaned)

@@ -18,6 +18,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from otellogdriver.errors import is_shortage
 from otellogdriver.journal.layout import SLOT, SLOT_CRC, SLOT_MAGIC, SLOT_SIZE
 
 
@@ -37,7 +38,8 @@ class Position:
 
 
 class Cursor:
-    """The file of one position. `move` and `write` may be called from different threads."""
+    """The file of one position. `move` and `write` may be called from different threads. Making it reads the file, and
+    raises OSError, MemoryError for a shortage."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -52,7 +54,12 @@ class Cursor:
     def _load(self) -> Position | None:
         try:
             data = self._path.read_bytes()
-        except OSError:
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if is_shortage(error):  # "delivered from the start" would have everything sent again
+                raise
+            self.damaged = True
             return None
         best: Position | None = None
         for at in (0, SLOT_SIZE):

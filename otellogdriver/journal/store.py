@@ -14,7 +14,6 @@ on, what is known here stays what is on the disk, and `trim` and `expire` try ag
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import shutil
@@ -25,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from otellogdriver.errors import JournalError
+from otellogdriver.errors import JournalError, is_shortage
 from otellogdriver.journal import layout
 from otellogdriver.journal.age import Clock
 from otellogdriver.journal.segment import Found, scan
@@ -39,8 +38,6 @@ with many short-lived containers that print little is bounded, too."""
 _RUNS = 100
 """Streams of one container that are kept for `docker logs`: one that restarts every minute must not fill the disk with
 files."""
-_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
-"""What says nothing about a file, only that it cannot be looked at now."""
 
 
 class Entry:
@@ -76,12 +73,15 @@ class Entry:
     @property
     def info(self) -> Mapping[str, Any]:
         """The Info of StartLogging; empty where `meta.json` is lost. It is read from there when it is not kept in
-        memory, as for a stream that has ended: ask once."""
+        memory, as for a stream that has ended: ask once. Raises OSError for a shortage alone: what is only not to be
+        had now must not be taken for a container without options."""
         if self._info is not None:
             return self._info
         try:
             return layout.read_meta(self.stream.directory).info
-        except (OSError, ValueError, JournalError):
+        except (OSError, ValueError, JournalError) as error:
+            if is_shortage(error):
+                raise
             return {}
 
     @property
@@ -175,7 +175,7 @@ class Store:
 
     def _leave(self, path: Path, error: Exception) -> None:
         """What cannot be read is left alone: until the next `open`, or for good."""
-        if isinstance(error, MemoryError | SystemError) or (isinstance(error, OSError) and error.errno in _SHORTAGES):
+        if is_shortage(error):
             self.unread.add(path)
         elif path in self._left:
             return
@@ -211,7 +211,7 @@ class Store:
         try:
             meta = layout.read_meta(directory)
         except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            if is_shortage(error):
                 raise
             log.warning(
                 "%s of %s is damaged (%s): going on with the container's id alone", layout.META, directory, error

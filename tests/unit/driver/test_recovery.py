@@ -28,6 +28,7 @@ class Driver:
         self.environ: Mapping[str, str] = {}
         self.store = Store(root / ".state")
         self.sessions: dict[str, Any] = {}
+        self.unresumed: list[Entry] = []
         self.added: list[Any] = []
         self.resumed: list[str] = []
         self.trimmed: list[str] = []
