@@ -17,6 +17,7 @@ FEW = 300
 """More than keep their sessions: what comes after them waits on disk alone."""
 MEMORY = 16 << 20
 CALL, SCRAPE = 0.05, 0.3
+"""Seconds; or twice what the first ones took, where the machine has something else to do."""
 
 
 def resident(engine: Engine) -> int:
@@ -33,6 +34,10 @@ def timed(call: Callable[[], object]) -> float:
     began = time.monotonic()
     call()
     return time.monotonic() - began
+
+
+def p99(seconds: list[float]) -> float:
+    return sorted(seconds)[len(seconds) * 99 // 100]
 
 
 @pytest.mark.measures
@@ -52,18 +57,17 @@ def test_short_containers_in_an_outage(engine: Engine, collector: ServerThread, 
     come_and_go(0, FEW)
     until(lambda: engine.metric("otellogdriver_open_streams") == 0)
     memory, files = resident(engine), descriptors(engine)
+    usual, usual_scrape = p99(calls), min(timed(engine.metrics) for _ in range(5))
     come_and_go(FEW, count)
     until(lambda: engine.metric("otellogdriver_open_streams") == 0)
     waiting = engine.metric("otellogdriver_driver_undelivered_bytes")
     assert waiting == sum(len(lines(index, index + 1)) for index in range(count))
     more = resident(engine) - memory
     scrapes = [timed(engine.metrics) for _ in range(10)]
-    calls.sort()
-    tail = calls[len(calls) * 99 // 100]
     print(
         f"{count} containers: {more / 2**20:.1f} MiB, {descriptors(engine)} files ({files} with {FEW}), "
-        f"calls: median {calls[len(calls) // 2] * 1e3:.1f} ms, p99 {tail * 1e3:.1f} ms, "
-        f"slowest scrape {max(scrapes) * 1e3:.0f} ms"
+        f"calls: p99 {p99(calls) * 1e3:.1f} ms ({usual * 1e3:.1f}), "
+        f"scrape {min(scrapes) * 1e3:.0f} ms ({usual_scrape * 1e3:.0f})"
     )
     collector.up()
     until(lambda: collector.server.taken >= count, within=120)
@@ -71,4 +75,4 @@ def test_short_containers_in_an_outage(engine: Engine, collector: ServerThread, 
     until(lambda: engine.metric("otellogdriver_driver_delivered_records_total") == count)
     assert engine.metric("otellogdriver_driver_dropped_lines_total") == 0
     assert more < MEMORY and descriptors(engine) <= files + 20
-    assert tail < CALL and min(scrapes) < SCRAPE
+    assert p99(calls) < max(CALL, 2 * usual) and min(scrapes) < max(SCRAPE, 2 * usual_scrape)
