@@ -12,9 +12,12 @@ cdef int INNER
 cdef int _SHY_BIT
 cdef int _TIME
 cdef int _STOP
+cdef int _KEY
+cdef int _CONSTANT
 
 cpdef int find(const uint8_t *p, int n) noexcept nogil
 cdef int word(const uint8_t *p, int n, int i) noexcept nogil
+cdef int level_at(const uint8_t *p, int n, int i) noexcept nogil
 cdef int case(const uint8_t *p, int i, int j) noexcept nogil
 cpdef int named(const uint8_t *p, int i, int j) noexcept nogil
 cpdef int letter(int c) noexcept nogil
@@ -30,6 +33,7 @@ cdef int frame(const uint8_t *p, int n, int i) noexcept nogil
 cdef int logcat(const uint8_t *p, int n, int i) noexcept nogil
 cdef int syslog(int number) noexcept nogil
 cdef int single(const uint8_t *p, int n, int i, int opened, int before, bint time, int inner) noexcept nogil
+cdef bint is_code(const uint8_t *p, int n, int i) noexcept nogil
 cdef bint is_file(const uint8_t *p, int n, int i) noexcept nogil
 cdef int value(const uint8_t *p, int n, int i) noexcept nogil
 cdef int skipped(const uint8_t *p, int n, int i) noexcept nogil
@@ -51,8 +55,11 @@ cdef bint capitals(
     const uint8_t *p, int n, int j, int level, int before, int follows, bint time, int plain, int names, int tag
 ) noexcept nogil
 cdef bint is_prose(const uint8_t *p, int n, int j) noexcept nogil
+cdef bint in_angles(const uint8_t *p, int i) noexcept nogil
+cdef bint is_numbered(const uint8_t *p, int n, int j) noexcept nogil
+cdef bint is_row(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint titled(
-    const uint8_t *p, int n, int j, int level, int before, int follows, bint time, int plain
+    const uint8_t *p, int n, int i, int j, int level, int before, int follows, bint time, int plain
 ) noexcept nogil
 cdef bint is_component(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint small(

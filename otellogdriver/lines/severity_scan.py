@@ -10,8 +10,8 @@ This one source is both implementations. As it stands it is Python; with a compi
 `severity_scan.pxd`. So everything is whole numbers and bytes: `p` are the bytes, `n` is how many, `i` and `j` are
 places in them. What is around a level has a letter:
 
-    before  ^ nothing · * a bullet · t a time or number · b a closed bracket · o an opened one · | a bar · - a dash
-            TAB · : a tag with its colon · ; a colon or dot without space · / a slash · p key=value
+    before  ^ nothing · s a symbol · * a bullet · t a time or number · b a closed bracket · o an opened one · | a bar
+            - a dash · TAB · : a tag with its colon · ; a colon or dot without space · / a slash · p key=value
             w, W a word in lower case, with a capital · i a word that is none of a sentence
     after   : a colon and space · ; a colon · | a bar or dash · ] a closing bracket · [ an opening one · TAB · / a slash
             BLANK one space · g more of them · m a colour · $ the end · x anything else
@@ -20,24 +20,27 @@ places in them. What is around a level has a letter:
 from __future__ import annotations
 
 NAMES = {
-    1: "trace trc trac trce finest verbose vrb verb silly",
-    5: "debug dbg dbug debu debg finer",
+    1: "trace trc trac trce finest verbose vrb verb verbo silly",
+    5: "debug dbg dbug debu debg deb finer",
     6: "fine",
     7: "config",
-    9: "info inf information informational log note system http",
-    10: "notice ntc success",
-    13: "warn warning wrn warni deprecated",
-    17: "error err erro severe fail",
-    18: "crit dpanic",
+    9: "info inf nfo information informational log note system http",
+    10: "notice noti ntc success",
+    13: "warn warning wrn warni war deprecated",
+    17: "error err erro eror errr severe sever fail",
+    18: "crit crt dpanic",
     19: "alert panic pnc pani",
-    21: "fatal ftl fata critical criti emerg emergency",
+    21: "fatal ftl fata fatl ftal fat critical criti emer emerg emergency",
 }
-_SHY = "fine config log note system http fail deprecated silly success finer"
+_SHY = "fine config log note system http fail deprecated silly success finer deb war fat"
 """Words for something else as well: a level in fewer places."""
 _TIMES = "jan feb mar apr may jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun am pm utc gmt z"
 _PROSE = "codes is are was were and or of level levels message messages mode logs lines"
 """What follows a level's name in a sentence about it."""
-_SHY_BIT, _TIME, _STOP = 32, 64, 128
+_KEYS = "level lvl severity loglevel levelname severitytext prio"
+"""Keys whose value is a level; with dots or underscores in them, too."""
+_CONSTANTS = "true false null none yes no on off"
+_SHY_BIT, _TIME, _CONSTANT, _STOP, _KEY = 32, 64, 65, 128, 129
 
 
 TOKENS = 40
@@ -47,20 +50,29 @@ INNER = 8
 
 
 def _trie() -> tuple[bytes, bytes]:
-    """(node after node and letter, value of node). 1 is the begin, 0 is no word; letters by their last five bits."""
-    following, values = bytearray(256 * 32), bytearray(256)
+    """(node after node and letter, value of node). 1 is the begin, 0 is no word; letters by their last five bits. Equal
+    endings share their nodes, so that a byte counts them all."""
     words = {word: number for number, names in NAMES.items() for word in names.split()}
     words.update({word: words[word] | _SHY_BIT for word in _SHY.split()})
-    words.update(dict.fromkeys(_TIMES.split(), _TIME), **dict.fromkeys(_PROSE.split(), _STOP))
-    nodes = 1
-    for word, value in words.items():
-        node = 1
-        for letter in word.encode():
-            if not following[node * 32 + (letter & 31)]:
-                nodes += 1
-                following[node * 32 + (letter & 31)] = nodes  # ValueError if there are more than 255
-            node = following[node * 32 + (letter & 31)]
-        values[node] = value
+    others = ((_TIMES, _TIME), (_CONSTANTS, _CONSTANT), (_PROSE, _STOP), (_KEYS, _KEY))
+    words.update({word: value for value_words, value in others for word in value_words.split()})
+    following, values = bytearray(256 * 32), bytearray(256)
+    known: dict[tuple[object, ...], int] = {}
+
+    def node(endings: dict[str, int]) -> int:
+        longer: dict[int, dict[str, int]] = {}
+        for ending, value in endings.items():
+            if ending:
+                longer.setdefault(ord(ending[0]) & 31, {})[ending[1:]] = value
+        children = tuple((letter, node(longer[letter])) for letter in sorted(longer))
+        number = known.setdefault((endings.get("", 0), *children), len(known) + 2)
+        values[number] = endings.get("", 0)  # IndexError if there are too many
+        for letter, child in children:
+            following[number * 32 + letter] = child
+        return number
+
+    begin = node(words)
+    following[32:64] = following[begin * 32 : begin * 32 + 32]
     return bytes(following), bytes(values)
 
 
@@ -97,9 +109,9 @@ def find(p: bytes, n: int) -> int:
     end = i
     while end < n and p[end] != 10:
         end += 1
-    found = word(p, end, i)
+    found = level_at(p, end, i)
     j = found >> 8
-    if 0 < found & 255 < _TIME and j < end and p[j] == ord(":") and case(p, i, j) == 2:
+    if found and j < end and p[j] == ord(":") and case(p, i, j) == 2:
         return found & 31 | i << 8 | j << 16
     return 0
 
@@ -116,6 +128,12 @@ def word(p: bytes, n: int, i: int) -> int:
             return 0
         i += 1
     return VALUE[node] | i << 8 if VALUE[node] else 0
+
+
+def level_at(p: bytes, n: int, i: int) -> int:
+    """As `word`, of a level's name alone."""
+    found = word(p, n, i)
+    return found if 0 < found & 255 < _TIME else 0
 
 
 def case(p: bytes, i: int, j: int) -> int:
@@ -139,8 +157,8 @@ def named(p: bytes, i: int, j: int) -> int:
         return 0
     if j == i + 2 and p[i] | 32 == ord("d") and p[i + 1] in b"12345":
         return 5  # MongoDB
-    found = word(p, j, i)
-    if found == 0 or found & 255 >= _TIME:
+    found = level_at(p, j, i)
+    if found == 0:
         return 0
     level = found & 31
     end = suffix(p, j, found >> 8)
@@ -204,22 +222,19 @@ def names_level(p: bytes, i: int, j: int) -> bool:
         i += 1
         if j == i + 1 and p[i] == ord("l"):
             return True
-    return (
-        same(p, i, j, b"level", 5)
-        or same(p, i, j, b"lvl", 3)
-        or same(p, i, j, b"severity", 8)
-        or same(p, i, j, b"loglevel", 8)
-        or same(p, i, j, b"log_level", 9)
-        or same(p, i, j, b"log.level", 9)
-        or same(p, i, j, b"levelname", 9)
-        or same(p, i, j, b"level_name", 10)
-        or same(p, i, j, b"severitytext", 12)
-        or same(p, i, j, b"severity_text", 13)
-    )
+    node = 1
+    while i < j and node:
+        if KIND[p[i]] & 3:
+            node = NEXT[node * 32 + (p[i] & 31)]
+        elif p[i] not in b"._":
+            return False
+        i += 1
+    return VALUE[node] == _KEY
 
 
 def is_digits(p: bytes, n: int, i: int, count: int) -> bool:
-    if i + count > n:
+    """Whether so many digits are here, and at least one byte behind them, so that it may be looked at."""
+    if i + count >= n:
         return False
     for k in range(i, i + count):  # noqa: SIM110 -- C knows no generators
         if KIND[p[k]] != 4:
@@ -260,7 +275,7 @@ def after(p: bytes, n: int, j: int) -> int:
     if c == ord(":"):
         j += 1
         return ord(":") if j >= n or KIND[p[j]] == 16 or p[j] in b":\x1b" else ord(";")
-    if c in b"])}>":
+    if c in b"])}>" or (c == ord("*") and j + 1 < n and p[j + 1] == ord(" ")):
         return ord("]")
     if c in b"|;":
         return ord("|")
@@ -293,7 +308,11 @@ def after(p: bytes, n: int, j: int) -> int:
     if j >= n:
         return ord("$")
     c = p[j]
-    if c in b"|:;" or (c == ord("-") and (j + 1 >= n or p[j + 1] in b" ->")):
+    if (
+        c in b"|:;"
+        or (c == ord("@") and j + 1 < n and KIND[p[j + 1]] == 4)
+        or (c == ord("-") and (j + 1 >= n or p[j + 1] in b" ->"))
+    ):
         return ord("|")
     if c == ord("="):
         return ord("|") if j + 2 < n and (p[j + 1] == ord(">") or p[j + 2] == ord(">")) else ord("x")
@@ -324,6 +343,10 @@ def frame(p: bytes, n: int, i: int) -> int:
         if j < n and p[j] == ord(">") and number < 192:
             return syslog(number & 7) | i + 1 << 8 | j << 16
         return 0
+    if c == ord("<") and p[j + 1] == ord(">") and p[j] | 32 in b"iwedfc" and j + 4 < n:
+        if KIND[p[j + 2]] == 4 or (p[j + 2] == ord(" ") and p[j + 3] == ord("[")):  # <W>2026-…, <e> [webpack] x
+            return letter(p[j]) | j << 8 | j + 1 << 16
+        return 0
     if c == ord("%") and KIND[p[j]] == 1:
         while j < n and (KIND[p[j]] & 5 or p[j] == ord("_")):
             j += 1
@@ -349,6 +372,8 @@ def frame(p: bytes, n: int, i: int) -> int:
         return 0
     if p[j] == ord("[") and is_digits(p, n, j + 1, 4) and j + 5 < n and p[j + 5] == ord("-"):
         return letter(c) | i << 8 | j << 16
+    if p[j] == ord(" ") and p[j + 1] == ord("[") and is_digits(p, n, j + 2, 2) and p[j + 4] == ord("/"):
+        return letter(c) | i << 8 | j << 16  # CUPS: E [02/Jan/2026:…
     if p[j] == ord(" ") and p[j + 1] == ord("(") and is_digits(p, n, j + 2, 1):
         j += 2
         while j < n and KIND[p[j]] == 4:
@@ -404,6 +429,10 @@ def single(p: bytes, n: int, i: int, opened: int, before: int, time: bool, inner
     if opened:
         if inner or opened in b"{<":
             return 0
+        if opened == ord("(") and p[j] == c and (time or i == 1 or p[i - 3] == ord("]")) and j + 2 < n and c in b"EWI":
+            return found if p[j + 1] == ord(")") and p[j + 2] == ord(" ") else 0  # X: (EE) x
+        if p[j] == ord(":") and time and j + 1 < n and KIND[p[j + 1]] & 3:
+            return found if before == ord("o") else 0  # [W:component, file x] y
         if p[j] in b"])":
             if before != ord("o"):
                 return 0
@@ -415,8 +444,14 @@ def single(p: bytes, n: int, i: int, opened: int, before: int, time: bool, inner
         if p[j] != ord(" ") or j + 1 >= n or opened != ord("["):
             return 0
         return found if KIND[p[j + 1]] == 4 or is_file(p, n, j + 1) else 0
-    if not time or before in b"wW/^i":
+    if time and p[j] == ord(">") and j + 1 < n and p[j + 1] == ord(" ") and KIND[p[i - 1]] == 16:
+        return found  # Tarantool: main/103/init.lua I> x
+    if not time or before in b"W/^":
         return 0
+    if before in b"wi":
+        # WebSphere: Component  I   WSVR0001I: x
+        k = space(p, n, j)
+        return found if i > 1 and p[i - 2] == ord(" ") and is_code(p, n, k) else 0
     if p[j] == ord("!"):
         return found if j + 1 < n and KIND[p[j + 1]] == 16 else 0
     if p[j] == ord("/"):
@@ -433,6 +468,17 @@ def single(p: bytes, n: int, i: int, opened: int, before: int, time: bool, inner
     if k - j > 1 or KIND[p[k]] & 5 or p[k] in b"[(|-" or is_file(p, n, k):
         return found
     return 0
+
+
+def is_code(p: bytes, n: int, i: int) -> bool:
+    """Whether the number of a message is here, with its colon: CS1002:, WSVR0001I:."""
+    j = i
+    digits = 0
+    while j < n and KIND[p[j]] & 5:
+        if KIND[p[j]] == 4:
+            digits += 1
+        j += 1
+    return j < n and p[j] == ord(":") and digits > 2 and KIND[p[i]] == 1
 
 
 def is_file(p: bytes, n: int, i: int) -> bool:
@@ -558,6 +604,8 @@ def line(p: bytes, n: int) -> int:
         if tokens > TOKENS or inner > INNER:
             return 0
         if kind & 3 or c in b"_@":
+            if time and c == ord("L") and i + 5 < n and p[i + 3] == ord("_") and p[i + 1] == ord("O"):
+                i += 4  # LOG_ERROR
             found = word(p, n, i) if kind & 3 else 0
             level = found & 255
             j = found >> 8
@@ -567,6 +615,10 @@ def line(p: bytes, n: int) -> int:
                 if end > j and follows == ord("x"):
                     end = j
                     follows = after(p, n, j)
+                if follows == ord("x") and before == ord("t") and time and end < n and p[end] == ord(",") == p[i - 2]:
+                    follows = ord("|")  # a column
+                if follows == ord("x") and opened == ord("[") and before == ord("o") and end < n and p[end] in b"#-":
+                    follows = ord("]") if p[end] == ord("#") or time else follows  # [Info#SQL]
                 if follows != ord("x"):
                     form = case(p, i, j)
                     good = False
@@ -587,7 +639,7 @@ def line(p: bytes, n: int) -> int:
                         elif form == 2:
                             good = capitals(p, n, end, level, before, follows, time, plain, names, tag)
                         elif form == 1:
-                            good = titled(p, n, end, level, before, follows, time, plain)
+                            good = titled(p, n, i, end, level, before, follows, time, plain)
                         else:
                             good = small(p, n, i, end, level, before, follows, time, plain, indent)
                         if not good and level == 21 and follows == ord(" ") and plain == 0 and not opened:
@@ -597,17 +649,17 @@ def line(p: bytes, n: int) -> int:
                                 if end + 7 <= n
                                 else False
                             )
-                    if good and not (follows == ord(":") and not time and not opened and is_constant(p, n, end)):
+                    if good and not (follows in b":\t" and not time and not opened and is_constant(p, n, end)):
                         return moved(p, level & 31, j, end) | i << 8 | end << 16
-            elif level & _TIME and (before in b"^t|:b/;" or opened) and (j >= n or not KIND[p[j]] & 7):
+            elif level == _TIME and (before in b"^t|:b/;" or opened) and (j >= n or not KIND[p[j]] & 7):
                 # The name of a month, a day, a zone.
                 before = ord("t")
                 i = j
                 coloured = 0
                 continue
-            if i + 1 >= n or not KIND[p[i + 1]] & 3:
+            if i + 1 >= n or not KIND[p[i + 1]] & 3 or (opened == ord("(") and p[i + 1] == c):
                 found = single(p, n, i, opened, before, time, inner)
-                if found and plain == 0:
+                if found and (plain == 0 or p[i + 1] == ord(">")):
                     return found
                 if kind == 1 and i + 1 < n and p[i + 1] == ord(",") and before == ord("^"):
                     i += 2  # Ruby's logger: E, [2024-01-01T12:00:00 #1] ERROR
@@ -627,24 +679,32 @@ def line(p: bytes, n: int) -> int:
                     clean = False
                 elif kind == 8:
                     if p[j] == ord("/") and opened and j + 1 < n and KIND[p[j + 1]] == 1:
-                        found = word(p, n, j + 1)
+                        found = level_at(p, n, j + 1)
                         k = found >> 8
-                        if 0 < found & 255 < _TIME and case(p, j + 1, k) == 2 and after(p, n, k) in b"]":
+                        if found and case(p, j + 1, k) == 2 and after(p, n, k) in b"]":
                             break  # [Server thread/WARN]
                     if p[j] in b"?&%'\"":
                         url = True
-                    if p[j] == ord(".") and not url and j + 1 < n and KIND[p[j + 1]] == 1:
-                        found = word(p, n, j + 1)
+                    if p[j] in b".-" and not url and j + 1 < n and KIND[p[j + 1]] == 1:
+                        found = level_at(p, n, j + 1)
                         k = found >> 8
-                        if 0 < found & 255 < _TIME and after(p, n, k) in b":" and case(p, j + 1, k) == 2:
-                            break  # Monolog: app.ERROR: x
+                        if found and case(p, j + 1, k) == 2:
+                            if p[j] == ord(".") and after(p, n, k) == ord(":"):
+                                break  # Monolog: app.ERROR: x
+                            if p[j] == ord("-") and k + 2 < n and p[k + 1] == ord("*") and p[k + 2] == ord("*"):
+                                return found & 31 | j + 1 << 8 | k << 16  # GLib: Gtk-WARNING **: x
+                    if opened and p[j] in b".#" and j + 1 < n and KIND[p[j + 1]] == 2:
+                        found = level_at(p, n, j + 1)
+                        k = found >> 8
+                        if time and found and found & 255 < _SHY_BIT and k < n and p[k] in b"]>":
+                            return found & 31 | j + 1 << 8 | k << 16  # [web#info] x · <local0.notice> x
                     clean = False
                     if p[j] == ord("="):
                         break
                 elif p[j] == ord(":") and j + 1 < n and (KIND[p[j + 1]] & 15 or p[j + 1] == ord(":")):
                     if not url and KIND[p[j + 1]] & 3:
-                        found = word(p, n, j + 1)
-                        if 0 < found & 255 < _TIME and after(p, n, found >> 8) not in b"x/":
+                        found = level_at(p, n, j + 1)
+                        if found and after(p, n, found >> 8) not in b"x/":
                             break
                     if p[j + 1] == ord("/"):
                         url = True
@@ -653,10 +713,14 @@ def line(p: bytes, n: int) -> int:
                     break
                 j += 1
             if j < n and p[j] == ord("=") and j > i and not opened | (j + 1 < n and p[j + 1] in b"=>"):
-                if (plain == 0 or before in b":|p\t") and (time or before != ord(":")) and names_level(p, i, j):
+                if (
+                    (plain == 0 or before in b":|p\t")
+                    and (time or before != ord(":"))
+                    and (names_level(p, i, j) or (i == begin and c == ord("l") and j == i + 1))
+                ):
                     found = value(p, n, j + 1)
-                    if found:
-                        return found
+                    if found and (i > begin or space(p, n, (found >> 16) + 1) < n):
+                        return found  # and not all that there is, as in settings
                 j += 1
                 if j < n and p[j] in b"\"'":
                     j = skipped(p, n, j)
@@ -672,6 +736,8 @@ def line(p: bytes, n: int) -> int:
                 if found:
                     return found
             coloured = 0
+            if letters == 0 and j > i + 2 and p[i] == p[i + 1] == ord("_"):
+                return 0  # a rule around a heading
             if opened:
                 inner += 1
                 before = ord("w") if clean else ord("i")
@@ -713,8 +779,7 @@ def line(p: bytes, n: int) -> int:
                         if j + 1 >= n or KIND[p[j + 1]] != 4:
                             break
                     elif j + 1 < n and KIND[p[j + 1]] & 3:
-                        found = word(p, n, j + 1)
-                        if 0 < found & 255 < _TIME:
+                        if level_at(p, n, j + 1):
                             break
                         if redis == 0 and c == ord(":") and i == begin and KIND[p[j + 1]] == 1 and j + 2 < n:
                             redis = 1 if p[j + 2] == ord(" ") else 0
@@ -747,6 +812,8 @@ def line(p: bytes, n: int) -> int:
             level = 13 if c == ord("#") else 10 if c == ord("*") else 9 if c == ord("-") else 5
             return level | i << 8 | i + 1 << 16
         if c in b"[({<":
+            if c == ord("{") and i > 0 and (p[i - 1] == ord("[") or (not time and KIND[p[i - 1]] & 7)):
+                return 0  # an array, the labels of a metric
             if c == ord("{") and plain == 0:
                 j = space(p, n, i + 1)
                 if j < n and p[j] in b"\"'":
@@ -839,11 +906,13 @@ def line(p: bytes, n: int) -> int:
             j = i
             while j < n and p[j] >= 128:
                 j += 1
-            if j - i > 7 or (j < n and KIND[p[j]] & 3):
-                plain += 1
+            if (c != 0xC2 and c != 0xE2 and c < 0xEF) or (j < n and KIND[p[j]] & 3):
+                plain += 1  # a word, and no arrow, dingbat or other symbol
                 before = ord("W")
                 if plain > 1:
                     return 0
+            elif before == ord("^"):
+                before = ord("s")
             i = j
             continue
         if c in b"!?&\\" and not opened:
@@ -860,26 +929,16 @@ def is_command(p: bytes, n: int, i: int) -> bool:
 
 
 def is_constant(p: bytes, n: int, j: int) -> bool:
-    """Whether all that follows the colon at j is a value as settings have it: true, no, null, 5, an open bracket."""
+    """Whether all that follows the colon or tab at j is a value as settings have it: true, no, null, 5, an open
+    bracket."""
     i = space(p, n, j + 1)
     while n > i and (KIND[p[n - 1]] == 16 or p[n - 1] in b",;"):
         n -= 1
     if n == i:
         return j > 0 and KIND[p[j - 1]] == 2
-    if n == i + 1:
-        return p[i] in b"{[" or KIND[p[i]] == 4
-    if (
-        same(p, i, n, b"true", 4)
-        or same(p, i, n, b"false", 5)
-        or same(p, i, n, b"null", 4)
-        or same(p, i, n, b"none", 4)
-        or same(p, i, n, b"yes", 3)
-        or same(p, i, n, b"no", 2)
-        or same(p, i, n, b"on", 2)
-        or same(p, i, n, b"off", 3)
-        or same(p, i, n, b"{}", 2)
-        or same(p, i, n, b"[]", 2)
-    ):
+    if p[i] in b"{[":
+        return n == i + 1 or (n == i + 2 and p[i + 1] in b"}]")
+    if word(p, n, i) == _CONSTANT | n << 8:
         return True
     while i < n and KIND[p[i]] == 4:
         i += 1
@@ -913,7 +972,9 @@ def in_brackets(
         else:
             return False
     if opened in b"(<{" and not time:
-        return False
+        return opened == ord("<") and form == 2 and follows == ord("]") and i > 3 and p[i - 3] == ord(":")
+    if not time and form < 2 and inner and i > 2 and p[i - 2] == ord(","):
+        return False  # words in a row
     if opened == ord("<") and form == 0:
         return False
     if plain and not time and form < 2 and before == ord("o") and inner == 0:
@@ -932,7 +993,9 @@ def in_brackets(
         k = space(p, n, j)
         if k + 1 >= n:
             return form == 2
-        return KIND[p[k]] == 4 or (form == 2 and (time or KIND[p[k]] != 1 or KIND[p[k + 1]] != 1))
+        return (KIND[p[k]] == 4 and (time or i == 1)) or (
+            form == 2 and (time or KIND[p[k]] != 1 or KIND[p[k + 1]] != 1)
+        )
     return False
 
 
@@ -943,13 +1006,13 @@ def capitals(
     if follows == ord("/"):
         return False
     if level & _SHY_BIT:
-        if level & 31 == 13 or (level & 31 == 9 and p[j - 1] in b"MP"):
+        if (level & 31 == 13 and p[j - 1] == ord("D")) or (level & 31 == 9 and p[j - 1] in b"MP"):
             return False
         if not time and before == ord("^") and (p[j - 1] in b"EL" and level & 31 in (9, 17) or level & 31 == 1):
             return False  # NOTE: and FAIL: are prose
-        if not time and follows not in b":;":
+        if not time and follows not in b":;" and (level & 31 != 10 or follows not in b"gm"):
             return False
-    if before == ord("^"):
+    if before in b"^s":
         if follows == ord(" "):
             return not is_prose(p, n, j)
         return True
@@ -969,7 +1032,7 @@ def capitals(
         return time or (follows != ord("$") and names + plain < 2 and not is_prose(p, n, j))
     if before == ord("w"):
         if plain < 2:
-            return (time and not is_prose(p, n, j)) or follows in b"|\tgm"
+            return (time and not is_prose(p, n, j)) or follows in b"|\tgm:"
         return time and follows in b"\tg|m["
     if before == ord("W"):
         return time and follows in b"|[\tgm"
@@ -983,12 +1046,34 @@ def is_prose(p: bytes, n: int, j: int) -> bool:
     return found & _STOP != 0
 
 
-def titled(p: bytes, n: int, j: int, level: int, before: int, follows: int, time: bool, plain: int) -> bool:
-    """Error outside of brackets, before j."""
+def in_angles(p: bytes, i: int) -> bool:
+    """Whether <joe> stands before i, or <p>."""
+    return i > 2 and (p[i - 1] == ord(">") or p[i - 2] == ord(">"))
+
+
+def is_numbered(p: bytes, n: int, j: int) -> bool:
+    """Whether a number and a colon follow: GDAL's "Warning 1: x"."""
+    j += 1
+    i = j
+    while i < n and KIND[p[i]] == 4:
+        i += 1
+    return i > j and i < n and p[i] == ord(":")
+
+
+def is_row(p: bytes, n: int, j: int) -> bool:
+    """Whether another level is the next column."""
+    found = level_at(p, n, j + 1)
+    return found != 0 and after(p, n, found >> 8) in b"\t$"
+
+
+def titled(p: bytes, n: int, i: int, j: int, level: int, before: int, follows: int, time: bool, plain: int) -> bool:
+    """Error from i to j, outside of brackets."""
     if level & _SHY_BIT:
         return level & 31 == 10 and time and follows in b":|" and before in b"tb|-"
-    if before == ord("^"):
-        return follows in b":|\t"
+    if before in b"^s":
+        return follows in b":|\t" or (follows == ord(" ") and is_numbered(p, n, j))
+    if not time and (in_angles(p, i) or (before == ord("\t") and is_row(p, n, j))):
+        return False
     if before in b"tb|-\tp":
         if follows in b":|" or (follows in b"[g\t]m;" and time):
             return True
@@ -1014,7 +1099,11 @@ def small(
     p: bytes, n: int, i: int, j: int, level: int, before: int, follows: int, time: bool, plain: int, indent: int
 ) -> bool:
     """error from i to j, outside of brackets."""
-    if level & _SHY_BIT and not (p[i] == ord("f") and p[i + 1] == ord("a") or p[i] == ord("s") and level & 31 == 1):
+    if (
+        level & _SHY_BIT
+        and before != ord("s")
+        and not (p[i] == ord("f") and p[i + 1] == ord("a") or p[i] == ord("s") and level & 31 == 1)
+    ):
         return level & 31 == 10 and time and follows in b":|" and before in b"tb|-" and KIND[p[i - 1]] == 16
     if before == ord("^"):
         if follows == ord(":"):
@@ -1029,7 +1118,13 @@ def small(
                 return k + 1 < n and p[k] == ord(")") and p[k + 1] == ord(":")
             k = space(p, n, j)
             return p[k] == ord("[") and is_digits(p, n, k + 1, 2)
-        return follows == ord("|") or (follows == ord("\t") and indent == 0)
+        return (follows == ord("|") and p[j] != ord(",")) or (
+            follows == ord("\t") and indent == 0 and not is_row(p, n, j)
+        )
+    if before == ord("s"):
+        return follows in b":g"
+    if not time and (in_angles(p, i) or (before == ord("\t") and is_row(p, n, j))):
+        return False
     if before in b"tb|-\tp":
         if follows == ord(":"):
             return True
@@ -1039,11 +1134,13 @@ def small(
             return before == ord("b") and is_file(p, n, i)  # information/cli: x
         if follows in b"|\tgm]":
             return before != ord("-") or follows != ord("|")  # "10.0.0.1 - info - [02/Jan/…" is a user
+        if before == ord("b"):
+            return follows == ord(" ") and plain == 0 and level < _SHY_BIT and is_file(p, n, j + 1)
         if before != ord("t"):
             return False
         return follows == ord("[") or (follows == ord(" ") and plain == 0 and is_file(p, n, j + 1))
     if before == ord(":"):
-        return follows == ord(":") or (time and follows in b"|\tg")
+        return follows == ord(":") or (time and follows in b"|\tg") or (follows == ord(" ") and is_code(p, n, j + 1))
     if before == ord(";"):
         return (
             follows == ord(":")
@@ -1051,5 +1148,5 @@ def small(
             or (follows == ord("g") and KIND[p[space(p, n, j)]] == 4)
         )
     if before == ord("i"):
-        return follows in b":\t"
+        return follows in b":\t" or (time and follows == ord("[") and p[space(p, n, j)] == ord("<"))
     return before == ord("w") and time and follows == ord("\t")

@@ -1,6 +1,7 @@
-"""What programs print, with the level that a person sees in it: `programs*.txt`, and `levelless.txt` without any.
+"""What programs print, with the level that a person sees in it: `programs*.txt`, and `levelless*.txt` without any.
 
-`programs.txt` is what the scanner was written after; `programs_unseen.txt` was written when it was done.
+`programs.txt` is what the scanner was written after; `programs_unseen.txt` was written when it was done, and those
+named `fresh` when it had been mended after that.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ def source_of(module: ModuleType) -> ModuleType:
 
 
 def levelless() -> list[Example]:
-    return [Example("none", _plain(line).encode(), 0) for line in (FOLDER / "levelless.txt").read_text().splitlines()]
+    lines = {
+        line for name in ("levelless", "levelless_fresh") for line in (FOLDER / f"{name}.txt").read_text().split("\n")
+    }
+    return [Example("none", _plain(line).encode(), 0) for line in sorted(lines - {""})]
 
 
 def _plain(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from otellogdriver.lines import severity
 from tests.data.lines.programs import Example, examples, levelless
 
-TABLES = ("programs.txt", "programs_unseen.txt")
+TABLES = ("programs.txt", "programs_unseen.txt", "programs_fresh.txt")
 KNOWN = [example for table in TABLES for example in examples(table)]
 
 
@@ -16,8 +16,8 @@ def number(example: Example) -> int:
 
 
 def test_the_tables_are_as_wide_as_they_should_be() -> None:
-    assert len({example.program for example in KNOWN}) >= 150
-    assert len(levelless()) >= 200
+    assert len({example.program for example in KNOWN}) >= 400
+    assert len(levelless()) >= 600
 
 
 @pytest.mark.parametrize("table", TABLES)
