@@ -157,11 +157,11 @@ def programs() -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine(programs: Path) -> Iterator[PrivateEngine]:
+def engine(programs: Path, request: pytest.FixtureRequest) -> Iterator[PrivateEngine]:
     """A Docker engine of the tests' own, with the image `busybox`."""
     with started(PrivateEngine()) as private:
         if "ENGINE" in os.environ:
-            write_about(private)
+            write_about(private, part=bool(request.config.option.markexpr))
         yield private
 
 

@@ -24,12 +24,13 @@ END = "<!-- engines: end -->"
 HEAD = "| engine | containers and images | machine | end-to-end tests | when |\n|---|---|---|---|---|\n"
 
 
-def write_about(engine: PrivateEngine) -> None:
-    """Keep what the row of a run says of the engine that it runs on."""
+def write_about(engine: PrivateEngine, part: bool) -> None:
+    """Keep what the row of a run says of the engine that it runs on; `part`: not all tests are run."""
     storage, groups = engine.docker("info", "--format={{.Driver}} {{.CgroupVersion}}").split()
-    told = {
+    told: dict[str, str | bool] = {
         "version": engine.docker("version", "--format={{.Server.Version}}").strip(),
         "storage": f"{'containerd image store' if storage == 'overlayfs' else storage}, cgroup v{groups}",
+        "part": part,
         "machine": f"{os.uname().machine}, Linux {'.'.join(os.uname().release.split('.')[:2])}",
     }
     RUNS.mkdir(parents=True, exist_ok=True)
@@ -47,6 +48,8 @@ def row(run: Path) -> str:
     result += "".join(
         f", {number} {word}" for number, word in ((failed, "failed"), (counts["skipped"], "skipped")) if number
     )
+    if told["part"]:
+        result += " (a chosen part)"
     version = told["version"]
     if not version.startswith(f"{run.stem}."):  # an engine that is built from its module does not know its own
         built = ENGINES[run.stem][0].removeprefix(f"{run.stem}-").partition("-with-")[0]
