@@ -20,7 +20,8 @@ def run(folder: Path, name: str, version: str, skipped: int, failures: int) -> P
 
 def test_a_row_says_what_passed_and_what_did_not(tmp_path: Path) -> None:
     assert row(run(tmp_path, "20.10", "20.10.24+dfsg1", 2, 3)) == (
-        "| 20.10.24+dfsg1 | overlay2, cgroup v1 | x86_64, Linux 6.18 | 44 passed, 4 failed, 2 skipped (a chosen part) | 2026-11-26 |\n"
+        "| 20.10.24+dfsg1 | overlay2, cgroup v1 | x86_64, Linux 6.18 |"
+        " 44 passed, 4 failed, 2 skipped (a chosen part) | 2026-11-26 |\n"
     )
 
 
