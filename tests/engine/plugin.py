@@ -43,9 +43,10 @@ class Plugin:
     @property
     def pid(self) -> int:
         """The driver's process, on the host."""
-        state = self.engine.home and self.engine.home / "exec/containerd/daemon/io.containerd.runtime.v2.task"
-        assert state
-        return int((state / "plugins.moby" / self.id / "init.pid").read_text())
+        assert self.engine.home
+        tasks = self.engine.home / "exec/containerd/daemon/io.containerd.runtime.v2.task"
+        (file,) = tasks.glob(f"plugins.moby*/{self.id}/init.pid")  # the name goes on where users are mapped
+        return int(file.read_text())
 
     def set(self, **values: str) -> None:
         """`docker plugin set`; a plugin that is enabled is disabled for it and enabled again."""
