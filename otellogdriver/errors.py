@@ -9,6 +9,7 @@ names the thing, the value and what is allowed, and never holds a secret.
 import errno
 
 _SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
+_LASTING = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL))
 
 
 class DriverError(Exception):
@@ -30,3 +31,9 @@ class JournalError(DriverError):
 def is_shortage(error: BaseException) -> bool:
     """Whether it says nothing about what was asked for, only that it cannot be had now: no file numbers, no memory."""
     return isinstance(error, MemoryError | SystemError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same may go well later: a shortage, or a disk that does not give what it has. It says nothing about
+    what is there."""
+    return is_shortage(error) or (isinstance(error, OSError) and error.errno not in _LASTING)

@@ -20,7 +20,7 @@ from otellogdriver.container import Container
 from otellogdriver.delivery.pumps import cursor_at, destinations
 from otellogdriver.delivery.recipe import container_of
 from otellogdriver.driver.session import Session
-from otellogdriver.errors import is_shortage
+from otellogdriver.errors import may_pass
 from otellogdriver.journal.cursor import Position
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.settings.options import Settings, resolve_running
@@ -63,7 +63,7 @@ def resume(driver: Driver) -> bool:
         try:
             session = resume_entry(driver, entry, look(driver.environ, entry))
         except Exception as error:
-            if is_shortage(error):
+            if may_pass(error):
                 log.warning("stream %s cannot be resumed now, tried again: %r", entry.stream.directory, error)
                 driver.unresumed.append(entry)
             else:
@@ -160,7 +160,8 @@ def adopt(driver: Driver, files: list[str]) -> None:
 
 
 def _is_fifo(file: str) -> bool:
+    """Whether it may be one: who opens it looks again."""
     try:
         return stat.S_ISFIFO(os.lstat(file).st_mode)
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError) as error:
+        return may_pass(error)

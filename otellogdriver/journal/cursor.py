@@ -18,7 +18,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from otellogdriver.errors import is_shortage
+from otellogdriver.errors import may_pass
 from otellogdriver.journal.layout import SLOT, SLOT_CRC, SLOT_MAGIC, SLOT_SIZE
 
 
@@ -39,7 +39,7 @@ class Position:
 
 class Cursor:
     """The file of one position. `move` and `write` may be called from different threads. Making it reads the file, and
-    raises OSError, MemoryError for a shortage."""
+    raises OSError, MemoryError where that may pass."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -57,7 +57,7 @@ class Cursor:
         except FileNotFoundError:
             return None
         except OSError as error:
-            if is_shortage(error):  # "delivered from the start" would have everything sent again
+            if may_pass(error):  # "delivered from the start" would have everything sent again
                 raise
             self.damaged = True
             return None

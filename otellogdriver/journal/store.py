@@ -5,7 +5,7 @@ keep: per container `max-size` x `max-file`, for stopped containers an age and a
 container stops, never when it is removed, hence the age.
 
 What is found damaged at the start is named in one WARN each and kept as far as it can be read; foreign files are left
-alone. What cannot be looked at for want of files or memory is found by a later `open`.
+alone. What the disk does not give just now, or for which files or memory are short, is found by a later `open`.
 
 A fault of the disk, or a lack of memory, stays with the stream that it befell: it is logged once, the other streams go
 on, what is known here stays what is on the disk, and `trim` and `expire` try again by themselves.
@@ -24,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from otellogdriver.errors import JournalError, is_shortage
+from otellogdriver.errors import JournalError, may_pass
 from otellogdriver.journal import layout
 from otellogdriver.journal.age import Clock
 from otellogdriver.journal.segment import Found, scan
@@ -73,14 +73,14 @@ class Entry:
     @property
     def info(self) -> Mapping[str, Any]:
         """The Info of StartLogging; empty where `meta.json` is lost. It is read from there when it is not kept in
-        memory, as for a stream that has ended: ask once. Raises OSError for a shortage alone: what is only not to be
-        had now must not be taken for a container without options."""
+        memory, as for a stream that has ended: ask once. Raises OSError if that may pass: what is only not to be had
+        now must not be taken for a container without options."""
         if self._info is not None:
             return self._info
         try:
             return layout.read_meta(self.stream.directory).info
         except (OSError, ValueError, JournalError) as error:
-            if is_shortage(error):
+            if may_pass(error):
                 raise
             return {}
 
@@ -122,7 +122,9 @@ class Store:
         """Held while a list of streams or of segments changes, and never while the disk is asked for something."""
         self._containers: dict[str, list[Entry]] = {}
         self._left: set[Path] = set()
-        """What is not ours or cannot be read, and was said."""
+        """What is not ours, or is damaged."""
+        self._named: set[Path] = set()
+        """What could not be read, and was said."""
         self._to_pack: dict[str, None] = {}
         """Containers that may have segments to pack, in order."""
         self._again: set[str] = set()
@@ -175,16 +177,14 @@ class Store:
 
     def _leave(self, path: Path, error: Exception) -> None:
         """What cannot be read is left alone: until the next `open`, or for good."""
-        if is_shortage(error):
+        if may_pass(error):
             self.unread.add(path)
-        elif path in self._left:
-            return
         else:
             self._left.add(path)
-        if isinstance(error, layout.NewerVersion):
-            log.warning("%s: left alone", error)
-        else:
-            log.warning("%s cannot be read, left alone: %s", path, _why(error))
+        if path not in self._named:
+            self._named.add(path)
+            known = isinstance(error, layout.NewerVersion)
+            log.warning("%s: left alone", error if known else f"{path} cannot be read: {_why(error)}")
 
     def _insert(self, entry: Entry) -> bool:
         """Have a stream that was found; False if it is known by now."""
@@ -211,7 +211,7 @@ class Store:
         try:
             meta = layout.read_meta(directory)
         except (OSError, ValueError) as error:
-            if is_shortage(error):
+            if may_pass(error):
                 raise
             log.warning(
                 "%s of %s is damaged (%s): going on with the container's id alone", layout.META, directory, error

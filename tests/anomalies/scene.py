@@ -174,7 +174,8 @@ class Scene:
     def call(self, name: str, body: Any = None, within: float = CALL_WITHIN) -> dict[str, Any]:
         """A call as the engine makes it: again if the connection breaks. Raises Broken after `within` seconds."""
         raw = b"" if body is None else json.dumps(body).encode()
-        return dict(json.loads(self._timed(name, lambda left: self.engine.raw(name, raw, left)[1], within)))
+        status, answer = self._timed(name, lambda left: self.engine.raw(name, raw, left), within)
+        return dict(json.loads(answer)) if status == 200 else {"Err": f"{status} {answer[:200]!r}"}
 
     def logs(self, printer: Printer, within: float = CALL_WITHIN) -> list[bytes]:
         """What `docker logs` gives, as frames."""

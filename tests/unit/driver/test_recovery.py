@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import time
@@ -156,3 +157,29 @@ def test_orphans_that_are_still_there_are_read_as_an_unknown_container(tmp_path:
     recovery.adopt(driver, [claimed, gone, left_over])
     assert driver.resumed == [left_over]
     assert [session.container.name for session in driver.added] == [recovery.UNKNOWN]
+
+
+@pytest.mark.parametrize("call", ["read_bytes", "lstat", "scandir"])
+def test_what_a_disk_does_not_give_for_a_moment_is_resumed_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Whichever call fails first for a stream, it is neither forgotten nor begun anew."""
+    file = fifo(tmp_path)
+    left(tmp_path, file, lambda end: end // 2)
+    driver = Driver(tmp_path)
+    place = os if call in ("lstat", "scandir") else Path
+    real = getattr(place, call)
+
+    def refuse(path: Any, *arguments: Any, **more: Any) -> Any:
+        if str(path).startswith(str(tmp_path)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, call, refuse)
+        whole = recovery.resume(driver)
+    assert whole == bool(driver.added)
+    assert whole or recovery.resume(driver)
+    (session,) = driver.added
+    assert driver.resumed == [file] and session.container.name == "web"
+    assert session.stream.delivered == len(lines(0, 10)) // 2
