@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import termios
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -36,6 +38,13 @@ async def soon(condition: Callable[[], object], within: float = LONG, what: str 
         if time.monotonic() - began > within:
             raise AssertionError(f"not within {within:g} s: {what or condition}: {found!r}")
         await asyncio.sleep(0.002)
+
+
+def in_pipe(fd: int) -> int:
+    """Bytes that wait in a FIFO."""
+    waiting = bytearray(4)
+    fcntl.ioctl(fd, termios.FIONREAD, waiting)
+    return int.from_bytes(waiting, "little")
 
 
 def _asked(condition: Callable[[], object]) -> object:

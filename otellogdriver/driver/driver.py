@@ -33,6 +33,7 @@ from otellogdriver.driver.supervisor import Supervisor
 from otellogdriver.errors import DriverError, ProtocolError
 from otellogdriver.export.destination import Destination
 from otellogdriver.intake.crowd import Crowd
+from otellogdriver.intake.rescue import Rescue
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.pool import Pool
@@ -46,6 +47,7 @@ _ORPHANS_AFTER = 3.0
 """Seconds from the start until FIFOs found then are read if nobody claims them: an engine makes one before it calls."""
 _RESUME_AGAIN = 0.5
 """Seconds until what could not be looked at (no file numbers, no memory, a disk that fails) is looked at again."""
+_RESUME_SELDOM = 30.0
 _UNREADABLE = 10.0
 """Seconds after which a state directory that cannot be read counts as lost."""
 _STOP_PATIENCE = 5.0
@@ -106,6 +108,7 @@ class Driver:
         self._unread: dict[Session, float] = {}
         """Whose FIFO nobody reads, and since when (loop time), as the last sweep found."""
         self._crowd = Crowd()
+        self._rescue = Rescue()
         self._lingering: dict[Entry, asyncio.TimerHandle] = {}
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
         self.parking = Parking()
@@ -127,8 +130,9 @@ class Driver:
     def _resume(self) -> None:
         self._is_whole = recovery.resume(self)
         self.supervisor.watch("deleting remains", self._disk.in_order("packing", self.store.delete_remains))
-        if not self._is_whole:
-            self._later(_RESUME_AGAIN, self._resume)
+        if not self._is_whole:  # seldom, where it fails for long
+            pause = min(_RESUME_SELDOM, max(_RESUME_AGAIN, (time.time() - self.started) / 4))
+            self._later(pause, self._resume)
 
     def _adopt(self, files: list[str]) -> None:
         """Not before it is known whose they are; but a disk that cannot be read for good keeps no container waiting."""
@@ -145,6 +149,9 @@ class Driver:
             session.leave()
         fifos = [session.fifo for session in self.sessions.values() if session.fifo]
         await self._within(_LEAVE_PATIENCE, self._starts.submit(lambda: [fifo.join(1.0) for fifo in fifos]))
+        for fifo in fifos:
+            if fifo.set_aside:
+                log.error("FIFO %s: %d bytes in memory are lost: the disk does not answer", fifo.path, fifo.set_aside)
         await self.pumps.close()
         for session in self.active.values():
             session.close()
@@ -434,6 +441,9 @@ class Driver:
         """Whatever went wrong, nothing is left lying for good."""
         for pool in self._pools:
             pool.start_missing()
+        self._crowd.relieve()
+        fifos = [session.fifo for session in self.sessions.values() if session.fifo]
+        self.supervisor.guard("reading FIFOs into memory", self._rescue.look, fifos)
         over = self.room.over
         for _ in range(_GIVEN_UP):
             if over <= 0 or not (entry := self.parking.longest()):

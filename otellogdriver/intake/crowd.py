@@ -8,6 +8,7 @@ lock, and all the others that wait for it.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from typing import Protocol
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 _FEW = 4
 """FIFOs that are no crowd."""
+_HANGS = 0.5
+"""Seconds after which a read that has not come back counts as hanging in the disk."""
 _PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.005, 0.4, 0.0005
 """Seconds between two reads of a busy FIFO: at least, at most, and for each busy FIFO. It is what coalescing may add to
 a line's latency."""
@@ -39,6 +42,8 @@ class Crowd:
         self._lock = threading.Lock()
         self._lent: set[Member] = set()
         self._thread: threading.Thread | None = None
+        self._since = math.inf
+        """When the read began that is under way."""
 
     def note(self, member: Member) -> None:
         """The FIFO had something. Races cost nothing but a count."""
@@ -64,8 +69,10 @@ class Crowd:
 
     def lend(self, member: Member) -> bool:
         """Have `member` read in turn with the others, until it is taken back or given back. False where the system
-        gives no thread for it."""
+        gives no thread for it, or the one that there is hangs in a disk."""
         with self._lock:
+            if self.hangs:
+                return False
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="crowd", daemon=True)
                 try:
@@ -80,6 +87,20 @@ class Crowd:
         with self._lock:
             self._lent.discard(member)
 
+    @property
+    def hangs(self) -> bool:
+        """Whether a read has not come back from the disk."""
+        return time.monotonic() - self._since > _HANGS
+
+    def relieve(self) -> None:
+        """Give all back, if the thread hangs, so that it takes nobody with it."""
+        if not self.hangs:
+            return
+        with self._lock:
+            lent, self._lent = self._lent, set()
+        for member in lent:
+            member.wake()
+
     def _run(self) -> None:
         while True:
             time.sleep(self.pause)
@@ -89,11 +110,13 @@ class Crowd:
                     self._thread = None
                     return
             for member in lent:
+                self._since = time.monotonic()
                 try:
                     goes_on = member.read()
                 except Exception:
                     log.exception("reading a FIFO failed")
                     goes_on = False
+                self._since = math.inf
                 if not goes_on:
                     self.take_back(member)
                     member.wake()

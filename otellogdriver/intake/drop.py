@@ -58,7 +58,7 @@ class Drop:
 
         Raises BlockingIOError when the FIFO is empty, MemoryError before anything is taken."""
         if self._waiting or self.held > MAX_FRAME + CHUNK:
-            self._settle(reason, may_write, waits)
+            self.settle(reason, may_write, waits)
             if self._waiting:
                 return -1
         torn = 0 if self.held else self._torn()
@@ -67,12 +67,27 @@ class Drop:
         with memoryview(self._buffer) as view, view[at : at + CHUNK] as free:
             got = os.readv(fd, [free])
         if got:
-            if torn and not self._hold_torn(torn):
-                self._buffer[:got] = self._buffer[at : at + got]
-                torn = 0
-            self.held += torn + got
-            self._settle(reason, may_write, waits)
+            self._hold(torn, at, got)
+            self.settle(reason, may_write, waits)
         return got
+
+    def hold(self, data: bytes) -> None:
+        """Take bytes that were read from the FIFO already; `settle` is to follow. Raises MemoryError, and they are not
+        taken then."""
+        torn = 0 if self.held else self._torn()
+        at = self.held + torn
+        self._make_room(at + len(data))
+        self._buffer[at : at + len(data)] = data
+        self._hold(torn, at, len(data))
+
+    def torn(self) -> bytes:
+        """The begin of the frame that the FIFO's next bytes go on with; empty where it cannot be read."""
+        if self.held:
+            with memoryview(self._buffer) as view, view[: self.held] as data:
+                *_, boundary = self._count(data, 0, self.held, False)
+            return bytes(self._buffer[boundary : self.held])
+        torn = bytearray(self._torn())
+        return bytes(torn) if torn and self._read_torn(torn) else b""
 
     def abandon(self) -> None:
         """At the end: what is held has its last chance, a torn frame whose rest never came among it."""
@@ -81,8 +96,8 @@ class Drop:
         try:
             self._append()
         except OSError as error:
-            self._settle(reason_of(error), lambda: False, lambda reason: False)
-            self._note(reason_of(error), 0, 0, self.held)
+            self.settle(reason_of(error), lambda: False, lambda reason: False)
+            self.note(reason_of(error), 0, 0, self.held)
         self.held, self._buffer, self._waiting = 0, bytearray(), False
 
     def note_boundary(self) -> None:
@@ -114,6 +129,13 @@ class Drop:
             reader.close()
         return lines <= 1
 
+    def _hold(self, torn: int, at: int, size: int) -> None:
+        """`size` bytes at `at` of the buffer are new, before them is room for a torn frame of the stream."""
+        if torn and not self._hold_torn(torn):
+            self._buffer[:size] = self._buffer[at : at + size]
+            torn = 0
+        self.held += torn + size
+
     def _make_room(self, size: int) -> None:
         if len(self._buffer) < size:
             larger = bytearray(size)
@@ -124,7 +146,7 @@ class Drop:
         with memoryview(self._buffer) as view, view[: self.held] as data:
             self._stream.append(data)
 
-    def _settle(self, reason: str, may_write: Callable[[], bool], waits: Callable[[str], bool]) -> None:
+    def settle(self, reason: str, may_write: Callable[[], bool], waits: Callable[[str], bool]) -> None:
         """What is held begins at a frame boundary, the stream's end. Write it if there is room, else drop its whole
         frames."""
         if may_write():  # asked when a torn frame is out of the stream, which may just be what was over the limit
@@ -140,11 +162,12 @@ class Drop:
         with memoryview(self._buffer) as view, view[: self.held] as data:
             out, err, _, boundary = self._count(data, 0, self.held, False)
         rest = self._buffer[boundary : self.held]
-        self._note(reason, out, err, boundary)
+        self.note(reason, out, err, boundary)
         self._buffer[: len(rest)] = rest
         self.held = len(rest)
 
-    def _note(self, reason: str, out: int, err: int, size: int) -> None:
+    def note(self, reason: str, out: int, err: int, size: int) -> None:
+        """That many lines and bytes are dropped."""
         if not size:
             return
         entry = self.dropped.get(reason)
@@ -167,18 +190,20 @@ class Drop:
 
     def _hold_torn(self, size: int) -> bool:
         """Take them out of the stream; False where they cannot be read, and so stay in it."""
+        with memoryview(self._buffer) as view, view[:size] as torn:
+            if not self._read_torn(torn):
+                return False
+        self._stream.truncate(self._boundary)
+        return True
+
+    def _read_torn(self, into: bytearray | memoryview) -> bool:
         reader = Reader(self._stream)
         try:
-            with memoryview(self._buffer) as view, view[:size] as torn:
-                found = reader.read(self._boundary, torn)
+            return reader.read(self._boundary, memoryview(into)) == (self._boundary, len(into))
         except OSError:
             return False
         finally:
             reader.close()
-        if found != (self._boundary, size):
-            return False
-        self._stream.truncate(self._boundary)
-        return True
 
     def _find_boundary(self) -> int:
         """The last frame boundary in the stream, but for less than a frame its end. Raises OSError."""

@@ -13,6 +13,9 @@ threads wait while one reads them all (see crowd.py).
 When it drops (`reason`): the undelivered limit with policy `drop-newest` (`journal_full`), a disk that takes no more
 (`disk_full`, `disk_error`). It then reads into memory, gives each new whole frame a chance to be written, and goes back
 to splicing as soon as one is. With `block` it stops reading instead until there is room, unless it is told to stop.
+
+Where the disk hangs, and the thread with it, another thread empties the FIFO into memory (`rescue`, `Aside`); what it
+took is put in its place when the disk has answered.
 """
 
 from __future__ import annotations
@@ -29,9 +32,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from otellogdriver.intake.aside import Aside
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.drop import Count, Drop, Dropped, reason_of
-from otellogdriver.journal.stream import Stream
+from otellogdriver.journal.stream import Overtaken, Stream
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,8 @@ _WAITING = 64 << 10
 never dropped or blocked for the others' sake."""
 _AGAIN = 0.25
 """Seconds after which reading is tried again after a fault or a shortage."""
+_HANGS = 0.5
+"""Seconds after which a thread that has not come back from the disk counts as hanging."""
 _TELL = 60.0
 """Seconds between two log lines about the same trouble."""
 _STACK = 256 << 10
@@ -90,6 +96,13 @@ class Fifo:
         """The last try to read was in vain, and there has been none since that was not."""
         self._limit = limit
         self._drop = Drop(stream, count)
+        self._aside = Aside(count, self._drop.torn, self._drop.note)
+        self._aside_lock = threading.Lock()
+        self._away = math.inf
+        """Monotonic time since when a thread may be in a call that waits for the disk; infinity where none is."""
+        self._moved = b""
+        """What a call that was overtaken has moved; it belongs with what is set aside."""
+        self._finishing = False
         self._notify = notify
         self._ended = ended
         self._resumed = resumed
@@ -153,6 +166,7 @@ class Fifo:
         """Read to the FIFO's end, whatever comes in between: a FIFO that nobody reads blocks its container for good."""
         with self._reading:
             while not self.abandoned:
+                self._away = time.monotonic()
                 try:
                     if self._read_all():
                         break
@@ -163,16 +177,17 @@ class Fifo:
                 except BaseException as error:  # no file numbers, no memory, a fault of ours
                     self.failing = True
                     self._tell(error)
+                self._away = math.inf
                 self._rung.clear()
                 self._rung.wait(_AGAIN)
-            if not self.abandoned:
-                self._finish()
+            self._finish()
         self._close_wake()
         self._ended()
 
     def _finish(self) -> None:
         """Write what is still held, and let go of the journal's file."""
-        for what in (self._drop.abandon, self.stream.close):
+        self._finishing = True
+        for what in (self._put_back, self._drop.abandon, self.stream.close):
             try:
                 what()
             except Exception as error:
@@ -223,6 +238,9 @@ class Fifo:
         had_writer = self._resumed
         last, pause = 0.0, _PAUSE_MIN
         while not self.abandoned:
+            if self._aside.size:
+                self._put_back()
+                self._took(0)
             if self._must_block():
                 self.stream.read_since = math.inf
                 self._wait(bell, None)
@@ -231,6 +249,8 @@ class Fifo:
             try:
                 moved = self._move(fd)
             except BlockingIOError:
+                if self._aside.size:
+                    continue
                 if stopping:
                     return
                 self._is_read()
@@ -244,6 +264,8 @@ class Fifo:
                 self._pause(_AGAIN)
                 continue
             if moved == 0:
+                if self._aside.size:
+                    continue
                 if had_writer or self._stopping:
                     return
                 had_writer = any(source == fd for source, _ in self._wait(poll, None))
@@ -291,6 +313,7 @@ class Fifo:
                 self._crowd.take_back(self)
         finally:
             self._reading.acquire()
+            self._away = time.monotonic()
             self._fd = -1
         return lent
 
@@ -300,21 +323,78 @@ class Fifo:
         if not self._reading.acquire(blocking=False):
             return False
         try:
-            if self._fd < 0 or self._stopping or self._drop.held or not self._spliceable:
+            if self._fd < 0 or self._stopping or self._drop.held or self._aside.size or not self._spliceable:
                 return False
             if self._limit.policy != "drop-oldest" and self._over_limit():
                 return False
-            moved = self.stream.splice(self._fd, PIPE_SIZE)
+            self._away = time.monotonic()
+            moved = self._splice(self._fd)
             if moved:
                 self._took(moved)
             return 0 < moved <= self._pipe_size // 2
         except OSError:
             return False
         finally:
+            self._away = math.inf
             self._reading.release()
 
+    # Where a thread hangs in the disk.
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the thread that reads has not come back from the disk, and the container would have to wait."""
+        away = time.monotonic() - self._away
+        return away > _HANGS and self._limit.policy != "block" and not self._finishing
+
+    @property
+    def set_aside(self) -> int:
+        """Bytes in memory that were read while the thread hung."""
+        return self._aside.size
+
+    def rescue(self, fd: int, most: int) -> bool:
+        """Another thread: read the FIFO (`fd`) once into memory, up to `most` bytes, if its own thread hangs; whether
+        there may be more. Raises BlockingIOError, OSError, MemoryError before anything is taken."""
+        with self._aside_lock:
+            if not self.hangs or self._aside.sure < self._aside.size or not self.stream.is_untouched:
+                return False
+            got = self._aside.read(fd)
+            self.bytes_read += got
+            if got and self.stream.is_untouched:  # else the thread is on its way back, and has moved what was there
+                self._aside.keep_within(most)
+                self._aside.sure = self._aside.size
+            return got > 0
+
+    def _is_overtaken(self) -> bool:
+        """Whether something was taken out of the FIFO before what the thread comes back with."""
+        with self._aside_lock:
+            self._away = time.monotonic()
+            return self._aside.size > 0
+
+    def _splice(self, fd: int) -> int:
+        try:
+            return self.stream.splice(fd, PIPE_SIZE, self._is_overtaken)
+        except Overtaken as error:
+            self._moved = error.data
+            self._put_back()
+            return len(error.data)
+
+    def _put_back(self) -> None:
+        """Take what was set aside on its usual way. Raises MemoryError, and nothing is lost."""
+        with self._aside_lock:
+            self._away = math.inf
+        if self._aside.size:
+            self._drop.hold(self._aside.joined(self._moved))
+            self._aside.clear()
+            self._moved = b""
+            self._away = time.monotonic()
+            self._drop.settle("journal_full", self._may_write, self._waits_for)
+
+    # Means.
+
     def _wait(self, poll: select.poll, timeout: float | None) -> list[tuple[int, int]]:
+        self._away = math.inf
         events = poll.poll(None if timeout is None else timeout * 1000)
+        self._away = time.monotonic()
         for source, _ in events:
             if source == self._wake:
                 try:
@@ -355,7 +435,7 @@ class Fifo:
         if not self._spliceable:
             return self._move_or_drop(fd, "disk_error")
         try:
-            return self.stream.splice(fd, PIPE_SIZE)
+            return self._splice(fd)
         except BlockingIOError:
             raise
         except OSError as error:

@@ -37,11 +37,24 @@ def _nothing() -> None:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
+class Overtaken(Exception):
+    """`data` was moved out of the pipe, but is not to be the stream's next bytes; it is not in the stream."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.data = data
+
+
 class Stream:
     """See the module's text. `describe` is called to (re)make the directory before a segment is made in it. `found` is
     what the directory holds; without, the constructor looks (and raises OSError as `scan` does)."""
 
     __slots__ = (
+        "_beyond",
         "_boundary",
         "_delivered",
         "_describe",
@@ -86,6 +99,8 @@ class Stream:
         """The next byte begins a new segment."""
         self._untidy = False
         """Files may hold something beyond `end`."""
+        self._beyond = 0
+        """Bytes after `end` that were moved there and belong to somebody else (`Overtaken`)."""
         self._unsure = False
         """The last segment may hold bytes that were moved there, and that `end` does not count."""
         self.sealed = False
@@ -189,24 +204,44 @@ class Stream:
         if before >= 0:
             _close(before)
 
-    def splice(self, pipe: int, most: int) -> int:
-        """Move up to `most` bytes from the pipe; the number moved, 0 at the end of the pipe.
+    def splice(self, pipe: int, most: int, overtaken: Callable[[], bool] = _never) -> int:
+        """Move up to `most` bytes from the pipe; the number moved, 0 at the end of the pipe. `overtaken` is asked when
+        they are moved: whether others have to come before them.
 
         Raises BlockingIOError when the pipe is empty, OSError(EINVAL) where the file system cannot splice, other
-        OSErrors when the disk cannot take more; the bytes are still in the pipe then.
+        OSErrors when the disk cannot take more; the bytes are still in the pipe then. Raises Overtaken with the bytes
+        if others come first; after a MemoryError or OSError instead of that, the next call raises it.
         """
         if self._unsure:
             self._recount()
+        if self._beyond:
+            self._give_back()
         room = self._room(self.end)
         try:
             moved = os.splice(pipe, self._fd, min(most, room), offset_dst=self.end - self._open_start)
-            self.end += moved
+            if overtaken():
+                self._beyond = moved
+            else:
+                self.end += moved
         except OSError:
             raise
         except BaseException:
             self._unsure = True  # no memory for the number: the bytes may be in the file, and not in the pipe any more
             raise
+        if self._beyond:
+            self._give_back()
         return moved
+
+    def _give_back(self) -> None:
+        data = os.pread(self._fd, self._beyond, self.end - self._open_start)
+        self._beyond, self._untidy = 0, True
+        raise Overtaken(data)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether a `splice` that is under way has not moved anything yet. Any thread. Raises OSError."""
+        fd = self._fd
+        return fd < 0 or os.fstat(fd).st_size <= self.end - self._open_start
 
     def _recount(self) -> None:
         """Have `end` say what the file holds. Raises OSError."""

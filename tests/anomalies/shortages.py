@@ -120,6 +120,10 @@ def frozen(scene: Scene) -> Iterator[None]:
         subprocess.run([freeze, "--unfreeze", scene.engine.state], check=True)
 
 
+_MORE_THAN_A_PIPE = 8000
+"""Lines of 200 bytes: with a disk that does not answer for ten seconds, a container still has to go on."""
+
+
 @dataclass(frozen=True)
 class Shortage:
     name: str
@@ -155,13 +159,13 @@ def run(scene: Scene, shortage: Shortage, lasting: float) -> Outcome:
     """The lives of some containers, begun and ended before, in and after a shortage of `lasting` seconds."""
     outcome = Outcome("a life", Injection(shortage.name, "", f"{lasting:g} s"), struck=1)
     scene.slowest = 0.0
-    patient, ending, fresh = (scene.printer(name) for name in ("patient", "ending", "fresh"))
-    for printer in (patient, ending):
+    patient, ending, quiet, fresh = (scene.printer(name) for name in ("patient", "ending", "quiet", "fresh"))
+    for printer in (patient, ending, quiet):
         printer.start()
         printer.print()
     with shortage.context(scene):
         deadline = time.monotonic() + lasting
-        began = check(outcome, lambda: _under(scene, shortage, patient, ending, fresh))
+        began = check(outcome, lambda: _under(scene, shortage, patient, ending, quiet, fresh))
         while began and time.monotonic() < deadline and scene.alive:
             check(outcome, lambda: patient.print())
             for neighbour in scene.neighbours:
@@ -170,14 +174,15 @@ def run(scene: Scene, shortage: Shortage, lasting: float) -> Outcome:
     ended = time.monotonic()
     phase = Phase("a life", lambda scene, patient: None, lambda scene, patient: None, keeps_all=False)
     if check(outcome, lambda: _afterwards(scene, fresh, ended)):
-        close(scene, phase, patient, outcome, ended, (ending, fresh))
+        close(scene, phase, patient, outcome, ended, (ending, quiet, fresh))
     outcome.slowest, outcome.slowest_call = scene.slowest, scene.slowest_call
     return outcome
 
 
-def _under(scene: Scene, shortage: Shortage, patient: Printer, ending: Printer, fresh: Printer) -> None:
+def _under(scene: Scene, shortage: Shortage, patient: Printer, ending: Printer, quiet: Printer, fresh: Printer) -> None:
     patient.print(20)
     ending.print(20)
+    quiet.stop()
     if shortage.within is None:
         scene.tolerate(lambda: fresh.start_once())
         ending.stop()
@@ -188,6 +193,9 @@ def _under(scene: Scene, shortage: Shortage, patient: Printer, ending: Printer, 
         call()
         if (took := time.monotonic() - began) > shortage.within:
             raise Broken(f"{name} took {took:.2f} s")
+    fresh.start()
+    for printer in (patient, ending, fresh, *scene.neighbours):
+        printer.print(_MORE_THAN_A_PIPE, size=200)
     ending.stop()
 
 

@@ -1,4 +1,4 @@
-"""The driver without files, threads, memory, room on its disk, inodes; `make anomalies` has more and for longer."""
+"""The driver without files, threads, memory, room on its disk, inodes, or with a disk that hangs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.anomalies import shortages
 from tests.conftest import missing_means_skip
 
-SAMPLE = ("no file numbers", "no memory", "no threads", "disk full", "no inodes")
+SAMPLE = ("no file numbers", "no memory", "no threads", "disk full", "no inodes", "disk frozen")
 
 
 @pytest.mark.parametrize("name", SAMPLE)

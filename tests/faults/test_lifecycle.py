@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import termios
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from tests.fakes.behaviour import hang, ok
 from tests.fakes.engine import Container, Engine, pieces
 from tests.fakes.server_thread import ServerThread
 from tests.faults.conftest import MakeEngine
-from tests.scene import files, lines, number, until
+from tests.scene import files, in_pipe, lines, number, until
 
 TOLERANCE = 2.0
 """What a promise of "well under a second" may take on a machine that is busy with something else."""
@@ -36,12 +34,6 @@ def all_arrive(collector: ServerThread, container: str, count: int) -> None:
 
 def segments(engine: Engine) -> list[Path]:
     return sorted(path for path in files(engine.state) if path.suffix == ".log")
-
-
-def in_pipe(container: Container) -> int:
-    waiting = bytearray(4)
-    fcntl.ioctl(container.fd, termios.FIONREAD, waiting)
-    return int.from_bytes(waiting, "little")
 
 
 def clone(container: Container) -> Container:
@@ -310,7 +302,7 @@ def test_damaged_streams_do_not_keep_the_others_waiting(engine: Engine, collecto
     # The first lines go out under the container's id; the FIFO is read, at the latest as an orphan's.
     for container in damaged:
         until(lambda container=container: set(range(100)) <= set(arrived(collector, container.id)))  # type: ignore[misc]
-        until(lambda container=container: in_pipe(container) == 0)  # type: ignore[misc]
+        until(lambda container=container: in_pipe(container.fd) == 0)  # type: ignore[misc]
     until(lambda: collector.server.taken >= 200 * 8)
     assert os.path.exists("/etc/hostname")
 

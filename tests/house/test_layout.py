@@ -38,7 +38,7 @@ ORDER = (
 )
 """Folders and single modules in the order in which a line, or what looks at it, meets them."""
 
-THREADS = ("pool", "intake.crowd", "intake.fifo", "export.resolver")
+THREADS = ("pool", "intake.crowd", "intake.fifo", "intake.rescue", "export.resolver")
 """Where threads are started: pools, and what must be able to hang without anything else."""
 
 TESTED_BY = {
@@ -75,6 +75,7 @@ TESTED_BY = {
     "export.gzip": "unit/export/test_request.py",
     "export.http": "unit/export/test_connection.py",
     "export.outcome": "unit/export/test_outcomes.py",
+    "intake.aside": "unit/intake/test_rescue.py",
     "journal.reader": "unit/journal/test_stream.py",
     "lines.encoder": "unit/lines/test_lines.py",
     "lines.fields": "unit/lines/test_lines.py",

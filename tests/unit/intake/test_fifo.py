@@ -23,7 +23,7 @@ from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.fifo import PIPE_SIZE, Fifo, Limit
 from otellogdriver.journal.stream import Stream
 from tests.fakes.engine import pieces
-from tests.scene import bodies, content, line, lines, number, until
+from tests.scene import bodies, content, in_pipe, line, lines, number, until
 
 NO_LIMIT = Limit(1 << 40, "drop-oldest")
 
@@ -55,11 +55,6 @@ class Pipe:
         view = memoryview(data)
         while view:
             view = view[os.write(self.fd, view) :]
-
-    def in_pipe(self) -> int:
-        waiting = bytearray(4)
-        fcntl.ioctl(self.fd, 0x541B, waiting)  # FIONREAD
-        return int.from_bytes(waiting, "little")
 
     def hang_up(self) -> None:
         if self.fd >= 0:
@@ -169,7 +164,7 @@ def test_abandon_leaves_the_rest_to_the_next_run(pipe: Pipe) -> None:
     pipe.write(lines(10, 20))
     pipe.fifo.abandon()
     assert pipe.fifo.join(20)
-    assert pipe.in_pipe() == len(lines(10, 20))
+    assert in_pipe(pipe.fd) == len(lines(10, 20))
     pipe.ends = 0
     pipe.start(resumed=True)
     pipe.stop()
@@ -252,7 +247,7 @@ def test_drop_newest_drops_whole_lines_and_counts_them(pipe: Pipe) -> None:
 def test_drop_newest_goes_on_when_there_is_room(pipe: Pipe) -> None:
     pipe.start(Limit(50_000, "drop-newest"))
     pipe.write(lines(0, 5000, size=50))
-    until(lambda: pipe.in_pipe() == 0 and pipe.fifo.dropped)
+    until(lambda: in_pipe(pipe.fd) == 0 and pipe.fifo.dropped)
     pipe.stream.advance(delivered=pipe.stream.end)
     pipe.write(lines(5000, 5100, b"stderr", size=50))
     pipe.stop()
@@ -303,7 +298,7 @@ def test_block_does_not_miss_room_that_is_made_while_it_looks(pipe: Pipe) -> Non
 
     pipe.start(Limit(1 << 40, "block", full))
     pipe.write(lines(0, 20_000, size=100))
-    until(lambda: pipe.in_pipe() == 0)
+    until(lambda: in_pipe(pipe.fd) == 0)
     assert pipe.fifo.dropped == {}
 
 
@@ -311,7 +306,7 @@ def test_what_is_delivered_at_once_is_not_dropped_for_the_others_sake(pipe: Pipe
     pipe.start(Limit(1 << 30, "drop-newest", full=lambda: True))
     for begin in range(0, 3000, 100):
         pipe.write(lines(begin, begin + 100, size=100))
-        until(lambda: pipe.in_pipe() == 0)
+        until(lambda: in_pipe(pipe.fd) == 0)
         pipe.stream.advance(delivered=pipe.stream.end)
     pipe.write(lines(3000, 6000, size=100))
     pipe.stop()
@@ -397,7 +392,7 @@ def test_a_broken_disk_blocks_nobody_and_heals(
     pipe.start()
     with caplog.at_level(logging.INFO):
         pipe.write(lines(0, 20_000, size=100))  # more than the pipe holds: this returns because it is read
-        until(lambda: pipe.in_pipe() == 0)
+        until(lambda: in_pipe(pipe.fd) == 0)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     disk.broken = False
     pipe.write(lines(20_000, 20_100))
@@ -437,7 +432,7 @@ def test_a_directory_that_cannot_be_written_is_a_disk_error(pipe: Pipe, tmp_path
     (tmp_path / "stream").write_text("a file")
     pipe.start()
     pipe.write(lines(0, 100))
-    until(lambda: pipe.in_pipe() == 0 and pipe.fifo.dropped)
+    until(lambda: in_pipe(pipe.fd) == 0 and pipe.fifo.dropped)
     (tmp_path / "stream").unlink()
     pipe.write(lines(100, 200))
     pipe.stop()

@@ -1,0 +1,343 @@
+"""A disk that hangs: the FIFO is emptied all the same, and afterwards every line is in its place, or counted."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otellogdriver.codec import python
+from otellogdriver.codec.contract import NOTHING, EncodeOptions
+from otellogdriver.intake import crowd as crowd_module
+from otellogdriver.intake import fifo as fifo_module
+from otellogdriver.intake import rescue as rescue_module
+from otellogdriver.intake.crowd import Crowd
+from otellogdriver.intake.fifo import Fifo, Limit
+from otellogdriver.intake.rescue import Rescue
+from otellogdriver.journal.stream import Stream
+from tests.scene import bodies, content, in_pipe, lines, number, until
+
+NO_LIMIT = Limit(1 << 40, "drop-oldest")
+
+
+class Disk:
+    """Calls that write wait while it is frozen; `late` ones have moved their bytes before they wait."""
+
+    CALLS = ("splice", "pwrite", "mkdir", "fdatasync", "truncate")
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.thawed = threading.Event()
+        self.thawed.set()
+        self.late = False
+        self.waiting = 0
+        for name in self.CALLS:
+            monkeypatch.setattr(os, name, self._slow(getattr(os, name)))
+
+    def _slow(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            if self.late:
+                found = real(*arguments, **more)
+                self._wait()
+                return found
+            self._wait()
+            return real(*arguments, **more)
+
+        return call
+
+    def _wait(self) -> None:
+        self.waiting += 1
+        assert self.thawed.wait(60)
+        self.waiting -= 1
+
+
+class Scene:
+    """A FIFO that the test writes, its reader, and what rescues it."""
+
+    def __init__(self, folder: Path, limit: Limit, crowd: Crowd, sync: bool = False) -> None:
+        self.path = str(folder / "fifo")
+        os.mkfifo(self.path)
+        self.fd = os.open(self.path, os.O_RDWR)
+        self.directory = folder / "stream"
+        self.stream = Stream(self.directory, self._make, 1 << 20, sync)
+        self.ended = threading.Event()
+        self.fifo = Fifo(self.path, self.stream, limit, python.count, lambda: None, self.ended.set, crowd)
+        self.fifo.start()
+
+    def _make(self) -> None:
+        if not self.directory.is_dir():
+            os.mkdir(self.directory)
+
+    def write(self, data: bytes) -> None:
+        """As the engine does. With nobody to read it this would wait for good, which the test's time limit sees."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.fd, view) :]
+
+    def numbers(self) -> list[int]:
+        """What the journal has, which must be whole frames."""
+        data = content(self.stream)
+        encoded = python.encode(data, 0, NOTHING, EncodeOptions(), 1, 1 << 40, final=True)
+        assert encoded.skipped == 0
+        return [number(body) for body in bodies([encoded.payload])]
+
+    def stop(self) -> None:
+        self.fifo.stop()
+        assert self.fifo.join(60)
+
+
+class Watch:
+    """Looks as often as the driver does in a test's time."""
+
+    def __init__(self, rescue: Rescue, scenes: list[Scene]) -> None:
+        self._over = threading.Event()
+        self._rescue, self._scenes = rescue, scenes
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.02):
+            self._rescue.look([scene.fifo for scene in self._scenes])
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    monkeypatch.setattr(fifo_module, "_HANGS", 0.05)
+    monkeypatch.setattr(crowd_module, "_HANGS", 0.05)
+    return Disk(monkeypatch)
+
+
+@pytest.fixture
+def open_scene(tmp_path: Path, disk: Disk) -> Iterator[Callable[..., Scene]]:
+    scenes: list[Scene] = []
+    rescue, crowd = Rescue(), Crowd()
+    watch = Watch(rescue, scenes)
+
+    def made(limit: Limit = NO_LIMIT, sync: bool = False) -> Scene:
+        folder = tmp_path / str(len(scenes))
+        folder.mkdir()
+        scenes.append(Scene(folder, limit, crowd, sync))
+        return scenes[-1]
+
+    yield made
+    disk.thawed.set()
+    for scene in scenes:
+        scene.stop()
+        os.close(scene.fd)
+    watch.close()
+    until(lambda: not any(thread.name == "rescue" for thread in threading.enumerate()))
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["nothing on disk yet", "something on disk"])
+def test_what_comes_while_the_disk_hangs_is_read_and_is_in_its_place_afterwards(
+    open_scene: Callable[..., Scene], disk: Disk, fresh: bool
+) -> None:
+    scene = open_scene()
+    if not fresh:
+        scene.write(lines(0, 10) + lines(10, 11)[:7])
+        until(lambda: scene.stream.end)
+    disk.thawed.clear()
+    scene.write(lines(0, 5000, size=150) if fresh else lines(10, 11)[7:] + lines(11, 5000, size=150))
+    until(lambda: in_pipe(scene.fd) == 0, what="somebody else reads")
+    disk.thawed.set()
+    scene.write(lines(5000, 5100))
+    scene.stop()
+    assert scene.numbers() == list(range(5100))
+    assert scene.fifo.dropped == {}
+    assert scene.fifo.bytes_read == scene.stream.end
+
+
+def test_memory_is_bounded_and_what_it_cannot_hold_is_dropped_by_whole_lines(
+    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue_module, "_EACH", 100_000)
+    scene = open_scene()
+    scene.write(lines(0, 10) + lines(10, 11, size=150)[:70])
+    until(lambda: scene.stream.end)
+    disk.thawed.clear()
+    scene.write(lines(10, 11, size=150)[70:] + lines(11, 20_000, size=150))
+    until(lambda: in_pipe(scene.fd) == 0)
+    assert scene.fifo.set_aside < 100_000 + (512 << 10)
+    disk.thawed.set()
+    until(lambda: scene.fifo.set_aside == 0)
+    scene.write(lines(20_000, 20_100, size=150))
+    scene.stop()
+    kept = scene.numbers()
+    assert kept == sorted(set(kept)) and kept[:500] == list(range(500)) and kept[-100:] == list(range(20_000, 20_100))
+    assert len(kept) + sum(scene.fifo.dropped["disk_error"].lines) == 20_100
+    assert set(scene.fifo.dropped) == {"disk_error"}
+
+
+def test_a_call_that_has_moved_its_bytes_comes_first(open_scene: Callable[..., Scene], disk: Disk) -> None:
+    scene = open_scene()
+    scene.write(lines(0, 10))
+    until(lambda: scene.stream.end)
+    disk.late = True
+    disk.thawed.clear()
+    scene.write(lines(10, 20))
+    until(lambda: disk.waiting)
+    scene.write(lines(20, 30))
+    until(lambda: scene.fifo.hangs)
+    disk.thawed.set()
+    scene.stop()
+    assert scene.numbers() == list(range(30))
+
+
+def test_a_call_that_comes_back_while_its_fifo_is_read_keeps_the_order(
+    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last read and the call take one piece of the FIFO each: only the frames say which was first."""
+    scene = open_scene()
+    scene.write(lines(0, 10))
+    until(lambda: scene.stream.end)
+    disk.thawed.clear()
+    aside, real = scene.fifo._aside, scene.fifo._aside.read
+    last = lines(30, 40)
+
+    def read(fd: int) -> int:
+        got = real(fd)
+        if scene.fifo._aside.size > len(lines(10, 20)):
+            scene.write(last[33:])
+            disk.thawed.set()
+            until(lambda: not scene.stream.is_untouched)
+        return got
+
+    monkeypatch.setattr(aside, "read", read)
+    scene.write(lines(10, 20))
+    until(lambda: aside.sure == len(lines(10, 20)))
+    scene.write(lines(20, 30) + last[:33])
+    until(lambda: scene.stream.end == len(lines(0, 40)))
+    scene.stop()
+    assert scene.numbers() == list(range(40))
+
+
+@pytest.mark.parametrize("sync", [False, True], ids=["plain", "journal-sync"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_disk_that_hangs_again_and_again_loses_nothing(
+    open_scene: Callable[..., Scene], disk: Disk, seed: int, sync: bool
+) -> None:
+    chance = random.Random(seed)
+    scenes = [open_scene(sync=sync) for _ in range(3)]
+    over = threading.Event()
+
+    def freeze() -> None:
+        while not over.wait(chance.uniform(0.01, 0.2)):
+            disk.thawed.clear()
+            over.wait(chance.uniform(0.01, 0.3))
+            disk.thawed.set()
+
+    freezing = threading.Thread(target=freeze)
+    freezing.start()
+    try:
+        for begin in range(0, 6000, 100):
+            for scene in scenes:
+                data = lines(begin, begin + 100, size=chance.choice((20, 150, 1500)))
+                cut = chance.randrange(len(data))
+                scene.write(data[:cut])
+                scene.write(data[cut:])
+    finally:
+        over.set()
+        freezing.join()
+        disk.thawed.set()
+    for scene in scenes:
+        scene.stop()
+        assert scene.numbers() == list(range(6000))
+        assert scene.fifo.dropped == {}
+
+
+def test_a_container_that_ends_meanwhile_is_written_when_the_disk_answers(
+    open_scene: Callable[..., Scene], disk: Disk
+) -> None:
+    scene = open_scene()
+    disk.thawed.clear()
+    scene.write(lines(0, 3000, size=150))
+    until(lambda: in_pipe(scene.fd) == 0)
+    scene.fifo.stop()
+    assert not scene.fifo.join(0.2)
+    disk.thawed.set()
+    assert scene.fifo.join(60)
+    assert scene.numbers() == list(range(3000))
+
+
+def test_the_driver_goes_away_and_takes_nothing_with_it(open_scene: Callable[..., Scene], disk: Disk) -> None:
+    scene = open_scene()
+    disk.thawed.clear()
+    scene.write(lines(0, 3000, size=150))
+    until(lambda: in_pipe(scene.fd) == 0)
+    scene.fifo.abandon()
+    disk.thawed.set()
+    assert scene.fifo.join(60)
+    assert scene.numbers() == list(range(3000))
+
+
+def test_with_block_the_container_waits_for_the_disk(open_scene: Callable[..., Scene], disk: Disk) -> None:
+    scene, other = open_scene(Limit(1 << 40, "block")), open_scene()
+    disk.thawed.clear()
+    for each in (scene, other):
+        each.write(lines(0, 100))
+    until(lambda: in_pipe(other.fd) == 0)
+    assert in_pipe(scene.fd) == len(lines(0, 100)) and not scene.fifo.set_aside
+
+
+def test_many_that_are_read_in_turn_are_all_rescued(open_scene: Callable[..., Scene], disk: Disk) -> None:
+    scenes = [open_scene() for _ in range(12)]
+    for begin in range(0, 2000, 10):
+        for scene in scenes:
+            scene.write(lines(begin, begin + 10))
+    disk.thawed.clear()
+    for scene in scenes:
+        scene.write(lines(2000, 4000, size=150))
+    until(lambda: not any(in_pipe(scene.fd) for scene in scenes))
+    disk.thawed.set()
+    for scene in scenes:
+        scene.stop()
+        assert scene.numbers() == list(range(4000))
+
+
+class Stubborn:
+    """A FIFO that hangs whoever reads it, as the kernel's lock of a pipe does."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.go = threading.Event()
+        self.read = threading.Event()
+
+    @property
+    def hangs(self) -> bool:
+        return not self.go.is_set()
+
+    def rescue(self, fd: int, most: int) -> bool:
+        self.read.set()
+        assert self.go.wait(60)
+        return False
+
+
+def test_a_fifo_that_hangs_whoever_reads_it_takes_no_other_with_it(
+    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(rescue_module, "_HANGS", 0.05)
+    os.mkfifo(tmp_path / "stubborn")
+    stubborn, rescue = Stubborn(str(tmp_path / "stubborn")), Rescue()
+    try:
+        rescue.look([stubborn])
+        assert stubborn.read.wait(60)
+        scene = open_scene()
+        disk.thawed.clear()
+        scene.write(lines(0, 100))
+        until(lambda: scene.fifo.hangs)
+
+        def emptied() -> bool:
+            rescue.look([stubborn, scene.fifo])
+            return in_pipe(scene.fd) == 0
+
+        until(emptied)
+    finally:
+        stubborn.go.set()
