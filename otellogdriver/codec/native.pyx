@@ -18,8 +18,8 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from otellogdriver.codec.wire cimport (
-    Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_offset, put_replaced, put_tagged, replaced_size,
-    varint_size
+    Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_fixed64, put_offset, put_replaced, put_tagged,
+    replaced_size, varint_size
 )
 
 from otellogdriver.codec import contract
@@ -256,6 +256,7 @@ cdef struct Records:
     int streams
     bint with_uid
     bint keep_bytes
+    uint64_t observed
     const uint8_t *tail[2]
     size_t tail_size[2]
     size_t written
@@ -309,7 +310,7 @@ cdef inline int put_record(
         original = 1 + varint_size(pair) + pair
     cdef size_t any_value = 1 + varint_size(shown) + shown
     cdef size_t record = (
-        (9 if time > 0 else 0) + 1 + varint_size(any_value) + any_value + original + r.tail_size[stream]
+        (9 if time > 0 else 0) + 1 + varint_size(any_value) + any_value + original + r.tail_size[stream] + 8
     )
     cdef size_t whole = 1 + varint_size(record) + record
     if r.out.size and r.out.size + whole > r.limit:
@@ -317,12 +318,9 @@ cdef inline int put_record(
     if whole > r.out.room - r.out.size:
         grow(&r.out, whole)
     cdef uint8_t *p = put_tagged(r.out.data + r.out.size, 0x12, record)
-    cdef int i
     if time > 0:
         p[0] = 0x09
-        for i in range(8):
-            p[1 + i] = <uint8_t>(<uint64_t>time >> (8 * i))
-        p += 9
+        p = put_fixed64(p + 1, time)
     p = put_tagged(p, 0x2A, any_value)
     # AnyValue.string_value is field 1, AnyValue.bytes_value field 7.
     p = put_tagged(p, 0x3A if not text and r.keep_bytes else 0x0A, shown)
@@ -334,6 +332,7 @@ cdef inline int put_record(
     p = put_bytes(p, r.tail[stream], r.tail_size[stream])
     if r.with_uid:
         put_offset(p - UID_AT, begin)
+    put_fixed64(p, time if time > 0 else r.observed)
     r.out.size += whole
     return 1
 
@@ -495,12 +494,13 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, int flus
     cdef size_t room
     cdef int i
     opens[0] = opens[1] = 0
-    out_tail, err_tail = tails(options, observed)
+    out_tail, err_tail = tails(options)
     groups[0] = groups[1] = Open(False, False, 0, 0, NULL, 0, NULL, 0, NULL, 0)
     r.limit = clamp(limit, 0)
     r.streams = options.streams
     r.with_uid = options.uid is not None
     r.keep_bytes = options.keep_bytes
+    r.observed = observed % (1 << 64)
     r.tail[0] = <const uint8_t *>PyBytes_AS_STRING(out_tail)
     r.tail[1] = <const uint8_t *>PyBytes_AS_STRING(err_tail)
     r.tail_size[0] = len(out_tail)
@@ -508,7 +508,7 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, int flus
     r.split = NULL
     r.written = r.excluded = r.lines[0] = r.lines[1] = r.bytes[0] = r.bytes[1] = r.first_time = r.last_time = 0
     with nogil:
-        room = expected_size(w[0], max(r.tail_size[0], r.tail_size[1]))
+        room = expected_size(w[0], max(r.tail_size[0], r.tail_size[1]) + 8)
     open_output(&r.out, min(r.limit, room) + 1024)
     try:
         open_groups(groups, carry)

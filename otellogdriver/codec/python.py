@@ -236,7 +236,8 @@ class _Records:
         self._streams = options.streams
         self._with_uid = options.uid is not None
         self._keep_bytes = options.keep_bytes
-        self._tails = tails(options, observed)
+        self._tails = tails(options)
+        self._observed = fixed64(observed)
         self._limit = limit
 
     def add(self, stream: int, offset: int, time: int, body: bytes) -> bool:
@@ -256,15 +257,18 @@ class _Records:
                     size = len(body)
             head = kind + varint(size)
             head = b"\x2a" + varint(len(head) + size) + head
+            observed = self._observed
             if time > 0:
-                head = b"\x09" + time.to_bytes(8, "little") + head
-            head = b"\x12" + varint(len(head) + size + len(tail)) + head
-            size += len(head) + len(tail)
+                observed = fixed64(time)
+                head = b"\x09" + observed + head
+            behind = len(tail) + len(observed)
+            head = b"\x12" + varint(len(head) + size + behind) + head
+            size += len(head) + behind
             if self.size and self.size + size > self._limit:
                 return False
             if self._with_uid:
                 tail = with_uid(tail, offset)
-            self.payload += head, body, tail
+            self.payload += head, body, tail, observed
             self.size += size
             if not self.written:
                 self.first_time = time
@@ -277,27 +281,21 @@ class _Records:
         return True
 
 
-def tails(options: EncodeOptions, observed: int) -> tuple[bytes, bytes]:
-    """What stands behind the body in every record of stdout and stderr. The second half of `log.record.uid`, which
-    comes from the offset and so is different for each record, has its place UID_BEHIND bytes before the end."""
-    out, err = _attributes(options)
-    time = b"\x59" + (observed % (1 << 64)).to_bytes(8, "little")
-    return out + time, err + time
-
-
 @lru_cache(maxsize=1024)
-def _attributes(options: EncodeOptions) -> tuple[bytes, bytes]:
-    """The attributes of every record of stdout and stderr; made once, for a quiet container's batch is a few lines."""
+def tails(options: EncodeOptions) -> tuple[bytes, bytes]:
+    """What stands behind the body in every record of stdout and stderr, to the tag of the observed time, whose value
+    (`fixed64`) follows. The second half of `log.record.uid`, which comes from the offset and so is different for each
+    record, has its place UID_BEHIND bytes before the end. Made once, for a quiet container's batch is a few lines."""
     more = options.attributes
     if options.uid is not None:
         first = options.uid.hex()
         first = f"{first[:8]}-{first[8:12]}-8{first[13:]}-"
         more += _attribute(b"log.record.uid", first.encode() + _offset_text(0))
-    out, err = (_attribute(b"log.iostream", source) + more for source in SOURCES)
+    out, err = (_attribute(b"log.iostream", source) + more + b"\x59" for source in SOURCES)
     return out, err
 
 
-UID_BEHIND = 17 + 9
+UID_BEHIND = 17 + 1
 
 
 def with_uid(tail: bytes, offset: int) -> bytes:
@@ -310,6 +308,10 @@ def _offset_text(offset: int) -> bytes:
     """The second half of a UUID in text form, 17 characters, with its variant bits."""
     text = f"{offset & (1 << 62) - 1 | 1 << 63:x}"
     return f"{text[:4]}-{text[4:]}".encode()
+
+
+def fixed64(value: int) -> bytes:
+    return (value % (1 << 64)).to_bytes(8, "little")
 
 
 def varint(value: int) -> bytes:

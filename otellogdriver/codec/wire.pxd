@@ -157,13 +157,26 @@ cdef inline uint8_t *put_tagged(uint8_t *p, uint8_t tag, uint64_t value) noexcep
     return put_varint(p + 1, value)
 
 
+cdef inline uint8_t *put_fixed64(uint8_t *p, uint64_t value) noexcept nogil:
+    memcpy(p, &value, 8)  # little-endian, as all that Python's wheels are built for
+    return p + 8
+
+
 cdef inline void put_offset(uint8_t *p, uint64_t offset) noexcept nogil:
     """The second half of a UUID in text form, four and twelve digits, with its variant bits."""
-    cdef int i
     offset = (offset & 0x3FFFFFFFFFFFFFFFULL) | 0x8000000000000000ULL
-    for i in range(17):
-        if i == 4:
-            p[i] = b"-"
-        else:
-            p[i] = b"0123456789abcdef"[offset >> 60]
-            offset <<= 4
+    cdef uint64_t digits = hex_digits(offset >> 32)
+    memcpy(p, &digits, 4)
+    p[4] = b"-"
+    digits >>= 32
+    memcpy(p + 5, &digits, 4)
+    digits = hex_digits(offset & 0xFFFFFFFFULL)
+    memcpy(p + 9, &digits, 8)
+
+
+cdef inline uint64_t hex_digits(uint64_t x) noexcept nogil:
+    """Of 32 bits, the first digit in the lowest byte: each byte becomes a half, then all of them letters at once."""
+    x = (x & 0xFFFF) << 32 | x >> 16
+    x = (x & 0x000000FF000000FFULL) << 16 | (x >> 8 & 0x000000FF000000FFULL)
+    x = (x & 0x000F000F000F000FULL) << 8 | (x >> 4 & 0x000F000F000F000FULL)
+    return x + 0x3030303030303030ULL + (x + 0x0606060606060606ULL >> 4 & 0x0101010101010101ULL) * 39

@@ -11,9 +11,10 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
-from otellogdriver.codec.python import UID_BEHIND, tails, with_uid
+from otellogdriver.codec.python import UID_BEHIND, fixed64, tails, with_uid
 from otellogdriver.codec.wire cimport (
-    Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_offset, put_tagged, varint_size
+    Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_fixed64, put_offset, put_tagged,
+    varint_size
 )
 from otellogdriver.lines import fields, json_line, mapping, severity
 from otellogdriver.lines.severity_scan cimport find, named
@@ -343,6 +344,7 @@ cdef struct Job:
     bint with_severity
     bint with_uid
     bint keep_bytes
+    uint64_t observed
     const uint8_t *tail[2]
     size_t tail_size[2]
     size_t severities[RANGES + 1]  # records written, by range of severity; the first have none
@@ -402,8 +404,7 @@ cdef uint8_t *put_value(uint8_t *p, Token *tokens, size_t index) noexcept nogil:
         return put_tagged(p, 0x18, <uint64_t>t.integer)
     if t.kind == DOUBLE:
         p[0] = 0x21
-        memcpy(p + 1, &t.real, 8)  # little-endian, as all that Python's wheels are built for
-        return p + 9
+        return put_bytes(p + 1, <const uint8_t *>&t.real, 8)  # little-endian, as in `put_fixed64`
     if t.kind == TRUE or t.kind == FALSE:
         return put_tagged(p, 0x10, t.kind == TRUE)
     if t.kind == NULL_VALUE:
@@ -450,7 +451,7 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
     cdef Output *out = &job.out
     cdef Token *tokens = parser.tokens
     cdef size_t any_value = field_size(head.body_token.length if head.body_token else head.body_size)
-    cdef size_t record = field_size(any_value) + job.tail_size[line.stream]
+    cdef size_t record = field_size(any_value) + job.tail_size[line.stream] + 8
     cdef size_t index = 1, attributes = 0, whole
     cdef int64_t time = head.time if head.time else line.time
     cdef const uint8_t *key
@@ -480,9 +481,7 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
     cdef uint8_t *p = put_tagged(out.data + out.size, 0x12, record)
     if time > 0:
         p[0] = 0x09
-        for i in range(8):
-            p[1 + i] = <uint8_t>(<uint64_t>time >> (8 * i))
-        p += 9
+        p = put_fixed64(p + 1, time)
     if head.severity:
         p = put_tagged(p, 0x10, head.severity)
     if head.level_size:
@@ -518,6 +517,7 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
     p = put_bytes(p, job.tail[line.stream], job.tail_size[line.stream])
     if job.with_uid:
         put_offset(p - UID_AT, line.begin)
+    put_fixed64(p, line.time if line.time > 0 else job.observed)
     out.size += whole
     return 1
 
@@ -830,7 +830,7 @@ cdef class NativeWriter:
         cdef tuple record
         cdef list kept = []  # what is redacted lives as long as it is pointed to
         cdef size_t count = len(records), index = 0, size = 0
-        cdef tuple both = tails(options, observed)
+        cdef tuple both = tails(options)
         cdef bytes out_tail = both[0], err_tail = both[1]
         cdef Line *lines = <Line *>PyMem_RawMalloc((count + 1) * sizeof(Line))
         cdef Parser parser
@@ -873,6 +873,7 @@ cdef class NativeWriter:
             job.with_severity = self.with_severity
             job.with_uid = options.uid is not None
             job.keep_bytes = self.keep_bytes
+            job.observed = observed % (1 << 64)
             job.tail[0] = <const uint8_t *>PyBytes_AS_STRING(out_tail)
             job.tail[1] = <const uint8_t *>PyBytes_AS_STRING(err_tail)
             job.tail_size[0] = len(out_tail)
@@ -899,6 +900,7 @@ cdef class NativeWriter:
                     tail = both[lines[index].stream]
                     if job.with_uid:
                         tail = with_uid(tail, record[0])
+                    tail += fixed64(record[1] if record[1] > 0 else observed)
                     other, number = self.python.record(record[3], record[1], tail)
                     if not add_other(&job, other, number):
                         break

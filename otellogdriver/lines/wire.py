@@ -15,7 +15,8 @@ from otellogdriver.lines.mapping import Fields
 
 
 def record(fields: Fields, time: int, tail: bytes) -> bytes:
-    """`time`: when the line was printed, in nanoseconds; the line's own time counts if it has one."""
+    """`time`: when the line was printed, in nanoseconds; the line's own time counts if it has one. `tail` ends with the
+    observed time."""
     time = fields.time or time
     parts = [b"\x09" + time.to_bytes(8, "little")] if time > 0 else []
     if fields.severity_number:

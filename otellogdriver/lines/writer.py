@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from otellogdriver.codec.contract import EncodeOptions, Line
-from otellogdriver.codec.python import ORIGINAL, as_text, tails, with_uid
+from otellogdriver.codec.python import ORIGINAL, as_text, fixed64, tails, with_uid
 from otellogdriver.lines import escapes, json_line, logfmt, severity, wire
 from otellogdriver.lines.mapping import Fields, mapped
 from otellogdriver.lines.multiline import Record
@@ -53,13 +53,13 @@ class PythonWriter:
 
     def write(self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int) -> Written:
         """See `Writer`."""
-        both = tails(options, observed)
+        both = tails(options)
         payload: list[bytes] = []
         size = 0
         severities = [0] * severity.RANGES
         for begin, time, stream, line, *_ in records:
             tail = both[stream] if options.uid is None else with_uid(both[stream], begin)
-            one, number = self.record(line, time, tail)
+            one, number = self.record(line, time, tail + fixed64(time if time > 0 else observed))
             if payload and size + len(one) > limit:
                 break
             payload.append(one)

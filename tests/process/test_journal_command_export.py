@@ -45,13 +45,12 @@ def bodies(collector: ServerThread, container: str = "") -> list[str | bytes]:
 
 
 def records(collector: ServerThread) -> list[bytes]:
-    """The records, each with its resource and scope, without the time of observation."""
+    """The records, each with its resource and scope."""
     found = []
     for request in collector.server.requests:
         for logs in ExportLogsServiceRequest.FromString(request.body).resource_logs:
             for scope in logs.scope_logs:
                 for record in scope.log_records:
-                    record.observed_time_unix_nano = 0
                     around = logs.resource.SerializeToString() + scope.scope.SerializeToString()
                     found.append(around + record.SerializeToString())
     return found

@@ -112,7 +112,7 @@ def test_record_is_what_the_sdk_writes(codec: Codec) -> None:
         ReadableLogRecord(
             LogRecord(
                 timestamp=NOW + index,
-                observed_timestamp=NOW,
+                observed_timestamp=NOW + index,
                 body=line.decode(),
                 attributes={"log.iostream": source},
             ),
@@ -140,8 +140,27 @@ def test_attributes_stand_verbatim_between_iostream_and_uid(codec: Codec) -> Non
     assert [attribute.key for attribute in record.attributes] == ["log.iostream", "k", "n", "log.record.uid"]
     assert record.attributes[1].value.string_value == "v"
     assert record.attributes[2].value.int_value == 7
-    assert record.observed_time_unix_nano == NOW
     assert record.SerializeToString() in encoded.payload
+
+
+@pytest.mark.parametrize("uid", (None, b"12345678"))
+def test_a_record_was_observed_when_the_engine_read_its_first_frame(codec: Codec, uid: bytes | None) -> None:
+    data = (
+        frame(b"whole", 10)
+        + frame(b"a", 20, id="x")
+        + frame(b"\xff", 30, "stderr")
+        + frame(b"b", 40, id="x", last=True)
+    )
+    options = EncodeOptions(uid=uid)
+    now, later = (codec.encode(data, 0, NOTHING, options, observed, HUGE).payload for observed in (NOW, NOW + HUGE))
+    assert [record.observed_time_unix_nano for record in parsed(now)] == [10, 30, 20]
+    assert now == later, "the same bytes at each try"
+
+
+@pytest.mark.parametrize("time", (0, -1, -(1 << 63)))
+def test_a_record_without_a_time_is_observed_now(codec: Codec, time: int) -> None:
+    (record,) = parsed(encode(codec, frame(b"line", time)).payload)
+    assert (record.time_unix_nano, record.observed_time_unix_nano) == (0, NOW)
 
 
 @pytest.mark.parametrize("start", [0, 1, 0xFFFF_FFFF_FFFF, 0x0123_4567_89AB_CDEF, (1 << 62) - 1])

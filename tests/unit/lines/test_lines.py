@@ -140,17 +140,36 @@ class TestCorpus:
     def test_the_wire_form_is_the_sdks(self, codec: Codec, case: Case) -> None:
         run = Run(case, codec)
         run.go(case)
+        read = {line.time for line in case.lines}
         for record in (record for call in run.calls for record in records(call.payload)):
+            assert record.observed_time_unix_nano in read
+            assert record.time_unix_nano not in read or record.time_unix_nano == record.observed_time_unix_nano
             (resource,) = encode_logs([sdk_record(shown(record, set()))]).resource_logs
             (expected,) = resource.scope_logs[0].log_records
             # Of null the SDK makes no value at all; OpenTelemetry's data model has the empty value.
             for pair in [*expected.attributes, *record.attributes]:
                 pair.value.SetInParent()
-            expected.observed_time_unix_nano = NOW
+            expected.observed_time_unix_nano = record.observed_time_unix_nano
             left, right = ([*each.attributes] for each in (record, expected))
             assert sorted(left, key=lambda pair: pair.key) == sorted(right, key=lambda pair: pair.key)
             del record.attributes[:], expected.attributes[:]
             assert record == expected
+
+
+@pytest.mark.parametrize(
+    "options", ({"parse": "json", "parse-time": "true"}, {"parse": "json", "redact-pattern": "x+"})
+)
+@pytest.mark.parametrize("uid", (None, b"12345678"))
+def test_observed_when_the_engine_read_it(codec: Codec, options: dict[str, str], uid: bytes | None) -> None:
+    """Whatever the line says of its time, and whichever writer makes the record."""
+    encoder, made_options, _ = made({**options, "multiline-pattern": "^{"}, codec)
+    lines = [b'{"time": "2001-02-03T04:05:06Z", "msg": "xx"}', b" more", b'{"msg": "\\ud800 xx"}', b"{", b"end"]
+    data = b"".join(frame(line, time) for line, time in zip(lines, (50, 60, 70, 0, 90), strict=True))
+    own = EncodeOptions(uid=uid, streams=made_options.streams)
+    encoded = encoder.encode(data, 0, NOTHING, own, NOW, HUGE, final=True)
+    found = records(encoded.payload)
+    assert [record.observed_time_unix_nano for record in found] == [50, 70, NOW]
+    assert [record.attributes[-1].key for record in found] == [("log.record.uid" if uid else "log.iostream")] * 3
 
 
 def sdk_record(record: dict[str, Any]) -> ReadableLogRecord:
