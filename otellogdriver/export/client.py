@@ -10,19 +10,20 @@ from collections.abc import Sequence
 from otellogdriver.export import gzip
 from otellogdriver.export.destination import GRPC, HTTP, Destination
 from otellogdriver.export.failover import FailoverClient
-from otellogdriver.export.grpc import GrpcClient
+from otellogdriver.export.grpc import METHOD, GrpcClient
 from otellogdriver.export.http import HttpClient
 from otellogdriver.export.outcome import Client, Denied, Outcome
 
 
-def client_for(destination: Destination) -> Client:
-    """The client of a destination. What is wrong with its settings or files is told by `send`, as Denied."""
+def client_for(destination: Destination, method: str = METHOD) -> Client:
+    """The client of a destination; `method` is what grpc calls. What is wrong with its settings or files is told by
+    `send`, as Denied."""
     clients: list[Client] = []
     for endpoint in destination.endpoints:
         if destination.protocol == HTTP:
             clients.append(HttpClient(destination, endpoint))
         elif destination.protocol == GRPC:
-            clients.append(GrpcClient(destination, endpoint))
+            clients.append(GrpcClient(destination, endpoint, method))
     if not clients:
         return _NoClient(f"protocol {destination.protocol!r}: must be {HTTP} or {GRPC}, with at least one endpoint")
     return clients[0] if len(clients) == 1 else FailoverClient(clients)

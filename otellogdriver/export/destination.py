@@ -129,14 +129,16 @@ def parse_endpoint(text: str, protocol: str, insecure: bool = False, reading: Re
         return Endpoint(target, label, tls, _basic(url), host, port, zone)
     written = text.partition("://")[2]
     written = written[len(url.netloc) :]
-    base = f"{label}{written}"
+    target = url_of_requests(f"{label}{written}", reading)
+    return Endpoint(target, label, tls, _basic(url), host, port, zone)
+
+
+def url_of_requests(endpoint: str, reading: Reading) -> str:
+    """What an endpoint of HTTP is to be read as; see the module's text."""
     if reading == "whole":
-        url_of_requests = whole_url(base)
-    elif reading == "either" and url.path.rstrip("/").endswith(LOGS_PATH):
-        url_of_requests = below(base, "")
-    else:
-        url_of_requests = below(base)
-    return Endpoint(url_of_requests, label, tls, _basic(url), host, port, zone)
+        return whole_url(endpoint)
+    as_it_is = reading == "either" and urlsplit(endpoint).path.rstrip("/").endswith(LOGS_PATH)
+    return below(endpoint, "" if as_it_is else LOGS_PATH)
 
 
 def bracketed(host: str) -> str:

@@ -78,9 +78,10 @@ class _Line:
 class GrpcClient:
     """Sends to one endpoint of a destination. `body` is the request, not compressed."""
 
-    def __init__(self, destination: Destination, endpoint: str) -> None:
+    def __init__(self, destination: Destination, endpoint: str, method: str = METHOD) -> None:
         self._destination = destination
         self._text = endpoint
+        self._method = method
         self._endpoint: Endpoint | None = None
         self._metadata: tuple[tuple[str, str], ...] = ()
         self._secrets: tuple[str, ...] = ()
@@ -227,7 +228,7 @@ class GrpcClient:
         else:
             channel = aio.insecure_channel(target, options, compression)
         self._files.settle(signature)
-        self._line = _Line(channel, channel.unary_unary(METHOD))
+        self._line = _Line(channel, channel.unary_unary(self._method))
         return self._line
 
     def _classify(self, error: Any, stands: bool) -> Outcome:

@@ -1,31 +1,29 @@
-"""The driver's own logs and metrics over OTLP (`OTELLOGDRIVER_SELF_TELEMETRY=otlp`), by the OpenTelemetry SDK.
+"""The driver's own logs and metrics over OTLP (`OTELLOGDRIVER_SELF_TELEMETRY=otlp`).
 
 They go where the plugin's own settings say, as service `otellogdriver`: metrics every minute and at the end
 (`OTEL_METRIC_EXPORT_INTERVAL`), logs of the driver's loggers as they come, those of its start included. Metrics are
-those of `metrics.py`, with OpenTelemetry's kind of names and units (`Declared.otlp`, `.unit`, `.attributes`). Best
-effort: nothing is kept while the collector is away, and nothing here holds up the driver; `/metrics` has the truth.
-Imported only when asked for, because the SDK's exporters cost memory and time.
+those of `metrics.py`, with OpenTelemetry's kind of names and units (`Declared.otlp`, `.unit`, `.attributes`). The SDK
+gathers and encodes them; requests go the way of the containers' (`export/`), through the same proxy and with the same
+eye on files that are replaced, but over connections of their own. Best effort: nothing is kept while the collector is
+away, and nothing here holds up the driver; `/metrics` has the truth. Imported only when asked for, because the SDK
+costs memory and time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
 from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
-from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -33,7 +31,6 @@ from opentelemetry.sdk.metrics.export import (
     Histogram,
     HistogramDataPoint,
     Metric,
-    MetricExportResult,
     MetricsData,
     NumberDataPoint,
     ResourceMetrics,
@@ -48,9 +45,10 @@ from otellogdriver.delivery.pumps import destinations
 from otellogdriver.delivery.tally import LATENCY_BOUNDS
 from otellogdriver.driver.driver import Driver
 from otellogdriver.errors import OptionError
-from otellogdriver.export import tls
-from otellogdriver.export.destination import GRPC, Destination, parse_endpoint
-from otellogdriver.export.headers import headers_of
+from otellogdriver.export.client import client_for, prepare
+from otellogdriver.export.destination import GRPC, Destination, url_of_requests
+from otellogdriver.export.grpc import METHOD
+from otellogdriver.export.outcome import Delivered, Outcome, Refused, Retry
 from otellogdriver.resource import Host
 from otellogdriver.settings.endpoints import LOGS_PATH
 from otellogdriver.settings.options import resolve
@@ -61,9 +59,13 @@ from otellogdriver.telemetry.samples import durations, samples
 
 log = logging.getLogger(__name__)
 
-Make = Callable[[dict[str, str]], Any]
-
 _EVERY = 60.0
+_TIMEOUT = 10.0
+"""Seconds for a request where the plugin's settings have no bound."""
+_PAUSE = 1.0
+"""Seconds before a failed request is sent again."""
+_METRICS_PATH = "/v1/metrics"
+_METRICS_METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 _PATIENCE = 1.0
 """Seconds that the last export gets when the driver goes away."""
 _SEVERITY = {
@@ -83,7 +85,6 @@ class SelfTelemetry:
         self._driver = driver
         self._accounts = Accounts(driver)
         self._problems = problems
-        self._files: list[int] = []
         about = {
             "service.name": "otellogdriver",
             "service.version": __version__,
@@ -94,15 +95,13 @@ class SelfTelemetry:
         self._resource = Resource({**dict(settings.plugin_resource_attributes), **about})
         self._failed = False
         self._every = _every(environ)
-        for name in ("opentelemetry.exporter", "opentelemetry.sdk"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of it is said here, once
-        (_, destination), *_ = destinations(settings)
-        logs, metrics = self._exporters(destination)
-        self._exporter = _Renewed(destination, metrics, MetricExportResult.FAILURE)
+        logging.getLogger("opentelemetry.sdk").setLevel(logging.CRITICAL)  # what matters of it is said here, once
+        (_, place), *_ = destinations(settings)
+        place = replace(place, timeout=place.timeout or _TIMEOUT)
+        self._metrics = _Way(encode_metrics, _of_metrics(place), _METRICS_METHOD)
+        self._logs = _Way(encode_logs, place)
         self._provider = LoggerProvider(self._resource, shutdown_on_exit=False)
-        self._provider.add_log_record_processor(
-            BatchLogRecordProcessor(_Renewed(destination, logs, LogRecordExportResult.FAILURE))
-        )
+        self._provider.add_log_record_processor(BatchLogRecordProcessor(_LogExporter(self._logs)))
         self._early = early
         early.hand_over(_Handler(self._provider))
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -112,66 +111,22 @@ class SelfTelemetry:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._early.end()
-        last = self._collect()
-
-        def end() -> None:
-            self._exporter.export(last)
-            self._exporter.shutdown()
-
-        await asyncio.wait([_in_thread(end), _in_thread(self._provider.shutdown)], timeout=_PATIENCE)
+        last = asyncio.ensure_future(self._metrics.send(self._collect()))
+        await asyncio.wait([last, _in_thread(self._provider.shutdown)], timeout=_PATIENCE)
+        last.cancel()
+        await asyncio.gather(last, self._metrics.close(), self._logs.close(), return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._every)
-            result = await _in_thread(self._exporter.export, self._collect())
-            failed = result is not MetricExportResult.SUCCESS
+            outcome = await self._metrics.send(self._collect())
+            failed = not isinstance(outcome, Delivered)
             if failed and not self._failed:
-                log.warning("the driver's own telemetry is not taken; /metrics has it all the same")
-            self._failed = failed
-
-    def _exporters(self, destination: Destination) -> tuple[Make, Make]:
-        """(of logs, of metrics): what makes an exporter that sends these headers."""
-        if destination.skip_verify or destination.server_name:
-            raise OptionError("not with otlp-insecure-skip-verify or otlp-server-name: name the CA instead")
-        endpoint = parse_endpoint(
-            destination.endpoints[0], destination.protocol, destination.insecure, destination.reading
-        )
-        basic = {"authorization": endpoint.authorization} if endpoint.authorization else {}
-        material = tls.material(destination)
-        gzip = destination.compression == "gzip"
-        common: dict[str, Any] = {"timeout": destination.timeout or 10.0}
-        if destination.protocol == GRPC:
-            common["endpoint"], common["insecure"] = endpoint.target, not endpoint.tls
-            common["compression"] = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
-            if endpoint.tls:
-                common["credentials"] = grpc.ssl_channel_credentials(
-                    material.authority, material.key or material.certificate, material.certificate
+                log.warning(
+                    "the driver's own telemetry is not taken; /metrics has it all the same: %s",
+                    getattr(outcome, "reason", ""),
                 )
-            return (
-                lambda headers: GrpcLogExporter(**common, headers=basic | headers),
-                lambda headers: GrpcMetricExporter(**common, headers=basic | headers),
-            )
-        common["compression"] = Compression.Gzip if gzip else Compression.NoCompression
-        if material.authority:
-            common["certificate_file"] = self._file(material.authority)
-        if material.certificate:
-            common["client_certificate_file"] = self._file(material.certificate)
-            common["client_key_file"] = self._file(material.key or material.certificate)
-        before, path, behind = endpoint.target.rpartition(LOGS_PATH)
-        if not path:
-            raise OptionError(f"not with an endpoint that does not end in {LOGS_PATH}: where metrics go is not known")
-        metrics = f"{before}/v1/metrics{behind}"
-        return (
-            lambda headers: HttpLogExporter(**common, headers=basic | headers, endpoint=endpoint.target),
-            lambda headers: HttpMetricExporter(**common, headers=basic | headers, endpoint=metrics),
-        )
-
-    def _file(self, pem: bytes) -> str:
-        """A path for libraries that take nothing else; the file is in memory alone, and open as long as the driver."""
-        handle = os.memfd_create("pem", os.MFD_CLOEXEC)
-        os.write(handle, pem)
-        self._files.append(handle)
-        return f"/proc/self/fd/{handle}"
+            self._failed = failed
 
     def _collect(self) -> MetricsData:
         start, now = int(self._driver.started * 1e9), time.time_ns()
@@ -207,34 +162,46 @@ class SelfTelemetry:
         return MetricsData([ResourceMetrics(self._resource, [ScopeMetrics(scope, found, "")], "")])
 
 
-class _Renewed(LogRecordExporter):
-    """An exporter of either signal that is made anew when the destination's headers change: those in its file are
-    often a token that is rotated. Lives in the thread that exports."""
+class _Way:
+    """Connections for one signal."""
 
-    def __init__(self, destination: Destination, make: Make, failure: Any) -> None:
-        self._destination = destination
-        self._make = make
-        self._failure = failure
-        self._headers: dict[str, str] | None = None
-        self._exporter: Any = None
+    def __init__(self, encode: Callable[[Any], Any], place: Destination, method: str = METHOD) -> None:
+        self._encode = encode
+        self._place = place
+        self._client = client_for(place, method)
+        self.close = self._client.close
 
-    def export(self, batch: Any, **_: Any) -> Any:
-        try:
-            headers = dict(headers_of(self._destination))
-        except OptionError:  # the file is away for a moment; the destination itself says so in the log
-            return self._failure
-        if headers != self._headers:
-            self.shutdown()
-            self._exporter, self._headers = self._make(headers), headers
-        return self._exporter.export(batch)
+    async def send(self, data: Any) -> Outcome:
+        """Send what the SDK gathered, again and again for as long as one request may take."""
+        body = await _in_thread(lambda: prepare(self._place, [self._encode(data).SerializeToString()]))
+        if body is None:
+            return Refused("it cannot be encoded")
+        end = time.monotonic() + self._place.timeout
+        while True:
+            outcome = await self._client.send(body)
+            pause = (outcome.after or _PAUSE) if isinstance(outcome, Retry) else 0.0
+            if not pause or time.monotonic() + pause > end:
+                return outcome
+            await asyncio.sleep(pause)
+
+
+class _LogExporter(LogRecordExporter):
+    """From the SDK's thread to the loop."""
+
+    def __init__(self, way: _Way) -> None:
+        self._way = way
+        self._loop = asyncio.get_running_loop()
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        sent = asyncio.run_coroutine_threadsafe(self._way.send(batch), self._loop)
+        taken = isinstance(sent.result(), Delivered)
+        return LogRecordExportResult.SUCCESS if taken else LogRecordExportResult.FAILURE
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return True
 
     def shutdown(self) -> None:
-        if self._exporter:
-            self._exporter.shutdown()
-            self._exporter = self._headers = None
+        return None
 
 
 class _Handler(logging.Handler):
@@ -262,6 +229,20 @@ class _Handler(logging.Handler):
             )
         except Exception:
             self.handleError(record)
+
+
+def _of_metrics(place: Destination) -> Destination:
+    """Where metrics go. Raises OptionError where that is not known."""
+    if place.protocol == GRPC:
+        return place
+    found = []
+    for text in place.endpoints:
+        url, mark, query = url_of_requests(text, place.reading).partition("?")
+        before, path, _ = url.rpartition(LOGS_PATH)
+        if not path or not url.endswith(LOGS_PATH):
+            raise OptionError(f"not with an endpoint that does not end in {LOGS_PATH}: where metrics go is not known")
+        found.append(before + _METRICS_PATH + mark + query)
+    return replace(place, endpoints=tuple(found), reading="whole")
 
 
 def _every(environ: Mapping[str, str]) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,11 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metr
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metrics_grpc
 
 from otellogdriver.telemetry.metrics import METRICS
+from tests.fakes.certificates import make_certificates
 from tests.fakes.engine import Engine
+from tests.fakes.otlp_server import ServerTls
+from tests.fakes.proxy import Proxy
+from tests.fakes.server_thread import ServerThread
 from tests.process.metrics_port import started
 from tests.scene import until
 
@@ -167,7 +173,53 @@ def test_headers_in_a_file_are_sent_and_read_again(
         until(lambda: received.headers.get("authorization") == "Bearer two")
         assert received.headers["x-tenant"] == "blue"
         file.unlink()
-        until(lambda: "own telemetry is not taken" in engine.log())
+        until(lambda: "what was read before stays in use" in engine.log())
+
+
+@pytest.mark.parametrize(("fixture", "protocol"), [("http", "http/protobuf"), ("grpc_server", "grpc")])
+def test_it_goes_through_the_proxy(request: pytest.FixtureRequest, tmp_path: Path, fixture: str, protocol: str) -> None:
+    received: Received = request.getfixturevalue(fixture)
+    with proxy() as way:
+        endpoint = received.endpoint.replace("127.0.0.1", "collector.test")
+        with Engine(tmp_path, environ(endpoint, protocol) | {"HTTP_PROXY": way.endpoint}) as engine:
+            until(lambda: received.metrics and received.service("otellogdriver"))
+            assert "own telemetry is not taken" not in engine.log()
+        assert set(way.targets) == {endpoint.removeprefix("http://")}
+
+
+@contextmanager
+def proxy() -> Iterator[Proxy]:
+    """A proxy in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    way = Proxy()
+    asyncio.run_coroutine_threadsafe(way.__aenter__(), loop).result(10)
+    try:
+        yield way
+    finally:
+        asyncio.run_coroutine_threadsafe(way.__aexit__(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_certificates_are_read_again_when_they_are_replaced(tmp_path: Path, protocol: str) -> None:
+    certificates = make_certificates(tmp_path)
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(certificates.other_ca.read_bytes())
+    with ServerThread(protocol, tls=ServerTls(certificates.server, certificates.server_key)) as collector:
+        settings = environ(collector.server.endpoint, protocol) | {
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(trusted),
+            "OTELLOGDRIVER_OTLP_SERVER_NAME": certificates.name,
+        }
+        with Engine(tmp_path, settings) as engine:
+            until(lambda: "own telemetry is not taken" in engine.log())
+            trusted.write_bytes(certificates.ca.read_bytes())
+            refused = started(engine, "bad", 1, otlp_endpoint="http://127.0.0.1:9", otlp_protocol="http/protobuf")
+            until(lambda: collector.server.taken)
+            refused.stop()
 
 
 def test_it_holds_nothing_up_while_the_collector_is_away(tmp_path: Path) -> None:
@@ -183,6 +235,7 @@ def test_it_holds_nothing_up_while_the_collector_is_away(tmp_path: Path) -> None
 
 
 def test_settings_it_cannot_use_are_named(tmp_path: Path) -> None:
-    settings = environ("https://127.0.0.1:9", "http/protobuf") | {"OTELLOGDRIVER_OTLP_INSECURE_SKIP_VERIFY": "true"}
+    settings = environ("http://127.0.0.1:9", "http/protobuf")
+    settings["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"] = "http://127.0.0.1:9/ingest"
     with Engine(tmp_path, settings) as engine:
-        until(lambda: "no telemetry of the driver's own: not with otlp-insecure-skip-verify" in engine.log())
+        until(lambda: "no telemetry of the driver's own: not with an endpoint that does not end in" in engine.log())
