@@ -34,12 +34,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture
-def collector() -> Iterator[ServerThread]:
-    with ServerThread() as thread:
-        yield thread
-
-
 def bodies(collector: ServerThread, container: str = "") -> list[str | bytes]:
     return [record.body for record in collector.server.records(container)]
 

@@ -9,7 +9,6 @@ import resource
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,18 +32,6 @@ PROMETHEUS = (
 """What Prometheus 3 sends."""
 DEAD = "http://127.0.0.1:9"
 """The discard port, where nobody listens."""
-
-
-@pytest.fixture
-def collector() -> Iterator[ServerThread]:
-    with ServerThread() as thread:
-        yield thread
-
-
-@pytest.fixture
-def engine(tmp_path: Path, collector: ServerThread) -> Iterator[Engine]:
-    with Engine(tmp_path, {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.server.endpoint}) as engine:
-        yield engine
 
 
 def test_every_declared_metric_and_no_other_in_both_formats(engine: Engine) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -32,16 +31,8 @@ STATE = "document.querySelector('#state').textContent"
 
 
 @pytest.fixture
-def collector() -> Iterator[ServerThread]:
-    with ServerThread() as thread:
-        yield thread
-
-
-@pytest.fixture
-def engine(tmp_path: Path, collector: ServerThread) -> Iterator[Engine]:
-    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.server.endpoint, "OTELLOGDRIVER_HOSTNAME": HOSTILE}
-    with Engine(tmp_path, environ) as engine:
-        yield engine
+def environ() -> dict[str, str]:
+    return {"OTELLOGDRIVER_HOSTNAME": HOSTILE}
 
 
 @pytest.fixture
