@@ -31,9 +31,9 @@ def until_stopped(name: str, burst: int = 50, pause: float = 0.02, width: int = 
     """A script that prints `burst` lines every `pause` seconds until SIGTERM, but not while there is `/out/quiet`;
     `/out/NAME` holds how many."""
     return (
-        f"trap stop=1 TERM; i=0; while [ -z $stop ]; do end=$((i+{burst})); [ -e {OUT}/quiet ] && end=$i; "
-        f"while [ $i -lt $end ]; do i=$((i+1)); printf '%0{width}d\\n' $i; done; echo $i > {OUT}/{name}; "
-        f"sleep {pause}; done"
+        f"trap stop=1 TERM; i=0; while [ -z $stop ]; do [ -e {OUT}/quiet ] && sleep {pause} && continue; "
+        f"end=$((i+{burst})); while [ $i -lt $end ]; do i=$((i+1)); printf '%0{width}d\\n' $i; done; "
+        f"echo $i > {OUT}/{name}; sleep {pause}; done"
     )
 
 
