@@ -142,7 +142,8 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     from otellogdriver.engine import protocol
     from otellogdriver.engine.readlogs import LogReader
     from otellogdriver.resource import this_host
-    from otellogdriver.settings.options import doubts, plugin_settings, problems
+    from otellogdriver.settings.doubts import doubts
+    from otellogdriver.settings.options import plugin_settings, problems
     from otellogdriver.telemetry import status
     from otellogdriver.telemetry.doors import Doors
     from otellogdriver.telemetry.events import Early, Events

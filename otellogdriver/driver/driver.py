@@ -38,6 +38,7 @@ from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.pool import Pool
 from otellogdriver.resource import Host, resource_of
+from otellogdriver.settings.doubts import doubts
 from otellogdriver.settings.options import PluginSettings, Settings, resolve
 
 log = logging.getLogger(__name__)
@@ -184,6 +185,8 @@ class Driver:
             await self._hand_over(known)
         settings = resolve(container.config, self.environ)
         resource_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
+        for doubt in doubts(self.environ, container.config) if container.config else ():
+            log.warning("container %s: %s", container.name, doubt)
         if container.excluded:
             log.info("container %s is labelled %s: its lines are kept, not sent", container.name, EXCLUDE)
         entry = self.store.create(

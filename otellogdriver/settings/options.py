@@ -20,16 +20,12 @@ from otellogdriver.settings.endpoints import (
     ENDPOINTS,
     ENDPOINTS_OR_NONE,
     HEADERS,
-    LOGS_PATH,
     OWN_ATTRIBUTES,
     SERVER_NAME,
     Pairs,
-    below,
     endpoint_shown,
     has_path,
-    hidden,
     not_for_grpc,
-    whole_url,
 )
 from otellogdriver.settings.foreign import in_place_of
 from otellogdriver.settings.line_options import LineSettings
@@ -267,7 +263,7 @@ class PluginSettings:
 
 def resolve(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     """The settings of a container. Raises OptionError for all that is wrong with them, in one line."""
-    settings, faults = _container_settings(log_opts, environ)
+    settings, faults = container_settings(log_opts, environ)
     faults += _unknown_log_opts(log_opts)
     if faults:
         raise OptionError("; ".join(faults))
@@ -280,7 +276,7 @@ def resolve_running(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> 
     Each option falls back by itself: from the log-opt to the variable to the default, so that a bad value elsewhere
     (in the plugin's environment, after an upgrade) never takes a container's own `redact-pattern` away. One that
     cannot be used any more hides whole lines. Where values do not go together, those of the lines stay longest."""
-    settings, faults = _container_settings(log_opts, environ)
+    settings, faults = container_settings(log_opts, environ)
     if not faults:
         return settings, _unknown_log_opts(log_opts)
     options = options_of(Settings)
@@ -332,39 +328,11 @@ def plugin_settings(environ: Mapping[str, str]) -> tuple[PluginSettings, list[st
 
 def problems(environ: Mapping[str, str]) -> list[str]:
     """A line for each thing that is wrong with the driver's environment, what concerns containers included."""
-    return plugin_settings(environ)[1] + _container_settings({}, environ)[1] + _unknown_variables(environ)
+    return plugin_settings(environ)[1] + container_settings({}, environ)[1] + _unknown_variables(environ)
 
 
-_WHOLE, _BASE = otel("ENDPOINT")
-_READINGS = {_WHOLE: "whole", _BASE: "base"}
+_READINGS = dict(zip(otel("ENDPOINT"), ("whole", "base"), strict=True))
 """OpenTelemetry: the variable for logs has the URL of requests, the one for all signals has what is before it."""
-
-_PLAIN = ("true", "false")
-
-
-def doubts(environ: Mapping[str, str]) -> Iterator[str]:
-    """A line for each value in the driver's environment that is used, but hardly means what was meant."""
-    settings, _ = _container_settings({}, environ)
-    for item in options_of(Settings):
-        given = item.given({}, environ)
-        if item.kind is BOOLEAN and given and given[0].startswith("OTEL_") and given[1].strip().lower() not in _PLAIN:
-            yield f"{given[0]}: {item.shown(given[1])} is false, as OpenTelemetry reads it: only true is true"
-    if settings.otlp_protocol == "grpc":
-        return
-    for endpoint in settings.otlp_endpoint:
-        place = hidden(endpoint)
-        if settings.otlp_endpoint_reading == "whole" and whole_url(endpoint) != endpoint:
-            yield (
-                f"{_WHOLE}: {shown(place)} has no path and is used as it is, so that requests go to "
-                f"{shown(hidden(whole_url(endpoint)))}: write {shown(hidden(below(endpoint)))}, or use {_BASE}"
-            )
-        if settings.otlp_endpoint_reading == "base" and whole_url(endpoint).partition("?")[0].rstrip("/").endswith(
-            LOGS_PATH
-        ):
-            yield (
-                f"{_BASE}: {shown(place)} gets {LOGS_PATH} added, so that requests go to "
-                f"{shown(hidden(below(endpoint)))}: leave {LOGS_PATH} out, or use {_WHOLE}"
-            )
 
 
 def _read(
@@ -386,7 +354,8 @@ def _read(
     return values, sources, faults
 
 
-def _container_settings(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+def container_settings(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """The settings, with the default for what cannot be used, and a line for each fault."""
     values, sources, faults = _read(options_of(Settings), log_opts, environ)
     _add_what_follows(values, sources)
     settings = Settings(**values)

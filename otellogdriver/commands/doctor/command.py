@@ -25,7 +25,8 @@ from otellogdriver.commands.installation import NAME, Installation
 from otellogdriver.delivery.pumps import destinations
 from otellogdriver.errors import OptionError
 from otellogdriver.resource import this_host
-from otellogdriver.settings.options import PluginSettings, Settings, doubts, plugin_settings, problems, resolve
+from otellogdriver.settings.doubts import doubts
+from otellogdriver.settings.options import PluginSettings, Settings, plugin_settings, problems, resolve
 
 FOLLOW = 32.0
 """Seconds of --follow: a little more than the engine's usual time-out."""
@@ -117,6 +118,9 @@ async def _checks(arguments: argparse.Namespace, flags: Mapping[str, str]) -> As
             yield failed("options", problem, driver.OPTIONS)
     for doubt in doubts(environ):
         yield note("options", doubt, driver.OPTIONS)
+    if own := {**(found.log_opts or {}), **flags}:
+        for doubt in doubts(environ, own):
+            yield note("options", doubt, "the container works, but make it anew with what is meant")
     wrong = {problem.partition(":")[0] for problem in problems(environ)}  # which has been said
     usable = {name: value for name, value in environ.items() if name not in wrong}
     try:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from otellogdriver.errors import OptionError
 from otellogdriver.settings.option import Option, options_of
-from otellogdriver.settings.options import PluginSettings, Settings, doubts, plugin_settings, problems, resolve
+from otellogdriver.settings.options import PluginSettings, Settings, plugin_settings, problems, resolve
 
 DATA = Path(__file__).parents[2] / "data" / "options"
 CONTAINER: list[dict[str, Any]] = json.loads((DATA / "container.json").read_text())
@@ -123,21 +123,3 @@ def test_a_password_in_an_endpoint_is_in_no_error(user: str, rest: str) -> None:
     with pytest.raises(OptionError) as fault:
         resolve({"otlp-endpoint": f"http://{user}:{SECRET}@{rest} ?key={SECRET}", "max-file": "none"}, {})
     assert SECRET not in str(fault.value)
-
-
-@pytest.mark.parametrize(
-    ("environ", "said"),
-    [
-        ({"OTEL_EXPORTER_OTLP_INSECURE": "1"}, "only true is true"),
-        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://u:p@a:4318"}, 'write "http://...@a:4318/v1/logs"'),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318/v1/logs"}, 'go to "http://a:4318/v1/logs/v1/logs"'),
-        ({"OTEL_EXPORTER_OTLP_INSECURE": "False", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://a:4318/"}, ""),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318"}, ""),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ""),
-    ],
-)
-def test_what_hardly_means_what_was_meant_is_said(environ: dict[str, str], said: str) -> None:
-    found = list(doubts(environ))
-    assert len(found) == bool(said)
-    assert all(said in doubt and next(iter(environ)) in doubt for doubt in found)
-    assert problems(environ) == []
