@@ -425,17 +425,20 @@ class Feed:
         """Give up whole frames up to offset `to` (policy `drop-oldest`), counted; whether there were any. Worker
         thread, never beside `take`.
 
-        What is encoded already is not given up. Where only that and an unfinished line are in the way, the line is sent
-        as it is with the next `take`. Of an unfinished line whose end is not skipped the end is still sent."""
+        What is encoded already is not given up, nor a line that is all there is. Where only what is encoded and an
+        unfinished line are in the way, the line is sent as it is with the next `take`. Of an unfinished line whose end
+        is not skipped the end is still sent."""
         if self.offset >= to:
             if self._carry != NOTHING:
                 self._hurried, self._seen = True, -1
+            return False
+        before, buffer = self.offset, memoryview(bytearray(BUFFER))
+        if self._is_one_line(buffer):
             return False
         if not self.counters.given_up.get("journal_full"):
             log.error(
                 "%s: the oldest waiting lines are given up (journal_full); counted in /metrics", self.stream.directory
             )
-        before, buffer = self.offset, memoryview(bytearray(BUFFER))
         try:
             while self.offset < to and self._skip_some(to, buffer):
                 pass
@@ -444,6 +447,19 @@ class Feed:
                 self._skipped_to = self.offset
                 self.stream.advance(boundary=self.offset)
         return self.offset > before
+
+    def _is_one_line(self, buffer: memoryview) -> bool:
+        """Whether no more than a line is left: it waits for its rest, not for the destination."""
+        try:
+            offset, got = self._reader.read(self.offset, buffer)
+        except OSError as error:
+            if is_shortage(error):
+                raise
+            return False
+        if offset > self.offset or offset + got < self.stream.end:
+            return False
+        out, err, damaged, _ = self._codec.count(buffer[:got], offset, offset + got, False)
+        return out + err <= 1 and not damaged
 
     def _skip_some(self, to: int, buffer: memoryview) -> bool:
         """Give up a chunk; False where nothing whole is left before the end. What is missing, or cannot be read, is

@@ -428,6 +428,15 @@ def test_a_long_line_that_is_partly_skipped_counts_once(bench: Bench, target: in
     assert bench.feed.counters.damaged_bytes == 0
 
 
+def test_skip_leaves_a_line_that_is_all_there_is(bench: Bench) -> None:
+    whole = pieces(b"a" * 100_000)
+    for part in (whole[:70_000], whole[70_000:]):
+        bench.stream.append(part)
+        assert not bench.feed.skip(60_000)
+    assert bench.deliver() == [b"a" * 100_000]
+    assert bench.feed.counters.given_up == {}
+
+
 def test_skip_asks_for_an_unfinished_line_that_is_in_the_way(bench: Bench) -> None:
     bench.stream.append(pieces(b"begin", ended=False) + lines(0, 100, b"stderr"))
     assert len(bench.deliver()) == 100
