@@ -80,6 +80,8 @@ class Container:
         self.file = str(engine.fifos / secrets.token_hex(32))
         os.mkfifo(self.file, 0o700)
         self.fd = os.open(self.file, os.O_RDWR)
+        self.printed: int | None = 0
+        """Lines written; None where that cannot be told, because it was no whole frames."""
         self.info: dict[str, Any] = {
             "Config": dict(options),
             "ContainerID": self.id,
@@ -99,9 +101,12 @@ class Container:
         return self.engine.call("LogDriver.StartLogging", {"File": self.file, "Info": self.info})
 
     def write(self, data: bytes) -> None:
+        printed, self.printed = self.printed, None  # as long as it waits
         view = memoryview(data)
         while view:
             view = view[os.write(self.fd, view[: 1 << 16]) :]
+        ends = _line_ends(data)
+        self.printed = None if printed is None or ends is None else printed + ends
 
     def stop(self) -> dict[str, Any]:
         answer = self.engine.call("LogDriver.StopLogging", {"File": self.file})
@@ -128,6 +133,22 @@ def frames(data: bytes) -> Iterator[bytes]:
         at += 4 + size
 
 
+def _line_ends(data: bytes) -> int | None:
+    """How many lines end in these frames; None where they are not whole, or a line goes on behind them."""
+    at = lines = 0
+    is_open = False
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 6] != b"\x0a\x06" or end > len(data):
+            return None
+        tail = data[max(at, end - 90) : end]
+        mark = tail.rfind(b"\x20\x01\x2a")  # partial, and its metadata
+        is_open = mark >= 0 and tail[mark + 4 : mark + 6] != b"\x08\x01"
+        lines += not is_open
+        at = end
+    return None if is_open else lines
+
+
 class Engine:
     """The driver's process and its directories; use as a context manager."""
 
@@ -146,6 +167,7 @@ class Engine:
         }
         self.command = [sys.executable, "-m", "otellogdriver.cli", "serve"]
         self.process: subprocess.Popen[bytes] | None = None
+        self.launches = 0
         self.containers: list[Container] = []
         self.fifos.mkdir(parents=True, exist_ok=True)
 
@@ -160,6 +182,7 @@ class Engine:
 
     def launch(self) -> None:
         """Start the driver and do not wait for it."""
+        self.launches += 1
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL", "OTELLOGDRIVER"))}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.command, env=environ | self.environ, stdout=log, stderr=log)

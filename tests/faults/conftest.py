@@ -1,6 +1,7 @@
 """Tests with the driver as a process, called by a simulated engine, sending to a scripted collector.
 
-What holds in every one of them is checked here: no process is left, and the driver's own log has no traceback.
+What holds in every one of them is checked here: each line has one fate, no process is left, and the driver's own log
+has no traceback.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pytest
 from tests.conftest import children
 from tests.fakes.engine import Engine
 from tests.fakes.server_thread import ServerThread
+from tests.faults import accounts
 
 MakeEngine = Callable[..., Engine]
 
@@ -46,7 +48,12 @@ def make_engine(tmp_path: Path) -> Iterator[MakeEngine]:
         return engine
 
     yield make
+    unbalanced = []
     for engine in made:
+        try:
+            accounts.check(engine)
+        except AssertionError as error:
+            unbalanced.append(str(error))
         if engine.process and engine.process.poll() is None:
             engine.terminate()
         for container in engine.containers:
@@ -54,6 +61,7 @@ def make_engine(tmp_path: Path) -> Iterator[MakeEngine]:
     for engine in made:
         assert "Traceback" not in engine.log(), engine.log()
     assert children() <= before
+    assert not unbalanced
 
 
 @pytest.fixture

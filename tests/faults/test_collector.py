@@ -19,6 +19,7 @@ from tests.fakes.engine import Container, Engine
 from tests.fakes.otlp_server import ServerTls
 from tests.fakes.received import read_records
 from tests.fakes.server_thread import ServerThread
+from tests.faults import accounts
 from tests.scene import lines, number, until
 
 HTTP, GRPC = "http/protobuf", "grpc"
@@ -56,6 +57,7 @@ def print_to(engine: Engine) -> Iterator[Callable[..., Container]]:
     for container in made:
         if container.fd >= 0:
             container.stop()
+    accounts.check(engine)
 
 
 def arrived(server: ServerThread, container: Container) -> list[int]:
