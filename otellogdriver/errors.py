@@ -29,8 +29,11 @@ class JournalError(DriverError):
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether it says nothing about what was asked for, only that it cannot be had now: no file numbers, no memory."""
-    return isinstance(error, MemoryError | SystemError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)
+    """Whether it says nothing about what was asked for, only that it cannot be had now: no file numbers, no memory, no
+    thread."""
+    if isinstance(error, OSError):
+        return error.errno in _SHORTAGES
+    return isinstance(error, MemoryError | SystemError) or str(error) == "can't start new thread"
 
 
 def may_pass(error: BaseException) -> bool:

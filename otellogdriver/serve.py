@@ -23,6 +23,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from otellogdriver.errors import is_shortage
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -264,7 +266,11 @@ def _hang_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The loop's handler of errors that nobody has caught. One that struck while a connection was taken up or made
     leaves that connection open with nobody to read it, and the other side waiting: it is broken off, so that the
     other side can try again."""
-    loop.default_exception_handler(context)
+    error = context.get("exception")
+    if isinstance(error, Exception) and is_shortage(error):
+        log.error("%s: %s", context.get("message"), error or type(error).__name__)
+    else:
+        loop.default_exception_handler(context)
     handle = context.get("handle")
     concerned = [context.get("transport"), getattr(getattr(handle, "_callback", None), "__self__", None)]
     concerned += getattr(handle, "_args", None) or ()

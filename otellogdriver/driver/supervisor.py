@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from otellogdriver.errors import is_shortage
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class Supervisor:
         key = f"{what} {type(error).__name__}"
         if now - self._told.get(key, -_TELL) >= _TELL:
             self._told[key] = now
-            expected = isinstance(error, OSError | MemoryError)
+            expected = isinstance(error, OSError) or is_shortage(error)
             log.error("%s failed, tried again: %s", what, error or type(error).__name__, exc_info=not expected)
 
     def close(self) -> None:
