@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+import os
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from otellogdriver.driver import driver as driver_module
-from otellogdriver.driver import parking
+from otellogdriver.driver import parking, recovery
 from otellogdriver.driver.session import OVERHEAD
+from otellogdriver.journal.store import Entry
 from tests.fakes.otlp_server import OtlpServer
 from tests.scene import lines, number, soon
 from tests.unit.driver.test_driver import Scene
@@ -59,6 +62,31 @@ async def test_a_dead_destination_holds_up_no_other_ones_streams(scene: Scene, m
     await short_lived(scene, 20, begin=100)
     await scene.server.reach(records=20)
     assert sorted(number(record.body) for record in scene.server.records()) == [*range(100, 120)]
+
+
+async def test_a_stream_that_cannot_be_looked_at_now_is_taken_up_later(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "BAYS", 3)
+    monkeypatch.setattr(driver_module, "_RESUME_AGAIN", 0.05)
+    driver = scene.start()
+    await scene.server.down()
+    await short_lived(scene, 10)
+    await soon(lambda: len(driver.parking) == 7)
+    real = recovery.look
+    failed: list[Entry] = []
+
+    def look(environ: Mapping[str, str], entry: Entry) -> recovery.Found:
+        if len(failed) < 20:
+            failed.append(entry)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(environ, entry)
+
+    monkeypatch.setattr(recovery, "look", look)
+    await scene.server.up()
+    await scene.server.reach(records=10)
+    assert len(failed) == 20
+    assert sorted(number(record.body) for record in scene.server.records()) == [*range(10)]
 
 
 async def test_what_is_parked_is_parked_again_after_a_start(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from otellogdriver.delivery.pumps import cursor_at
 from otellogdriver.delivery.recipe import container_of
 from otellogdriver.driver import recovery
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.stream import Stream
 from tests.scene import lines
 
 ID = "c" * 64
@@ -139,6 +141,37 @@ def test_one_stream_that_cannot_be_resumed_keeps_no_other(
     monkeypatch.setattr(recovery, "container_of", fails)
     assert resumed(tmp_path).resumed == files[1:]
     assert "cannot be resumed" in caplog.text
+
+
+def test_a_stream_that_cannot_be_looked_at_now_is_resumed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [fifo(tmp_path), fifo(tmp_path)]
+    for file in files:
+        left(tmp_path, file, lambda end: end)
+    driver = Driver(tmp_path)
+
+    def fails(stream: Stream, role: str) -> Cursor:
+        if files[0][-64:] in str(stream.directory):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return cursor_at(stream, role)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recovery, "cursor_at", fails)
+        assert not recovery.resume(driver)
+        assert driver.resumed == files[1:]
+    assert recovery.resume(driver) and driver.resumed == [files[1], files[0]]
+    assert [session.stream.undelivered for session in driver.added] == [0, 0]
+
+
+def test_a_fault_after_the_fifos_are_read_does_not_end_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = fifo(tmp_path)
+    left(tmp_path, file, lambda end: 0)
+    monkeypatch.setattr(Driver, "changed", lambda *_: [][1])
+    driver = Driver(tmp_path)
+    assert recovery.resume(driver) and driver.resumed == [file]
 
 
 def test_orphans_are_fifos_that_nobody_knows(tmp_path: Path) -> None:

@@ -24,6 +24,27 @@ def test_without_a_file_the_stream_begins_at_zero(tmp_path: Path) -> None:
     assert cursor.position == Position(0) and not cursor.damaged
 
 
+@pytest.mark.parametrize(("number", "damaged"), [(errno.EMFILE, False), (errno.EIO, True)])
+def test_a_file_that_cannot_be_read_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, damaged: bool
+) -> None:
+    """For want of file numbers everything would be sent again."""
+    path = tmp_path / "cursor"
+    committed(path, Position(5))
+
+    def fails(_: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", fails)
+        if damaged:
+            assert Cursor(path).damaged
+        else:
+            with pytest.raises(OSError):
+                Cursor(path)
+    assert Cursor(path).position == Position(5)
+
+
 def test_the_last_position_is_found_again(tmp_path: Path) -> None:
     last = Position(7_000_000_000_000, (6_999_999_999_999, -1))
     committed(tmp_path / "cursor", Position(1), Position(2), last)

@@ -163,6 +163,42 @@ def test_two_that_delete_at_once_delete_no_more_than_one(tmp_path: Path) -> None
         assert entry.stream.start == 2500
 
 
+class CutMeanwhile(list[Any]):
+    """Segments whose last one the FIFO's thread takes away as soon as somebody has asked how many there are."""
+
+    def __len__(self) -> int:
+        count = super().__len__()
+        if count > 1:
+            self.pop()
+        return count
+
+
+def test_a_list_that_is_cut_meanwhile_is_looked_at_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state")
+    entry = made(store, data=bytes(5000))
+    entry.stream.segments = CutMeanwhile(entry.stream.segments)
+    store.drop_segments(entry, 2500)
+    assert not entry.faulty
+
+
+def test_of_a_file_that_cannot_be_read_for_want_of_numbers_nothing_is_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "state")
+    entry = made(store, data=bytes(100))
+    said = dict(entry.info)
+    entry.forget_info()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", no_numbers)
+        with pytest.raises(OSError):
+            _ = entry.info
+    assert entry.info == said
+
+
+def no_numbers(_: Path) -> bytes:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
 def test_trim_keeps_what_docker_logs_wants_and_all_that_is_not_delivered(tmp_path: Path) -> None:
     store = Store(tmp_path / "state")
     old = ended(made(store, fifo="old", keep=500, data=bytes(300)))
