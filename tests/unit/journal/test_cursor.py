@@ -24,11 +24,11 @@ def test_without_a_file_the_stream_begins_at_zero(tmp_path: Path) -> None:
     assert cursor.position == Position(0) and not cursor.damaged
 
 
-@pytest.mark.parametrize(("number", "damaged"), [(errno.EMFILE, False), (errno.EIO, True)])
+@pytest.mark.parametrize(("number", "damaged"), [(errno.EMFILE, False), (errno.EIO, False), (errno.EISDIR, True)])
 def test_a_file_that_cannot_be_read_is_not_taken_for_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, damaged: bool
 ) -> None:
-    """For want of file numbers everything would be sent again."""
+    """Everything would be sent again because of a shortage."""
     path = tmp_path / "cursor"
     committed(path, Position(5))
 
