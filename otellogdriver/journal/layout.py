@@ -130,7 +130,12 @@ def write_meta(directory: Path, meta: Meta, sync: bool) -> None:
         data = json.dumps({**known, "info": {}}, separators=(",", ":")).encode()
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.mkdir(mode=0o700, exist_ok=True)
-    replace(directory / META, data, sync)
+    try:
+        replace(directory / META, data, sync)
+    except FileNotFoundError:
+        # StartLogging and the stream's first byte may write it at the same time, the same bytes under the same name.
+        if not (directory / META).exists():
+            raise
 
 
 def replace(path: Path, data: bytes, sync: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +58,20 @@ def test_a_higher_version_is_not_taken_for_this_one(tmp_path: Path) -> None:
     (tmp_path / layout.META).write_text('{"version": 2, "file": "/fifo", "info": {}}')
     with pytest.raises(layout.NewerVersion, match="format 2, known here: 1"):
         layout.read_meta(tmp_path)
+
+
+def test_two_threads_may_write_what_is_known_of_a_stream_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta, directory, move = layout.Meta("/fifo", {"a": "b"}), tmp_path / "c" / "0", os.replace
+
+    def moved_by_another(source: Path, target: Path) -> None:
+        move(source, target)
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", moved_by_another)
+    layout.write_meta(directory, meta, False)
+    assert layout.read_meta(directory) == meta
+    monkeypatch.setattr(os, "replace", lambda source, target: shutil.rmtree(directory) or move(source, target))
+    with pytest.raises(FileNotFoundError):
+        layout.write_meta(directory, meta, False)
