@@ -269,9 +269,10 @@ class Session:
             for reason, dropped in list(self.fifo.dropped.items()):
                 found[reason] = (sum(dropped.lines), dropped.bytes)
         # A mirror gives up the very lines that the main destination does, or some of its own: none counts twice.
-        for reason in {reason for _, feed in self.feeds for reason in list(feed.counters.given_up)}:
+        given_up = [dict(feed.counters.given_up) for _, feed in self.feeds if feed.counters.given_up]
+        for reason in {reason for each in given_up for reason in each}:
             before = found.get(reason, (0, 0))
-            most = max(feed.counters.given_up.get(reason, 0) for _, feed in self.feeds)
+            most = max(each.get(reason, 0) for each in given_up)
             found[reason] = (before[0] + most, before[1])
         return found
 

@@ -8,6 +8,7 @@ the stages' counters and changes nothing; used on the event loop, on demand, so 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from otellogdriver.container import Container
@@ -40,16 +41,21 @@ class Counts:
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Reason -> (lines, bytes)."""
 
-    @classmethod
-    def of(cls, session: Session) -> Counts:
-        counts = cls(read=session.fifo.bytes_read if session.fifo else 0, dropped=session.dropped)
-        if session.feeds:
-            first = session.feeds[0][1].counters  # a mirror sees the same lines
-            counts.lines, counts.bytes = list(first.lines), list(first.bytes)
-            counts.records, counts.severities = first.records, list(first.severities or counts.severities)
-            counts.excluded, counts.damaged = dict(first.excluded), first.damaged_bytes
-            counts.delivered = sum(feed.counters.delivered for _, feed in session.feeds)
-        return counts
+    def count(self, session: Session) -> None:
+        """Add what came to a session."""
+        self.read += session.fifo.bytes_read if session.fifo else 0
+        for reason, (lines, size) in session.dropped.items():
+            self._drop(reason, lines, size)
+        for place, (_, feed) in enumerate(session.feeds):
+            counters = feed.counters
+            self.delivered += counters.delivered
+            if place == 0:  # a mirror sees the same lines
+                for stream in (0, 1):
+                    self.lines[stream] += counters.lines[stream]
+                    self.bytes[stream] += counters.bytes[stream]
+                self.records += counters.records
+                self._add(counters.severities, counters.excluded)
+                self.damaged += counters.damaged_bytes
 
     def add(self, other: Counts) -> None:
         for stream in (0, 1):
@@ -57,14 +63,21 @@ class Counts:
             self.bytes[stream] += other.bytes[stream]
         self.read += other.read
         self.records += other.records
-        self.severities = [ours + theirs for ours, theirs in zip(self.severities, other.severities, strict=True)]
+        self._add(other.severities, other.excluded)
         self.delivered += other.delivered
         self.damaged += other.damaged
-        for reason, lines in other.excluded.items():
-            self.excluded[reason] = self.excluded.get(reason, 0) + lines
         for reason, (lines, size) in other.dropped.items():
-            before = self.dropped.get(reason, (0, 0))
-            self.dropped[reason] = (before[0] + lines, before[1] + size)
+            self._drop(reason, lines, size)
+
+    def _add(self, severities: Sequence[int], excluded: Mapping[str, int]) -> None:
+        for place, records in enumerate(severities):
+            self.severities[place] += records
+        for reason, lines in excluded.items():
+            self.excluded[reason] = self.excluded.get(reason, 0) + lines
+
+    def _drop(self, reason: str, lines: int, size: int) -> None:
+        before = self.dropped.get(reason, (0, 0))
+        self.dropped[reason] = (before[0] + lines, before[1] + size)
 
 
 @dataclass(slots=True)
@@ -99,7 +112,7 @@ class Account:
         stream = session.stream
         self.container = session.container
         self.service_name = session.service_name or self.service_name or session.container.name
-        self.counts.add(Counts.of(session))
+        self.counts.count(session)
         self.undelivered += max(0, stream.undelivered)
         self.pending += session.feeds[0][1].pending if session.feeds else max(0, stream.undelivered)
         self.lag = max(self.lag, _lag(stream))
@@ -155,7 +168,7 @@ class Accounts:
             account.stalled = account.stalled or entry in stalled
         for entry, session in self._seen.items():
             if entry not in active and session.container.id in found:
-                self._past.setdefault(session.container.id, Counts()).add(Counts.of(session))
+                self._past.setdefault(session.container.id, Counts()).count(session)
         self._seen = active
         self._past = {container: counts for container, counts in self._past.items() if container in found}
         for container, past in self._past.items():

@@ -23,15 +23,18 @@ def exposition(
 ) -> bytes:
     """The whole answer; `strict` makes it OpenMetrics. `process` are metrics of prometheus_client's own."""
     lines: dict[str, list[str]] = {metric.name: [] for metric in METRICS}
-    texts: dict[tuple[str, ...], dict[tuple[str, ...], str]] = {metric.labels: {} for metric in METRICS}
-    places = {metric.name: (lines[metric.name].append, texts[metric.labels], metric.labels) for metric in METRICS}
-    starts: dict[tuple[str, ...], str] = {}
-    for name, values, value in samples:
-        add, known, names = places[name]
-        text = known.get(values)
-        if text is None:
-            text = known[values] = _labels(names, values, starts)
-        add(f"{name}{text} {value if value.__class__ is int else number(value)}")
+    ends: dict[tuple[str, ...], dict[str, str]] = {metric.labels: {} for metric in METRICS}
+    places = {metric.name: (lines[metric.name].append, metric.labels, ends[metric.labels]) for metric in METRICS}
+    before: tuple[str, ...] | None = None
+    begin = ""
+    for name, values, last, value in samples:
+        add, names, known = places[name]
+        if values is not before:  # what all series of a container have in common is made once
+            before, begin = values, labels(names[: len(values)], values)[:-1]
+        end = known.get(last)
+        if end is None:
+            end = known[last] = _end(names, last)
+        add(f"{name}{begin}{end} {value if value.__class__ is int else number(value)}")
     for item in durations:
         name, total = "otellogdriver_request_duration_seconds", 0
         for bound, count in zip(_LE, item.counts, strict=True):
@@ -66,15 +69,11 @@ def labels(names: Sequence[str], values: Sequence[str]) -> str:
     return f"{{{pairs}}}" if pairs else ""
 
 
-def _labels(names: tuple[str, ...], values: tuple[str, ...], starts: dict[tuple[str, ...], str]) -> str:
-    """The same for labels of which the last one differs most: what is before it is made once, and kept in `starts`."""
-    if len(names) < 2:
-        return labels(names, values)
-    before = names[:-1] + values[:-1]
-    start = starts.get(before)
-    if start is None:
-        start = starts[before] = labels(names[:-1], values[:-1])[:-1]
-    return f'{start},{names[-1]}="{_escaped(values[-1])}"}}'
+def _end(names: Sequence[str], last: str) -> str:
+    """What ends the labels of a sample: its last one, where that stands by itself."""
+    if not last:
+        return "}" if names else ""
+    return f'{"," if names[1:] else "{"}{names[-1]}="{_escaped(last)}"}}'
 
 
 def _escaped(value: str) -> str:

@@ -18,9 +18,9 @@ from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Account
 from otellogdriver.telemetry.metrics import AT_ONCE, BEFORE, OUTCOMES, REASONS, SEVERITIES
 
-Sample = tuple[str, tuple[str, ...], float]
-"""Name, label values in the declared order, value."""
-
+Sample = tuple[str, tuple[str, ...], str, float]
+"""Name, label values in the declared order, the last value where it stands by itself (else empty), value. All series of
+a container share one tuple of values, of which text is made once; a tuple stands for the same labels each time."""
 
 _NOTHING_DROPPED = dict.fromkeys(REASONS, (0, 0))
 
@@ -81,7 +81,8 @@ def outcomes(pumps: list[Pump]) -> dict[str, int]:
 def open_files() -> int:
     """Open files of this process; the limit where there is none left to look with."""
     try:
-        return len(os.listdir("/proc/self/fd"))
+        # The size of the folder is their number since Linux 6.2, which saves reading thousands of names.
+        return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))
     except OSError:
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
@@ -98,61 +99,62 @@ def resident() -> int:
 def _of_container(account: Account) -> Iterator[Sample]:
     who, counts = account.labels, account.counts
     for index, stream in enumerate(("stdout", "stderr")):
-        yield "otellogdriver_lines_total", (*who, stream), counts.lines[index]
-        yield "otellogdriver_line_bytes_total", (*who, stream), counts.bytes[index]
+        yield "otellogdriver_lines_total", who, stream, counts.lines[index]
+        yield "otellogdriver_line_bytes_total", who, stream, counts.bytes[index]
     without = counts.records - sum(counts.severities)
     if without or not account.has_severity:
-        yield "otellogdriver_records_total", (*who, "none"), without
+        yield "otellogdriver_records_total", who, "none", without
     for severity, records in zip(SEVERITIES, counts.severities, strict=True):
         if records or (account.has_severity and severity in AT_ONCE):
-            yield "otellogdriver_records_total", (*who, severity), records
-    yield "otellogdriver_read_bytes_total", who, counts.read
-    yield "otellogdriver_delivered_records_total", who, counts.delivered
+            yield "otellogdriver_records_total", who, severity, records
+    yield "otellogdriver_read_bytes_total", who, "", counts.read
+    yield "otellogdriver_delivered_records_total", who, "", counts.delivered
     # From 0 at once: a counter that appears with its first loss would hide that loss from `increase()`.
     for reason, (lines, size) in (_NOTHING_DROPPED | counts.dropped).items():
-        yield "otellogdriver_dropped_lines_total", (*who, reason), lines
+        yield "otellogdriver_dropped_lines_total", who, reason, lines
         if size or reason in BEFORE:
-            yield "otellogdriver_dropped_bytes_total", (*who, reason), size
+            yield "otellogdriver_dropped_bytes_total", who, reason, size
     for reason, lines in (account.may_exclude | counts.excluded).items():
-        yield "otellogdriver_excluded_lines_total", (*who, reason), lines
-    yield "otellogdriver_damaged_bytes_total", who, counts.damaged
-    yield "otellogdriver_undelivered_bytes", who, account.undelivered
-    yield "otellogdriver_lag_seconds", who, account.lag
-    yield "otellogdriver_journal_bytes", who, account.journal
-    yield "otellogdriver_journal_limit_bytes", who, account.limit
+        yield "otellogdriver_excluded_lines_total", who, reason, lines
+    yield "otellogdriver_damaged_bytes_total", who, "", counts.damaged
+    yield "otellogdriver_undelivered_bytes", who, "", account.undelivered
+    yield "otellogdriver_lag_seconds", who, "", account.lag
+    yield "otellogdriver_journal_bytes", who, "", account.journal
+    yield "otellogdriver_journal_limit_bytes", who, "", account.limit
 
 
 def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterator[Sample]:
     totals = driver.totals()
-    yield "otellogdriver_driver_delivered_records_total", (), totals.delivered
+    yield "otellogdriver_driver_delivered_records_total", (), "", totals.delivered
     for reason, lines in (dict.fromkeys(REASONS, 0) | totals.dropped).items():
-        yield "otellogdriver_driver_dropped_lines_total", (reason,), lines
-    yield "otellogdriver_driver_read_bytes_total", (), totals.read
-    yield "otellogdriver_driver_undelivered_bytes", (), undelivered(driver, accounts)
-    yield "otellogdriver_driver_journal_bytes", (), driver.store.bytes()
-    yield "otellogdriver_driver_journal_limit_bytes", (), driver.plugin.journal_total_max_size
-    yield "otellogdriver_driver_journal_room_bytes", (), journal_room(driver, accounts)
-    yield "otellogdriver_driver_disk_free_bytes", (), driver.room.free
-    yield "otellogdriver_open_streams", (), len(driver.sessions)
+        yield "otellogdriver_driver_dropped_lines_total", (), reason, lines
+    yield "otellogdriver_driver_read_bytes_total", (), "", totals.read
+    yield "otellogdriver_driver_undelivered_bytes", (), "", undelivered(driver, accounts)
+    yield "otellogdriver_driver_journal_bytes", (), "", driver.store.bytes()
+    yield "otellogdriver_driver_journal_limit_bytes", (), "", driver.plugin.journal_total_max_size
+    yield "otellogdriver_driver_journal_room_bytes", (), "", journal_room(driver, accounts)
+    yield "otellogdriver_driver_disk_free_bytes", (), "", driver.room.free
+    yield "otellogdriver_open_streams", (), "", len(driver.sessions)
     blocked = sum(bool(session.fifo and session.fifo.blocked) for session in driver.sessions.values())
-    yield "otellogdriver_blocked_streams", (), blocked
-    yield "otellogdriver_stalled_streams", (), len(driver.stalled())
-    yield "otellogdriver_faults_total", (), driver.supervisor.faults
-    yield "otellogdriver_excluded_streams", (), sum(session.excluded for session in driver.sessions.values())
-    yield "otellogdriver_build_info", (__version__, driver.codec.name), 1
-    yield "otellogdriver_option_problems", (), problems
-    yield "otellogdriver_start_time_seconds", (), driver.started
-    yield "otellogdriver_cpu_seconds_total", (), time.process_time()
-    yield "otellogdriver_resident_memory_bytes", (), resident()
-    yield "otellogdriver_threads", (), threading.active_count()
-    yield "otellogdriver_open_files", (), open_files()
-    yield "otellogdriver_open_files_limit", (), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    yield "otellogdriver_blocked_streams", (), "", blocked
+    yield "otellogdriver_stalled_streams", (), "", len(driver.stalled())
+    yield "otellogdriver_faults_total", (), "", driver.supervisor.faults
+    yield "otellogdriver_excluded_streams", (), "", sum(session.excluded for session in driver.sessions.values())
+    yield "otellogdriver_build_info", (__version__,), driver.codec.name, 1
+    yield "otellogdriver_option_problems", (), "", problems
+    yield "otellogdriver_start_time_seconds", (), "", driver.started
+    yield "otellogdriver_cpu_seconds_total", (), "", time.process_time()
+    yield "otellogdriver_resident_memory_bytes", (), "", resident()
+    yield "otellogdriver_threads", (), "", threading.active_count()
+    yield "otellogdriver_open_files", (), "", open_files()
+    yield "otellogdriver_open_files_limit", (), "", resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _of_destination(label: str, pumps: list[Pump]) -> Iterator[Sample]:
+    where = (label,)
     for outcome, count in outcomes(pumps).items():
-        yield "otellogdriver_requests_total", (label, outcome), count
-    yield "otellogdriver_requests_in_flight", (label,), sum(pump.tally.in_flight for pump in pumps)
-    yield "otellogdriver_sent_bytes_total", (label,), sum(pump.tally.sent_bytes for pump in pumps)
-    yield "otellogdriver_destination_up", (label,), int(all(pump.gate.is_open for pump in pumps))
-    yield "otellogdriver_destination_pause_seconds", (label,), max(pump.gate.pause_left for pump in pumps)
+        yield "otellogdriver_requests_total", where, outcome, count
+    yield "otellogdriver_requests_in_flight", where, "", sum(pump.tally.in_flight for pump in pumps)
+    yield "otellogdriver_sent_bytes_total", where, "", sum(pump.tally.sent_bytes for pump in pumps)
+    yield "otellogdriver_destination_up", where, "", int(all(pump.gate.is_open for pump in pumps))
+    yield "otellogdriver_destination_pause_seconds", where, "", max(pump.gate.pause_left for pump in pumps)

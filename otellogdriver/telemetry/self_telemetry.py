@@ -132,8 +132,8 @@ class SelfTelemetry:
         start, now = int(self._driver.started * 1e9), time.time_ns()
         points: dict[str, list[Any]] = {metric.name: [] for metric in METRICS}
         labels = {metric.name: metric.attributes for metric in METRICS}
-        for name, values, value in samples(self._driver, self._accounts(), self._problems):
-            attributes = dict(zip(labels[name], values, strict=True))
+        for name, values, last, value in samples(self._driver, self._accounts(), self._problems):
+            attributes = dict(zip(labels[name], (*values, last) if last else values, strict=True))
             points[name].append(NumberDataPoint(attributes, start, now, value))
         for item in durations(self._driver):
             points["otellogdriver_request_duration_seconds"].append(

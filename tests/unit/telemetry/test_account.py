@@ -45,7 +45,7 @@ async def test_room_is_what_the_limit_leaves(driver: Driver, tmp_path: Path) -> 
 def records(driver: Driver, accounts: Accounts) -> dict[str, float]:
     """The container's records by severity."""
     found = samples(driver, accounts(), 0)
-    return {labels[-1]: value for name, labels, value in found if name == "otellogdriver_records_total"}
+    return {severity: value for name, _, severity, value in found if name == "otellogdriver_records_total"}
 
 
 async def test_records_are_counted_by_severity_over_sessions(driver: Driver, tmp_path: Path) -> None:
