@@ -421,19 +421,19 @@ class Feed:
         self.counters.damaged_bytes += offset - self.offset
         self.offset = offset
 
-    def skip(self, to: int) -> bool:
+    def skip(self, to: int, spares_one: bool = False) -> bool:
         """Give up whole frames up to offset `to` (policy `drop-oldest`), counted; whether there were any. Worker
         thread, never beside `take`.
 
-        What is encoded already is not given up, nor a line that is all there is. Where only what is encoded and an
-        unfinished line are in the way, the line is sent as it is with the next `take`. Of an unfinished line whose end
-        is not skipped the end is still sent."""
+        What is encoded already is not given up; with `spares_one` nor is a line that is all there is. Where only what
+        is encoded and an unfinished line are in the way, the line is sent as it is with the next `take`. Of an
+        unfinished line whose end is not skipped the end is still sent."""
         if self.offset >= to:
             if self._carry != NOTHING:
                 self._hurried, self._seen = True, -1
             return False
         before, buffer = self.offset, memoryview(bytearray(BUFFER))
-        if self._is_one_line(buffer):
+        if spares_one and self._is_one_line(buffer):
             return False
         if not self.counters.given_up.get("journal_full"):
             log.error(
@@ -450,13 +450,14 @@ class Feed:
 
     def _is_one_line(self, buffer: memoryview) -> bool:
         """Whether no more than a line is left: it waits for its rest, not for the destination."""
+        end = self.stream.end  # asked first, for it grows
         try:
             offset, got = self._reader.read(self.offset, buffer)
         except OSError as error:
             if is_shortage(error):
                 raise
             return False
-        if offset > self.offset or offset + got < self.stream.end:
+        if offset > self.offset or offset + got < end:
             return False
         out, err, damaged, _ = self._codec.count(buffer[:got], offset, offset + got, False)
         return out + err <= 1 and not damaged

@@ -209,8 +209,9 @@ class Pump:
         """Seconds that the first feed waits for others."""
         return max(self._delay, min(len(self._ready) * _EACH, _LONGEST * self._delay))
 
-    async def skip(self, feed: Feed, to: int) -> None:
-        """Have the feed give up what is before offset `to`, unless it is just being read. Never raises."""
+    async def skip(self, feed: Feed, to: int, spares_one: bool = False) -> None:
+        """Have the feed give up what is before offset `to`, unless it is just being read. Never raises. `spares_one`:
+        not a line that is all there is."""
         known = self._known.get(feed)
         if known is None:
             known = self._known[feed] = _Known(looked=self._loop.time())
@@ -219,7 +220,7 @@ class Pump:
         known.busy = True
         skipped = False
         try:
-            skipped = await off_loop(self._executor, lambda: feed.skip(to))
+            skipped = await off_loop(self._executor, lambda: feed.skip(to, spares_one))
         except Exception as error:
             self._sending.say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be skipped: {error!r}")
         finally:

@@ -325,12 +325,13 @@ class Driver:
             excess = session.excess
             if excess > 0:
                 excess += session.settings.journal_max_size // 16  # not again with the next line
-            excess = max(excess, self.room.claim(session.weight))
+            claimed = self.room.claim(session.weight)
+            excess = max(excess, claimed)
             if excess > 0:
                 to = min(stream.end, stream.end - stream.waiting + excess)
                 for pump, feed in session.feeds:
                     if feed.delivered < to:  # a mirror may be far ahead
-                        self._skip(pump, feed, to)
+                        self._skip(pump, feed, to, spares_one=not claimed)  # one longer than the limit is not cut by it
         if session.enough_to_trim():
             self.trim(session.container.id)
         if stream.ended_at is not None:
@@ -364,8 +365,8 @@ class Driver:
         if to > feed.offset:  # else it is on its way
             self._skip(pump, feed, to)
 
-    def _skip(self, pump: Pump, feed: Feed, to: int) -> None:
-        self.supervisor.task(f"giving up lines of {feed.stream.directory}", pump.skip(feed, to))
+    def _skip(self, pump: Pump, feed: Feed, to: int, spares_one: bool = False) -> None:
+        self.supervisor.task(f"giving up lines of {feed.stream.directory}", pump.skip(feed, to, spares_one))
 
     def _follow(self, session: Session) -> None:
         """Streams that have ended come off the disk alone where this one has left a bay."""

@@ -85,25 +85,6 @@ def go_on(engine: Engine, collector: ServerThread, containers: list[Container]) 
         all_arrive(collector, container, 30)
 
 
-def answers(engine: Engine) -> bool:
-    try:
-        return bool(engine.call("LogDriver.Capabilities", timeout=5))
-    except OSError:
-        return False
-
-
-def test_a_start_without_file_numbers(engine: Engine, collector: ServerThread) -> None:
-    containers = killed_with_open_streams(engine, collector)
-    command = engine.command
-    engine.command = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *command]
-    engine.launch()
-    assert engine.process
-    until(lambda: "Too many open files" in engine.log())
-    resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
-    until(lambda: answers(engine))
-    go_on(engine, collector, containers)
-
-
 def test_a_start_without_threads(engine: Engine, collector: ServerThread) -> None:
     if not PIDS.is_dir():
         pytest.skip(f"{PIDS} is not there: threads cannot be limited")
