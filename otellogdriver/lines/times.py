@@ -1,5 +1,6 @@
 """The time in a line, in nanoseconds since the epoch: RFC 3339 with a zone, or a number since the epoch.
-Of RFC 3339 other forms are taken as well: a space before the zone, UTC and GMT, a zone of hours, slashes in the date.
+Of RFC 3339 other forms are taken as well: a space before the zone, UTC and GMT, a zone of hours, slashes in the date;
+and dates whose month is a name: of access logs, perhaps in their brackets, and of mail.
 
 A local time without a zone is no time: nobody here knows the container's zone. A number is in seconds, milliseconds,
 microseconds or nanoseconds, by its size, and must lie behind the year 2000, so that a duration is not taken for a time.
@@ -14,6 +15,14 @@ _RFC3339 = re.compile(
     "([0-9]{4})[-/]([0-9]{2})[-/]([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?"
     " ?(?:[Zz]|UTC|GMT|([+-])([0-9]{2})(?::?([0-9]{2}))?)"
 )
+_NAMED = re.compile(
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?([0-9]{2})([-/ ])(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\2"
+    "([0-9]{4})[: ](.*)"
+)
+"""02/Jan/2026:03:04:05 +0000 · Fri, 02 Jan 2026 03:04:05 GMT"""
+_LONGEST = 48
+"""Bytes of the longest of these."""
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _NUMBER = re.compile("([0-9]{9,19})(?:[.]([0-9]+))?")
 _LEAST = 946_684_800
 """2000-01-01 in seconds."""
@@ -27,7 +36,7 @@ def nanoseconds(text: str) -> int:
     number = _NUMBER.fullmatch(text)
     if number:
         return _of_number(int(number[1]), (number[2] or "")[:9].ljust(9, "0"))
-    match = _RFC3339.fullmatch(text)
+    match = _RFC3339.fullmatch(_rearranged(text))
     if match is None:
         return 0
     year, month, day, hour, minute, second = (int(match[part]) for part in range(1, 7))
@@ -41,6 +50,16 @@ def nanoseconds(text: str) -> int:
         return 0
     since += zone if match[8] == "-" else -zone
     return _within((since.days * 86400 + since.seconds) * 10**9 + int((match[7] or "")[:9].ljust(9, "0")))
+
+
+def _rearranged(text: str) -> str:
+    """A date whose month is a name, as RFC 3339 has it; other texts as they are."""
+    if not 24 <= len(text.encode()) <= _LONGEST:
+        return text
+    match = _NAMED.fullmatch(text[1:-1] if text[0] == "[" and text[-1] == "]" else text)
+    if match is None:
+        return text
+    return f"{match[4]}-{_MONTHS.index(match[3]) // 3 + 1:02}-{match[1]}T{match[5]}"
 
 
 def _of_number(number: int, fraction: str) -> int:

@@ -2,7 +2,7 @@
 """The time in a line, in C: as `times.nanoseconds` has it."""
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 
 cdef inline int64_t digits(const uint8_t *p, size_t size) noexcept nogil:
@@ -33,8 +33,46 @@ cdef inline int64_t fraction(const uint8_t **p, const uint8_t *end) noexcept nog
     return value
 
 
+cdef inline size_t rearranged(const uint8_t *p, size_t size, uint8_t *to) noexcept nogil:
+    """As `times._rearranged`: the size of what is then in `to`, 0 if it would be as it is."""
+    cdef const char *months = b"JanFebMarAprMayJunJulAugSepOctNovDec"
+    cdef const char *days = b"MonTueWedThuFriSatSun"
+    cdef int month, day
+    if not 24 <= size <= 48:
+        return 0
+    if p[0] == b"[" and p[size - 1] == b"]":
+        p += 1
+        size -= 2
+    if p[3] == b"," and p[4] == b" ":
+        day = 0
+        while day < 7 and memcmp(p, days + 3 * day, 3) != 0:
+            day += 1
+        if day == 7:
+            return 0
+        p += 5
+        size -= 5
+    if size < 13 or (p[2] != b"-" and p[2] != b"/" and p[2] != b" ") or p[6] != p[2] or (p[11] != b":" and p[11] != b" "):
+        return 0
+    month = 0
+    while month < 12 and memcmp(p + 3, months + 3 * month, 3) != 0:
+        month += 1
+    if month == 12:
+        return 0
+    month += 1
+    memcpy(to, p + 7, 4)
+    to[4] = to[7] = b"-"
+    to[5] = 48 + month // 10
+    to[6] = 48 + month % 10
+    memcpy(to + 8, p, 2)
+    to[10] = b"T"
+    memcpy(to + 11, p + 12, size - 12)
+    return size - 1
+
+
 cdef inline int64_t time_of(const uint8_t *p, size_t size) noexcept nogil:
     """As `times.nanoseconds`."""
+    cdef uint8_t other[48]
+    cdef size_t moved
     cdef const uint8_t *end = p + size
     cdef const uint8_t *begin = p
     cdef int64_t year, month, day, hour, minute, second, nanos = 0, zone_hour = 0, zone_minute = 0, days, seconds
@@ -44,6 +82,9 @@ cdef inline int64_t time_of(const uint8_t *p, size_t size) noexcept nogil:
     if p - begin >= 9:
         return time_of_number(begin, p, end)
     p = begin
+    moved = rearranged(p, size, other)
+    if moved:
+        p, size, end = other, moved, &other[0] + moved
     if size < 20 or (p[4] != b"-" and p[4] != b"/") or (p[7] != b"-" and p[7] != b"/") or p[13] != b":" or p[16] != b":":
         return 0
     if p[10] != b"T" and p[10] != b"t" and p[10] != b" ":
