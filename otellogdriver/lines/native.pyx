@@ -9,7 +9,7 @@ it, values that must be redacted on their own.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from otellogdriver.codec.python import UID_BEHIND, fixed64, tails, with_uid
 from otellogdriver.codec.wire cimport (
@@ -753,6 +753,20 @@ cdef bint begins_object(Line *line) noexcept nogil:
     return i < line.size and line.data[i] == b"{"
 
 
+cdef bint has_return(bytes data) noexcept:
+    """Whether a line that is not the last ends in a carriage return. (`in` raises and drops an error for each text.)"""
+    cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef const uint8_t *end = p + PyBytes_GET_SIZE(data)
+    while p < end:
+        p = <const uint8_t *>memchr(p, 13, end - p)
+        if p == NULL or p + 1 == end:
+            return False
+        p += 1
+        if p[0] == 10:
+            return True
+    return False
+
+
 cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
     cdef Token *renamed[3]
     cdef Head head
@@ -836,6 +850,7 @@ cdef class NativeWriter:
         cdef Parser parser
         cdef Job job
         cdef Found found = RECORD
+        cdef bint strips = self.strip_ansi
         parser.room = 64
         parser.tokens = <Token *>PyMem_RawMalloc(parser.room * sizeof(Token))
         parser.count = 0
@@ -853,10 +868,10 @@ cdef class NativeWriter:
                         data = self.redaction.line(data)
                         lines[index].masked = data is not record[3]
                         kept.append(data)
-                elif b"\r\n" in data:
+                elif has_return(data):
                     data = without_returns(data)
                     kept.append(data)
-                if self.strip_ansi and (b"\x1b" in data or b"\\" in data):
+                if strips and (data.find(b"\x1b") >= 0 or data.find(b"\\") >= 0):
                     lines[index].other = True
                 lines[index].begin = record[0]
                 lines[index].time = record[1]
