@@ -108,6 +108,18 @@ def _frame(data: bytes, at: int) -> Frame:
     return begin, end, stream, time, line, line_end, id, id is not None and not last
 
 
+def goes_on(data: bytes) -> bool:
+    """Whether the whole frame that begins here is a piece of a line, and not its first one."""
+    at, end = 4, 4 + int.from_bytes(data[:4], "big")
+    while at < end:
+        number, value, at = _field(data, at, end, ENTRY)
+        while number == 5 and value < at:
+            key, ordinal, value = _field(data, value, at, METADATA)
+            if key == 3 and ordinal > 1:
+                return True
+    return False
+
+
 def _usual_frame(data: bytes, at: int) -> Frame | None:
     """What `_frame` says of a whole line shorter than 16 KiB, for a third of the price; None of anything else."""
     if at + USUAL.size >= len(data):

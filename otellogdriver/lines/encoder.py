@@ -13,13 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from otellogdriver.codec.contract import BOTH, NOTHING, Codec, Encoded, EncodeOptions, Line
-from otellogdriver.lines.multiline import NO_HEADS, Heads, Joining, Record
-from otellogdriver.lines.redaction import Cuts, without_edges
+from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Line
+from otellogdriver.codec.frames import goes_on
+from otellogdriver.lines.multiline import NO_HEADS, Heads, Joining
+from otellogdriver.lines.redaction import UNCUT, Cuts, without_edges
 from otellogdriver.lines.selection import Selection, Used
+from otellogdriver.lines.traces import Record
 from otellogdriver.lines.writer import Writer, Written
 
 _ALL = sys.maxsize
+_PLACES = 16
+"""How many places are remembered of lines that are cut: more than batches are under way."""
 
 Chunk = bytes | bytearray | memoryview
 Place = tuple[int, int, int]
@@ -86,7 +90,8 @@ class LineEncoder:
         behind = _place(done.end, done.carry)
         self._used = {place: self._used.get(place, Used()), behind: done.used}
         self._heads = {place: self._heads.get(place, NO_HEADS), behind: done.heads}
-        self._cuts = {place: self._cuts.get(place, (False, False)), behind: done.cuts}
+        if self._redacts:
+            self._remember(behind, done.cuts)
         lines, size = _counts(done.records)
         return Encoded(
             payload=payload,
@@ -105,8 +110,30 @@ class LineEncoder:
     def rebuild(self, chunk: Chunk, start: int, opens: tuple[int, int]) -> Any:
         """See `codec.contract.Codec`."""
         split = self._codec.split(chunk, start, NOTHING, final=True, opens=opens)
-        lines: Sequence[Line] = without_edges(split.lines, (False, False))[0] if self._redacts else split.lines
-        return self._joining.again(lines, split.carry) if self._joining else split.carry
+        lines: Sequence[Line] = split.lines
+        cuts = UNCUT
+        if self._redacts:
+            unfinished = [(group.begin, 0, stream, b"") for stream, group in enumerate(split.carry) if group]
+            lines, cuts = without_edges(lines, self._going_on(chunk, start, [*lines, *unfinished]))
+        carry = self._joining.again(lines, split.carry) if self._joining else split.carry
+        self._remember(_place(start + len(chunk), carry), cuts)
+        return carry
+
+    def _remember(self, place: Place, cuts: Cuts) -> None:
+        self._cuts.pop(place, None)
+        self._cuts[place] = cuts
+        if len(self._cuts) > _PLACES:
+            del self._cuts[next(iter(self._cuts))]
+
+    def _going_on(self, chunk: Chunk, start: int, lines: Sequence[Line]) -> Cuts:
+        """Whether the first line of each stream is the rest of one, by its first frame: what came before it is not
+        known any more. Of a line that began before the chunk it is taken to be."""
+        found = [False, False]
+        for stream in (0, 1):
+            begin = next((line[0] for line in lines if line[2] == stream), None)
+            if begin is not None:
+                found[stream] = begin < start or goes_on(bytes(chunk[begin - start : begin - start + MAX_FRAME + 4]))
+        return found[0], found[1]
 
     def _pass(self, chunk: Chunk, start: int, carry: Any, flush: int, final: bool, steps: int) -> _Pass:
         """At most so many steps of joining."""
@@ -114,9 +141,14 @@ class LineEncoder:
         pieces = carry if joining is None else joining.pieces(carry)
         split = self._codec.split(chunk, start, pieces, flush, final, -1 if steps == _ALL else steps)
         lines: Sequence[Line] = split.lines
-        cuts = self._cuts.get(_place(start, carry), (False, False))
+        cuts = UNCUT
         if self._redacts:
-            lines, cuts = without_edges(lines, cuts)
+            known = self._cuts.get(_place(start, carry))
+            early = frozenset[int]()
+            if flush and not final:
+                open_ = self._codec.split(chunk, start, pieces).carry
+                early = frozenset(group.begin for stream, group in enumerate(open_) if group and flush >> stream & 1)
+            lines, cuts = without_edges(lines, known or self._going_on(chunk, start, lines), early)
         records: Sequence[Line | Record] = lines
         carry_behind: Any = split.carry
         heads = self._heads.get(_place(start, carry), NO_HEADS)

@@ -24,21 +24,25 @@ _PIECE = 16 << 10
 """The longest piece of a line that the engine sends."""
 Cuts = tuple[bool, bool]
 """Of stdout and stderr, whether the last line goes on in the next one."""
+UNCUT: Cuts = (False, False)
 
 
-def without_edges(lines: Sequence[Line], cuts: Cuts) -> tuple[Sequence[Line], Cuts]:
+def without_edges(
+    lines: Sequence[Line], cuts: Cuts, early: frozenset[int] = frozenset()
+) -> tuple[Sequence[Line], Cuts]:
     """The lines with what is near a cut masked, in the same length. A line is cut where the next piece would have made
-    it longer than MAX_RECORD, and what comes next is its rest."""
-    if not any(cuts) and all(len(line[3]) <= MAX_RECORD - _PIECE for line in lines):
+    it longer than MAX_RECORD, or if it is sent before its end was seen: `early` is where those begin. What comes next
+    is its rest. A line without an end that is shorter than a piece has none: its stream was closed."""
+    if not any(cuts) and not early and all(len(line[3]) <= MAX_RECORD - _PIECE for line in lines):
         return lines, cuts
     masked: list[Line] = []
     last = list(cuts)
     for begin, time, stream, data in lines:
         if last[stream]:
             data = b"*" * min(EDGE, len(data)) + data[EDGE:]
-        last[stream] = len(data) > MAX_RECORD - _PIECE
+        last[stream] = len(data) > MAX_RECORD - _PIECE or (begin in early and len(data) >= _PIECE)
         if last[stream]:
-            data = data[:-EDGE] + b"*" * EDGE
+            data = data[:-EDGE] + b"*" * min(EDGE, len(data))
         masked.append((begin, time, stream, data))
     return masked, (last[0], last[1])
 
@@ -69,7 +73,7 @@ class Redaction:
 
     def looks_at_values(self, line: bytes) -> bool:
         """Whether there may be something in the line's values that `line` does not find."""
-        return self._asserts or b"\\" in line
+        return self._asserts or line.find(b"\\") >= 0
 
     def text(self, text: str) -> str:
         data = text.encode()

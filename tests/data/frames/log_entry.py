@@ -47,6 +47,7 @@ def frame(
     id: str | None = None,
     last: bool = False,
     partial: bool | None = None,
+    ordinal: int = 0,
 ) -> bytes:
     """A frame as the engine writes it; with an `id` it is a piece of a long line."""
     entry = LogEntry(source=source, time_nano=time, line=line, partial=id is not None if partial is None else partial)
@@ -54,5 +55,6 @@ def frame(
         entry.partial_log_metadata.SetInParent()
         entry.partial_log_metadata.id = id.encode()
         entry.partial_log_metadata.last = last
+        entry.partial_log_metadata.ordinal = ordinal
     written: bytes = entry.SerializeToString()
     return framed(written)

@@ -115,9 +115,8 @@ def test_bodies_have_no_carriage_return_at_the_ends_of_lines_and_all_others() ->
 @pytest.mark.parametrize("options", [{}, JOINED, {"multiline-pattern": "auto"}, {"parse": "json"}])
 @pytest.mark.parametrize("before", [MAX_RECORD - 9, MAX_RECORD - 16, MAX_RECORD - 3, MAX_RECORD - 16384 - 9])
 def test_a_cut_leaves_no_part_of_a_secret(before: int, options: dict[str, str]) -> None:
-    line = b"x" * before + b" password=hunter2 " + b"y" * 40_000
-    pieces = [line[at : at + 16384] for at in range(0, len(line), 16384)]
-    data = [frame(piece, NOW, "stdout", "p", piece is pieces[-1]) for piece in pieces] + [frame(b"next", NOW)]
+    line, data = long_line(before)
+    data.append(frame(b"next", NOW))
     settings = resolve({"redact-pattern": r"password=\S+", **options}, {})
     for codec in codecs():
         for chunks in ([b"".join(data)], data):
@@ -127,6 +126,56 @@ def test_a_cut_leaves_no_part_of_a_secret(before: int, options: dict[str, str]) 
                 at, carry, payload, size = made.end, made.carry, payload + made.payload, size + made.bytes[0]
             assert not any(part in payload for part in (b"password", b"hunter2", b"hun", b"ter2", b"pass"))
             assert size == len(line) + 4 and b"next" in payload
+
+
+def long_line(before: int) -> tuple[bytes, list[bytes]]:
+    """A line with a secret in it, and its frames as the engine writes them."""
+    line = b"x" * before + b" password=hunter2 " + b"y" * 40_000
+    pieces = [line[at : at + 16384] for at in range(0, len(line), 16384)]
+    return line, [frame(piece, NOW, "stdout", "p", piece is pieces[-1], ordinal=n) for n, piece in enumerate(pieces, 1)]
+
+
+@pytest.mark.parametrize("options", [{}, {"multiline-pattern": "auto"}])
+@pytest.mark.parametrize("before", [MAX_RECORD - 9, MAX_RECORD - 16384 - 9])
+@pytest.mark.parametrize("pieces", [0, 1, 2], ids="{} pieces after the cut are read again".format)
+def test_a_crash_between_the_parts_of_a_line_leaves_no_part_of_a_secret(
+    before: int, options: dict[str, str], pieces: int
+) -> None:
+    line, data = long_line(before)
+    settings = resolve({"redact-pattern": r"password=\S+", **options}, {})
+    first = MAX_RECORD // 16384
+    rest, end = data[first:], b"".join([frame(b"next", NOW)])
+    pieces = min(pieces, len(rest) - 1)
+    at = sum(map(len, data[:first]))
+    place = at + sum(map(len, rest[:pieces]))
+    for codec in codecs():
+        encoder = line_encoder(settings, codec, EncodeOptions())
+        carry = encoder.rebuild(b"".join(rest[:pieces]), at, (at, -1)) if pieces else NOTHING
+        chunk = b"".join(rest[pieces:]) + end
+        made = encoder.encode(chunk, place, carry, EncodeOptions(), NOW, HUGE, final=True)
+        assert not any(part in made.payload for part in (b"password", b"hunter2", b"hun", b"ter2", b"pass"))
+        assert made.bytes[0] == len(line) - MAX_RECORD + 4 and b"next" in made.payload
+
+
+@pytest.mark.parametrize("options", [{}, {"multiline-pattern": "auto"}])
+def test_a_line_that_is_sent_before_its_end_leaves_no_part_of_a_secret(options: dict[str, str]) -> None:
+    _, data = long_line(16384 * 7 - 9)
+    settings = resolve({"redact-pattern": r"password=\S+", **options}, {})
+    for codec in codecs():
+        encoder, at, carry, payload = line_encoder(settings, codec, EncodeOptions()), 0, NOTHING, b""
+        for chunk, flush in ((b"".join(data[:7]), 1), (b"".join(data[7:]) + frame(b"next", NOW), 0)):
+            made = encoder.encode(chunk, at, carry, EncodeOptions(), NOW, HUGE, flush, flush == 0)
+            at, carry, payload = made.end, made.carry, payload + made.payload
+        assert not any(part in payload for part in (b"password", b"hunter2", b"hun", b"ter2", b"pass"))
+        assert b"x" * 40_000 in payload and b"next" in payload
+
+
+def test_what_a_closed_stream_ends_with_is_no_part_of_a_longer_line() -> None:
+    settings = resolve({"redact-pattern": r"password=\S+"}, {})
+    for codec in codecs():
+        encoder = line_encoder(settings, codec, EncodeOptions())
+        made = encoder.encode(frame(b"bye", NOW, "stdout", "p", ordinal=1), 0, NOTHING, EncodeOptions(), NOW, HUGE, 1)
+        assert b"bye" in made.payload
 
 
 def test_a_match_is_masked_whatever_else_matches_near_it() -> None:
