@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from otellogdriver.codec.contract import EncodeOptions, Line
-from otellogdriver.lines.multiline import Record
+from otellogdriver.lines.traces import Record
 from otellogdriver.lines.writer import PythonWriter, Rules, Written
 
 class NativeWriter:

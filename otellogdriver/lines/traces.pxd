@@ -5,7 +5,7 @@ cimport cython
 
 cdef bytes _KINDS
 cdef frozenset _LEVELS, _LOW, _MONTHS, _DAYS
-cdef tuple _TROUBLE
+cdef tuple _TROUBLE, _ENDINGS
 cdef int JAVA, PYTHON, GO, NODE, DOTNET, RUBY, PHP, RUST, TIMESTAMP, AUTO, APART, LOOK, LOG, BLANK, HALF, EXC
 cdef int FRAMES, PAUSE, TRACEBACK, RAISED, CHAIN, GROUP, FIELDS, PANIC, GOROUTINE, CALLS, SOURCE, CARET, THREAD
 cdef int UNWOUND, BODY, QUERY, TIMED, UNTIMED, TOLD, STACK, MODE, SURE, NO_LOOK, TIME, LEVEL, STRUCTURED, _DIGIT
@@ -76,3 +76,15 @@ cdef int _in_go(int mode, bytes line, Py_ssize_t at, Py_ssize_t indent, Py_ssize
 cdef int _after_heading(
     int langs, int mode, int state, bytes line, Py_ssize_t at, Py_ssize_t indent, Py_ssize_t size, bytes before
 )
+
+cdef class Open:
+    cdef public object begin, time
+    cdef public bytes head
+    cdef public int kind, state
+    cdef public Py_ssize_t count, size
+    cdef public list lines
+
+cpdef Open begun(int langs, object begin, object time, bytes line)
+@cython.locals(step=cython.Py_ssize_t, size=cython.Py_ssize_t, stream=cython.int, state=cython.int, group=Open, data=bytes, records=list, most=cython.Py_ssize_t, longest=cython.Py_ssize_t)
+cpdef list join(int langs, object begins, object lines, list groups, list heads, int streams)
+cpdef tuple ended(Open group, int stream, Py_ssize_t step, list heads)

@@ -13,6 +13,13 @@ does not begin as log lines do; in a container whose log lines begin with nothin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from otellogdriver.codec.contract import MAX_RECORD, Line
+
+Record = tuple[int, int, int, bytes, int, int, int]
+"""As `Line`, and: number of lines, their bytes, the step (see `multiline.Joining.join`) that ended it."""
+
 JAVA = 1
 PYTHON = 2
 GO = 4
@@ -23,6 +30,9 @@ PHP = 64
 RUST = 128
 TIMESTAMP = 256
 AUTO = 255
+
+MAX_LINES = 4096
+"""Lines of one record: four times what a JVM prints of a stack overflow."""
 
 APART = -1
 LOOK = 512
@@ -368,6 +378,8 @@ def _is_trouble(head: bytes) -> bool:
 
 # --- headings of traces
 
+_ENDINGS = tuple(b"Error Exception Throwable Failure Fault Interrupt Traceback Exit Rejection".split())
+
 
 def _is_exception(line: bytes, at: int, size: int) -> int:
     """A name of an exception at the begin of a line: 3 for one by its ending, with dots, 2 without, 1 for another name
@@ -402,7 +414,7 @@ def _is_exception(line: bytes, at: int, size: int) -> int:
         else:
             return 0
     name = line[last:end]
-    for suffix in (b"Error", b"Exception", b"Throwable", b"Failure", b"Fault", b"Interrupt", b"Traceback", b"Exit"):
+    for suffix in _ENDINGS:
         if suffix in name:
             return 3 if dots else 2
     if dots and begin != last and _KINDS[line[last]] & _UPPER and end < size and line[end] == 58:
@@ -498,12 +510,18 @@ def heading(langs: int, line: bytes, at: int, size: int) -> int:
             return (
                 CHAIN if not langs & JAVA or line[size - 1] == 58 or starts(line, at, b"Exception ig") else EXC | SURE
             )
+        if char == 47 and indent == 0 and b".py:" in line[:LOOK] and b"Warning: " in line[:LOOK]:
+            return BODY
         if char == 70 and (starts(line, at, b"Fatal Python error: ") or indent and starts(line, at, b'File "')):
             return CHAIN if indent == 0 else TRACEBACK
         if char == 70 and indent == 0 and starts(line, at, b'File "'):
             return TRACEBACK
     if langs & JAVA and char == 69 and starts(line, at, b"Exception in thread "):
         return EXC | SURE
+    if langs & JAVA and char == 34 and indent == 0 and (b" prio=" in line[at:LOOK] or b" tid=0x" in line[at:LOOK]):
+        return FRAMES  # of a dump of threads
+    if langs & GO and char == 87 and starts(line, at, b"WARNING: DATA RACE"):
+        return PANIC
     if langs & GO:
         if char == 112 and starts(line, at, b"panic: "):
             return PANIC
@@ -522,7 +540,9 @@ def heading(langs: int, line: bytes, at: int, size: int) -> int:
             return SOURCE
         if char == 40 and starts(line, at, b"(node:"):
             return EXC
-        if char == 85 and starts(line, at, b"Uncaught"):
+        if char == 85 and starts(line, at, b"Uncaught") or char == 101 and starts(line, at, b"error: Uncaught"):
+            return EXC
+        if char == 91 and line[size - 1] == 123 and _is_exception(line, at + 1, size) >= 2:  # [Error: x] {
             return EXC
     if langs & RUST and char == 116 and starts(line, at, b"thread '") and b" panicked at " in line[at:LOOK]:
         return THREAD
@@ -793,6 +813,8 @@ def _in_go(mode: int, line: bytes, at: int, indent: int, size: int, before: byte
         return GOROUTINE
     if (char == 46 or char == 91) and b"elided" in line[:LOOK]:
         return GOROUTINE
+    if starts(line, at, b"Previous ") or starts(line, at, b"Goroutine ") or b" at 0x" in line[:12]:  # of a data race
+        return GOROUTINE
     if mode == GOROUTINE:
         if line[size - 1] == 41 and b" " not in line[: line.find(b"(", 0, LOOK) + 1] and b"(" in line[:LOOK]:
             return GOROUTINE
@@ -821,14 +843,14 @@ def _after_heading(
             return mode
         return FRAMES
     if char == 67 and (starts(line, at, b"Caused by:") or starts(line, at, b"Common ")):
-        return EXC | SURE
+        return EXC | SURE if size - at > 10 else FRAMES
     if char == 87 and starts(line, at, b"Wrapped by:"):
         return EXC | SURE
     if char == 83 and (
         starts(line, at, b"Suppressed: ") or starts(line, at, b"Stack trace:") or starts(line, at, b"Stack backtrace")
     ):
         return FRAMES
-    if char == 69 and starts(line, at, b"Error has been observed at"):
+    if char == 69 and (starts(line, at, b"Error has been observed at") or starts(line, at, b"Emitted '")):
         return FRAMES
     if char == 79 and starts(line, at, b"Original Stack Trace:"):
         return FRAMES
@@ -867,6 +889,74 @@ def _after_heading(
     if mode == PAUSE or mode == FRAMES or mode == BODY:
         return APART
     return _free(mode, state, line, size, before)
+
+
+class Open:
+    """A record's lines, as they come. `kind` is the state that it began with."""
+
+    def __init__(self, begin: int, time: int, head: bytes, kind: int, state: int, count: int, size: int) -> None:
+        self.begin = begin
+        self.time = time
+        self.head = head
+        self.kind = kind
+        self.state = state
+        self.count = count
+        self.size = size
+        self.lines: list[bytes] = [head]
+
+    def text(self) -> bytes:
+        return self.lines[0] if len(self.lines) == 1 else b"\n".join(self.lines)
+
+
+def begun(langs: int, begin: int, time: int, line: bytes) -> Open:
+    """A record that begins with the line. Without a language a line may join any record: the user's pattern says."""
+    kind = first(langs, line) if langs else BODY
+    return Open(begin, time, line, kind, kind, 1, len(line))
+
+
+def join(
+    langs: int,
+    begins: Callable[[bytes], bool] | None,
+    lines: Sequence[Line],
+    groups: list[Open | None],
+    heads: list[bytes],
+    streams: int,
+) -> list[Record]:
+    """See `multiline.Joining.join`, which this is the loop of. `begins` is a user's pattern; `groups` and `heads`, of
+    stdout and stderr, are left as they are behind the lines."""
+    records: list[Record] = []
+    longest, most, step = MAX_RECORD, MAX_LINES, -1
+    for line in lines:
+        step += 1
+        begin, time, stream, data = line
+        size = len(data)
+        if not streams >> stream & 1:
+            records.append((begin, time, stream, data, 1, size, step))
+            continue
+        group = groups[stream]
+        if group is not None:
+            state = APART
+            if group.count < most and group.size + group.count + size <= longest:
+                if begins is None:
+                    state = joins(langs, group.state, data, group.head, heads[stream])
+                elif not begins(data):
+                    state = group.state
+            if state != APART:
+                group.lines.append(data)
+                group.count += 1
+                group.size += size
+                group.state = state
+                continue
+            records.append(ended(group, stream, step, heads))
+        groups[stream] = begun(langs, begin, time, data)
+    return records
+
+
+def ended(group: Open, stream: int, step: int, heads: list[bytes]) -> Record:
+    """The record, and what others can be known by is remembered."""
+    if is_log(group.kind):
+        heads[stream] = group.head if len(group.head) <= LOOK else group.head[:LOOK]
+    return group.begin, group.time, stream, group.text(), group.count, group.size, step
 
 
 PRESETS = {

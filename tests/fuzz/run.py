@@ -1,11 +1,11 @@
 """Fuzz native code: mutated input, every read and write checked by the address sanitizer.
 
-    python -m tests.fuzz.run [codec|lines] --seconds 60 [--seed 1 [--first 1234]]
+    python -m tests.fuzz.run [codec|lines|traces] --seconds 60 [--seed 1 [--first 1234]]
 
-The extension (of `codec`: streams of frames; of `lines`: lines to parse) is compiled anew with
--fsanitize=address,undefined in a temporary folder, and loaded by a child process. What it says is compared with the
-same in Python. Ends with 0 if nothing was found; else with 1, the seed and number of the input (to look at it again),
-and the input in hex, which belongs into `tests/data/frames` or `tests/data/lines` once the fault is mended.
+The extension (of `codec`: streams of frames; of `lines`: lines to parse; of `traces`: lines to join) is compiled anew
+with -fsanitize=address,undefined in a temporary folder, and loaded by a child process. What it says is compared with
+the same in Python. Ends with 0 if nothing was found; else with 1, the seed and number of the input (to look at it
+again), and the input in hex, which belongs into `tests/data/frames` or `tests/data/lines` once the fault is mended.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, Codec, EncodeOptions
-from otellogdriver.lines import severity, severity_scan
+from otellogdriver.lines import severity, severity_scan, traces
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.writer import PythonWriter, Rules
 from tests.data.frames.corpus import CASES
@@ -36,7 +36,7 @@ from tests.data.lines.corpus import CASES as LINE_CASES
 from tests.data.lines.programs import examples, levelless, source_of
 
 ROOT = Path(__file__).parent.parent.parent
-TARGETS = ("codec", "lines")
+TARGETS = ("codec", "lines", "traces")
 OBSERVED = 1_763_980_000_123_456_789
 HUGE = 1 << 40
 LONGEST_SEED = 20_000
@@ -48,6 +48,7 @@ LINE_PIECES = [
     *b'{ } [ ] , : " \\ \\u00e9 \\ud83d\\ude00 \\ud800 \\n -0 1e5 1E400 0.1 true null "a":1, 99999999999'.split(),
     b" ",
 ]
+TRACES = source_of(traces)
 LIBC = ctypes.CDLL(None)
 LIBC.malloc.restype = ctypes.c_void_p
 LIBC.malloc.argtypes = [ctypes.c_size_t]
@@ -61,7 +62,8 @@ def build(folder: Path, target: str, source: str = "native.pyx") -> Path:
     name = Path(source).stem
     c = folder / f"{name}.c"
     library = folder / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    command = [sys.executable, "-m", "cython", "-3", f"otellogdriver/{target}/{source}", "-o", str(c)]
+    folder_of = "codec" if target == "codec" else "lines"
+    command = [sys.executable, "-m", "cython", "-3", f"otellogdriver/{folder_of}/{source}", "-o", str(c)]
     subprocess.run(command, check=True, cwd=ROOT)
     flags = ["-O1", "-g", "-fPIC", "-shared", "-fwrapv", "-fno-omit-frame-pointer"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
@@ -148,6 +150,23 @@ def line_differences(native: Any, chance: random.Random, data: bytes) -> str:
     return "" if found == writer.write(records, options, OBSERVED, limit) else f"write with {rules}"
 
 
+def trace_differences(native: Any, chance: random.Random, data: bytes) -> str:
+    """As `differences`, for the joining of lines; each has its last line's state and what the next may need of it."""
+    languages = chance.choice([*native.PRESETS.values(), 0])
+    begins = None if languages else (lambda line: line[:1] != b" ")
+    size = chance.choice([1, 1, 1, 700, 70_000])
+    texts = [text * size if chance.random() < 0.1 else text for text in data.split(b"\n")]
+    lines = [(number, 0, chance.random() < 0.2, text) for number, text in enumerate(texts)]
+    head, streams = chance.choice([b"", *texts]), chance.choice([3, 3, 1])
+    found = []
+    for module in (native, TRACES):
+        groups, heads = [None, None], [head, b""]
+        records = module.join(languages, begins, lines, groups, heads, streams)
+        left = [group and (group.begin, group.head, group.state, group.count, group.text()) for group in groups]
+        found.append((records, left, heads))
+    return "" if found[0] == found[1] else f"join of {languages}"
+
+
 def differences(native: Codec, chance: random.Random, data: bytes) -> str:
     """Which function of the codec says something else than the Python one, if any."""
     cut = chance.randrange(len(data) + 1)
@@ -177,7 +196,7 @@ def differences(native: Codec, chance: random.Random, data: bytes) -> str:
 
 def load_sanitized(library: Path, target: str) -> Any:
     """The module with that file. Others find it by its name, as it is imported by native code."""
-    name = f"otellogdriver.{target}.{library.name.partition('.')[0]}"
+    name = f"otellogdriver.{'codec' if target == 'codec' else 'lines'}.{library.name.partition('.')[0]}"
     loader = machinery.ExtensionFileLoader(name, str(library))
     spec = util.spec_from_loader(name, loader)
     assert spec is not None
@@ -198,6 +217,10 @@ def child(target: str, library: Path, seconds: float, seed: int, first: int, not
     change, compare = mutated, differences
     seeds = [case.data for case in CASES if len(case.data) < LONGEST_SEED]
     seeds += [frame(text[:size], OBSERVED) for text in (b"a" * 70, "aé€😀".encode() * 7) for size in range(70)]
+    if target == "traces":
+        change, compare = mutated_line, trace_differences
+        files = sorted((ROOT / "tests" / "data" / "lines" / "traces").glob("*.txt"))
+        seeds = [text.partition(b"\n")[2] for file in files for text in file.read_bytes().split(b"%% ")]
     if target == "lines":
         change, compare = mutated_line, line_differences
         seeds = [line.line for case in LINE_CASES for line in case.lines]
@@ -233,7 +256,7 @@ def main() -> int:
     seed = time.time_ns() % 1_000_000 if given.seed is None else given.seed
     with tempfile.TemporaryDirectory(prefix="native-fuzz-") as folder:
         environment = child_environment()
-        library = build(Path(folder), given.target)
+        library = build(Path(folder), given.target, "traces.py" if given.target == "traces" else "native.pyx")
         note = Path(folder) / "note"
         note.touch()
         command = [sys.executable, "-m", "tests.fuzz.run", given.target, "--child", str(library), "--seed", str(seed)]

@@ -39,7 +39,7 @@ NEIGHBOURS = [
     ("level=info msg=before", "level=info msg=after"),
 ]
 PLAIN = ("listening on port 8080", "request served")
-TEXTS = {("python", "notes"), ("python", "a message of several lines"), ("rust", "two lines")}
+TEXTS = {("node", "prisma"), ("python", "notes"), ("python", "a message of several lines"), ("rust", "two lines")}
 """What goes on with text that could be anything: known only where log lines begin with something."""
 
 
@@ -67,7 +67,7 @@ def sizes(preset: str, lines: list[bytes]) -> list[list[int]]:
 
 
 def test_there_are_enough() -> None:
-    assert len(TRACES) >= 60 and {preset for preset, *_ in TRACES} == {*PRESETS, "any"} - {"auto", "timestamp"}
+    assert len(TRACES) >= 100 and {preset for preset, *_ in TRACES} == {*PRESETS, "any"} - {"auto", "timestamp"}
 
 
 @pytest.mark.parametrize("end", [b"", b"\r"], ids=["plain", "terminal"])
@@ -132,6 +132,29 @@ PIECES = [
     b"\x1b[",
     b'"',
 ]
+
+
+def test_compiled_or_not_it_joins_the_same() -> None:
+    """Over many lines, of both streams, with a user's pattern as well, from any state and up to the bounds."""
+    python, chance = as_python(), random.Random(8)
+    lines = [line for *_, lines in TRACES for line in lines] + (FOLDER / "one-line-logs.txt").read_bytes().splitlines()
+    for number in range(400):
+        languages = chance.choice([0, *traces.PRESETS.values()])
+        begins = None if languages else (lambda line: not line.startswith(b" "))
+        first, count = chance.randrange(len(lines)), chance.choice([1, 9, 60])
+        given = [(n, n, int(chance.random() < 0.2), line) for n, line in enumerate(lines[first : first + count])]
+        if number % 50 == 0:
+            given += [(n, n, 0, b"\tat " + b"x" * chance.choice([1, 600])) for n in range(5000)]
+        head, streams = chance.choice([b"", chance.choice(lines)]), chance.choice([3, 3, 1])
+        found = []
+        for module in (traces, python):
+            groups, heads = [None, None], [head, b"x" * 600]
+            records = module.join(languages, begins, given, groups, heads, streams)
+            left = [group and (group.begin, group.time, group.head, group.kind, group.state) for group in groups]
+            found.append(
+                (records, left, [group and (group.text(), group.count, group.size) for group in groups], heads)
+            )
+        assert found[0] == found[1]
 
 
 def test_compiled_or_not_it_says_the_same() -> None:
