@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -40,6 +42,28 @@ def test_a_record_is_one_line_with_what_is_set() -> None:
     assert list(text_lines(made)) == [
         f"2026-11-18T11:06:40.123Z  WARN  shop/shop-1  stderr  a line  user=ann  trace_id={TRACE.hex()}\n"
     ]
+
+
+@pytest.mark.measures
+@pytest.mark.parametrize("written", [text_lines, json_lines])
+@pytest.mark.parametrize("piece", ["a", "\x1b[", "\n", " ", "\\", '"', "\ud7ff", "\x00"])
+def test_whatever_a_record_says_takes_time_in_proportion(written: Callable[..., Iterator[str]], piece: str) -> None:
+    def seconds(size: int) -> float:
+        text = AnyValue(string_value=piece * size)
+        nested = AnyValue()
+        inner = nested
+        for _ in range(16):
+            inner = inner.array_value.values.add()
+        inner.bytes_value = piece.encode() * size
+        pairs = [pair(f"{piece}{number}", piece * 40) for number in range(size // 40)]
+        pairs.append(KeyValue(key="nested", value=nested))
+        made = request(record(text, attributes=pairs), *[record() for _ in range(size // 100)])
+        begun = time.process_time()
+        "".join(written(made))
+        return time.process_time() - begun
+
+    took = [min(seconds(size) for _ in range(3)) for size in (20_000, 80_000)]
+    assert took[1] < 9 * took[0] + 0.03, took
 
 
 def test_a_record_with_nothing_set_is_a_line_too() -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from otellogdriver.export.answer import PROTOBUF, delivered, error_message, retry_info
 from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.http import retry_after
@@ -131,6 +132,24 @@ async def test_http_retry_after(code: int) -> None:
         outcomes = [await send(destination) for _ in range(4)]
         waits = [outcome.after for outcome in outcomes if isinstance(outcome, Retry)]
         assert waits[0] == 7 and waits[1] == pytest.approx(60, abs=2) and waits[2:] == [None, None]
+
+
+@pytest.mark.measures
+@pytest.mark.parametrize("kind", ["application/json", PROTOBUF, "text/plain"])
+@pytest.mark.parametrize(
+    "piece", [b"a", b" ", b"[", b'{"message":', b'"', b"\\", b"\xff", b"7", b"\x0a\0", b"\x1a\x7f"]
+)
+def test_whatever_is_answered_takes_time_in_proportion(kind: str, piece: bytes) -> None:
+    def seconds(size: int) -> float:
+        body = (b'{"partialSuccess":' if kind == "application/json" else b"") + piece * (size // len(piece))
+        begun = time.process_time()
+        delivered(body, kind, ("secret", "a" * 40))
+        error_message(body, kind, ("secret", "a" * 40))
+        retry_info(body)
+        return time.process_time() - begun
+
+    took = [min(seconds(size) for _ in range(3)) for size in (200_000, 800_000)]
+    assert took[1] < 9 * took[0] + 0.03, took
 
 
 def test_retry_after_forms() -> None:
