@@ -23,7 +23,51 @@ log = logging.getLogger(__name__)
 _NO_MEMORY = 0.01
 """Seconds until what met a lack of memory is tried again."""
 
+_BEGINS_WITHIN, _BARRED = 0.25, 0.5
+"""Seconds in which a new thread begins, or somebody else is to do its work; and for which none is tried then."""
+
 _Work = Callable[[], None]
+
+
+class _Bounded(threading.Event):
+    """Nobody waits for it for good."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(_BEGINS_WITHIN if timeout is None else timeout)
+
+
+class Thread(threading.Thread):
+    """A daemon whose `start` comes back. That of the standard library waits until the new thread says that it runs, and
+    so for good if that one meets a lack of memory before."""
+
+    _barred_until = 0.0
+
+    def __init__(self, run: Callable[[], object], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._work = run
+        self._gate = threading.Lock()
+        self._begun = self._too_late = False
+        self._started = _Bounded()
+
+    def start(self) -> None:
+        """Raises RuntimeError where there is no thread, MemoryError where it did not begin; then it never will."""
+        if time.monotonic() < Thread._barred_until:
+            raise MemoryError("no new threads for a moment: one has just ended before it began")
+        super().start()
+        with self._gate:
+            self._too_late = not self._begun and not self._started.is_set()
+        if self._too_late:
+            limbo: dict[threading.Thread, object] = getattr(threading, "_limbo", {})
+            limbo.pop(self, None)  # else it counts among the threads that there are
+            Thread._barred_until = time.monotonic() + _BARRED
+            raise MemoryError("the thread has ended before it began")
+
+    def run(self) -> None:
+        with self._gate:
+            if self._too_late:
+                return
+            self._begun = True
+        self._work()
 
 
 class Pool(Executor):
@@ -76,7 +120,7 @@ class Pool(Executor):
         """Start threads for what waits. Never raises: what cannot be had now is tried with the next call."""
         with self._lock:
             while self._threads < self._most and len(self._waiting) > self._idle and not self._closed:
-                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread = Thread(self._run, self._name)
                 try:
                     thread.start()
                 except (RuntimeError, MemoryError):

@@ -46,10 +46,13 @@ _START_AGAIN = 0.2
 """Seconds until something without which no call can be served is tried again, where a shortage refused it: an engine
 that finds a plugin ended while it starts may leave it disabled."""
 
+_PATIENCE = 3.0
+"""Seconds for which anything is tried again: what may never go well then ends the driver."""
+
 _SHORTAGES = frozenset(
     getattr(errno, name) for name in "EMFILE ENFILE ENOMEM ENOBUFS EAGAIN ENOSPC EDQUOT EROFS EIO EADDRINUSE".split()
 )
-"""Errors that pass by themselves, or when the host is mended."""
+"""Errors that pass by themselves, or when the host is mended: tried again for good."""
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -76,6 +79,7 @@ def run(environ: Mapping[str, str]) -> int:
     logging.basicConfig(
         level=plugin.log_level.upper(), format="level=%(levelname)s %(message)s", stream=sys.stderr, force=True
     )
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to try to write more
     # The engine may end what it has just started. As process 1 of a plugin we would not even hear of it: the kernel's
     # own reaction to a signal is not for such. `_serve` has a better one later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -98,12 +102,12 @@ def run(environ: Mapping[str, str]) -> int:
 
 def _insist(make: Callable[[], T], what: str) -> T:
     """What `make` gives; tried again while a shortage refuses it. Raises other OSErrors."""
-    told = False
+    told, began = False, time.monotonic()
     while True:
         try:
             return make()
         except (OSError, MemoryError) as error:
-            if isinstance(error, OSError) and error.errno not in _SHORTAGES:
+            if isinstance(error, OSError) and error.errno not in _SHORTAGES and time.monotonic() - began > _PATIENCE:
                 raise
             if not told:
                 log.error("%s: %s; tried again", what, error)
@@ -185,12 +189,8 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-        # asyncio tells itself of a signal by a byte in a pipe, and loses it when a thousand FIFO threads have filled
-        # that pipe with theirs. This handler needs no room there.
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
+    while not _hears_signals(loop, stop):
+        await asyncio.sleep(_START_AGAIN)
     await stop.wait()
     log.info("stopping: what is not delivered stays in the journal")
     opening.cancel()
@@ -201,6 +201,21 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(runner.cleanup(), 0.5)
     return 0
+
+
+def _hears_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> bool:
+    """Have SIGTERM and SIGINT set `stop`; whether that can be had now."""
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+            # asyncio tells itself of a signal by a byte in a pipe, and loses it when a thousand FIFO threads have
+            # filled that pipe with theirs. This handler needs no room there.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
+    except (RuntimeError, OSError, MemoryError) as error:  # asyncio makes a RuntimeError of what the system refuses
+        log.error("signals are not heard: %s; tried again", error)
+        return False
+    return True
 
 
 def _tell_systemd(environ: Mapping[str, str]) -> None:
@@ -249,8 +264,8 @@ async def _open(runner: web.AppRunner, make: Callable[[], web.BaseSite], what: s
     """Start the runner's site, tried again after `again` seconds until it can be had."""
     told = False
     while True:
-        site = make()
         try:
+            site = make()
             await site.start()
             if runner.addresses:
                 return

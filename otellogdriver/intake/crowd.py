@@ -13,6 +13,8 @@ import threading
 import time
 from typing import Protocol
 
+from otellogdriver.pool import Thread
+
 log = logging.getLogger(__name__)
 
 _FEW = 4
@@ -74,10 +76,10 @@ class Crowd:
             if self.hangs:
                 return False
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name="crowd", daemon=True)
+                thread = Thread(self._run, "crowd")
                 try:
                     thread.start()
-                except RuntimeError:
+                except (RuntimeError, MemoryError):
                     return False
                 self._thread = thread
             self._lent.add(member)

@@ -36,6 +36,7 @@ from otellogdriver.intake.aside import Aside
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.drop import Count, Drop, Dropped, reason_of
 from otellogdriver.journal.stream import Overtaken, Stream
+from otellogdriver.pool import Thread
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class Fifo:
         self._fd = -1
         self._reading = threading.Lock()
         """Held by the thread that reads: the FIFO's own, or the crowd's."""
-        self._thread = threading.Thread(target=self._run, name=f"fifo-{os.path.basename(path)[:12]}", daemon=True)
+        self._thread = Thread(self._run, f"fifo-{os.path.basename(path)[:12]}")
 
     @property
     def dropped(self) -> dict[str, Dropped]:

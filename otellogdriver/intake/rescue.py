@@ -13,7 +13,10 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Protocol
+
+from otellogdriver.pool import Thread
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +66,7 @@ class Rescue:
             elif wanted:
                 log.warning("the disk does not answer: %d FIFOs are read into memory", len(wanted))
                 made = _Round(wanted)
-                threading.Thread(target=self._run, args=(made,), name="rescue", daemon=True).start()
+                Thread(partial(self._run, made), "rescue").start()
                 self._round = made
 
     def _run(self, round: _Round) -> None:

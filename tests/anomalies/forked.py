@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tests.engine.loopback import free_port
 from tests.fakes.engine import Engine
 from tests.scene import until
 
@@ -102,12 +103,13 @@ class Child:
 
 
 class ForkedEngine(Engine):
-    """`launch` returns with a driver that stands still until `go`."""
+    """`launch` returns with a driver that stands still until `go`. Its metrics have a port of their own, for a log that
+    cannot be written does not tell where they are."""
 
     def __init__(
         self, root: Path, environ: Mapping[str, str], nursery: Nursery, allocations: Path | None = None
     ) -> None:
-        super().__init__(root, environ)
+        super().__init__(root, {**environ, "OTELLOGDRIVER_METRICS_ADDRESS": f"127.0.0.1:{free_port()}"})
         self._nursery = nursery
         self._allocations = allocations
 

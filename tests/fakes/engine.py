@@ -245,13 +245,7 @@ class Engine:
 
     def metrics(self) -> dict[str, float]:
         """Every sample of /metrics, by its text before the value."""
-        for line in reversed(self.log().splitlines()):
-            if "metrics on http://" in line:
-                port = int(line.rsplit(":", 1)[1].split("/")[0])
-                break
-        else:
-            raise AssertionError("the driver did not say where its metrics are")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._metrics_port(), timeout=30)
         try:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
@@ -259,6 +253,15 @@ class Engine:
             connection.close()
         samples = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
+
+    def _metrics_port(self) -> int:
+        given = int(self.environ["OTELLOGDRIVER_METRICS_ADDRESS"].rsplit(":", 1)[1])
+        if given:
+            return given
+        for line in reversed(self.log().splitlines()):
+            if "metrics on http://" in line:
+                return int(line.rsplit(":", 1)[1].split("/")[0])
+        raise AssertionError("the driver did not say where its metrics are")
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum of the samples of one metric that have these labels."""

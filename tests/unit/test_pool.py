@@ -7,8 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from otellogdriver.pool import Pool
+from otellogdriver import pool as pool_module
+from otellogdriver.pool import Pool, Thread
 from tests.scene import until
+
+
+START = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
+"""The interpreter's own call, by the name it has had since Python 3.13 and before."""
 
 
 @pytest.fixture
@@ -77,3 +82,27 @@ def test_no_more_threads_than_allowed_and_none_after_the_end() -> None:
         pool.submit(pow, 1, 1)
     go.set()
     until(lambda: not any(thread.name == "counted" for thread in threading.enumerate()))
+
+
+def test_a_thread_that_dies_before_it_begins_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory is short a thread may end before its first line; the standard library waits for it for good."""
+    monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.05)
+    ran: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, START, lambda *_, **__: 0)
+        thread = Thread(lambda: ran.append("never"), "short-lived")
+        with pytest.raises(MemoryError):
+            thread.start()
+    thread.run()  # should it come to life after all, somebody else does its work by now
+    assert ran == [] and not thread.is_alive()
+
+
+def test_a_pool_goes_on_when_a_thread_died_before_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.05)
+    pool = Pool(1, "test")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, START, lambda *_, **__: 0)
+        future = pool.submit(lambda: 7)
+    until(lambda: (pool.start_missing(), future.done())[1])
+    assert future.result() == 7
+    pool.shutdown()
