@@ -238,3 +238,9 @@ def test_paths_of_the_plugin_are_found_on_the_host(tmp_path: Path) -> None:
     assert unseen == ["otlp_client_certificate"]
     assert seen.otlp_client_key == settings.otlp_client_key
     assert "hunter2" not in repr(Installation("x", "id", True, {"OTEL_EXPORTER_OTLP_HEADERS": "a=hunter2"}, (), rootfs))
+
+
+def test_a_path_of_something_else_is_noted() -> None:
+    answer = told("doctor", "--otlp-endpoint", f"{DEAD}/v1/traces", code=1)
+    said = f'is where traces go, and requests with logs go to "{DEAD}/v1/traces/v1/logs"'
+    assert [check["state"] for check in answer["checks"] if said in check["text"]] == ["note"]
