@@ -11,7 +11,6 @@ from otellogdriver import pool as pool_module
 from otellogdriver.pool import Pool, Thread
 from tests.scene import until
 
-
 START = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
 """The interpreter's own call, by the name it has had since Python 3.13 and before."""
 
