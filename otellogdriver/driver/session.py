@@ -117,7 +117,11 @@ class Session:
             return
         self._told = end, now
         self._poked = True
-        self._tell(self._on_data)
+        try:
+            self._tell(self._on_data)
+        except BaseException:  # no memory for it: the next bytes say it again
+            self._poked = False
+            raise
 
     def _fifo_ended(self) -> None:
         self._tell(self._on_end)

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+_NO_MEMORY = 0.01
+"""Seconds until what met a lack of memory is tried again."""
 _TELL = 60.0
 """Seconds between two log lines about the same kind of fault."""
 
@@ -63,10 +65,18 @@ class Supervisor:
 
         def run() -> None:
             if not self._closed:
-                self._loop.call_later(seconds, run)  # first of all: the next time comes whatever happens now
+                again()  # first of all: the next time comes whatever happens now
                 self.guard(what, call)
 
-        self._loop.call_later(seconds, run)
+        def again() -> None:
+            while True:
+                try:
+                    self._loop.call_later(seconds, run)
+                    return
+                except MemoryError:  # else there would never be a next time
+                    time.sleep(_NO_MEMORY)
+
+        again()
 
     def task(self, what: str, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine."""

@@ -221,6 +221,25 @@ async def test_no_line_is_left_waiting_for_the_next_one(scene: Scene) -> None:
     await soon(lambda: scene.client.records == 799, within=5)
 
 
+async def test_a_lack_of_memory_while_the_loop_is_told_leaves_it_to_the_next_line(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = scene.session()
+    session.open(resumed=False)
+    told: list[int] = []
+
+    def fails(*_: object) -> None:
+        told.append(1)
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "_tell", fails)
+        os.write(scene.writers[0], lines(0, 1))
+        await soon(lambda: told)
+    os.write(scene.writers[0], lines(1, 2))
+    await soon(lambda: scene.client.records == 2)
+
+
 async def test_a_flood_is_told_to_the_loop_now_and_then(scene: Scene) -> None:
     session = scene.session()
     session.open(resumed=False)

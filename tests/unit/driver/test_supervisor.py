@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,25 @@ async def test_what_is_done_again_is_done_again_after_a_fault() -> None:
     done = len(calls)
     await asyncio.sleep(0.01)
     assert len(calls) == done and supervisor.faults == done
+
+
+async def test_what_is_done_again_is_done_again_after_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, loop = Supervisor(), asyncio.get_running_loop()
+    real = loop.call_later
+    calls: list[int] = []
+    failed: list[int] = []
+
+    def call_later(*arguments: Any, **more: Any) -> asyncio.TimerHandle:
+        if calls and len(failed) < 3 and "Supervisor" in getattr(arguments[1], "__qualname__", ""):
+            failed.append(1)
+            raise MemoryError
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    supervisor.every(0.005, "counting", lambda: calls.append(1))
+    await soon(lambda: len(calls) >= 3)
+    assert len(failed) == 3
+    supervisor.close()
 
 
 async def test_a_timer_calls_once_unless_it_is_taken_back() -> None:
