@@ -75,7 +75,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._poked = False
         self._told = (0, 0.0)
-        self._stop_asked = False
+        self._open_asked = self._stop_asked = False
         self._attaching = False
         self._is_closed = False
         self._trimmed_to = 0
@@ -91,13 +91,18 @@ class Session:
     # Intake.
 
     def open(self, resumed: bool) -> None:
-        """Start reading the FIFO. Raises RuntimeError or MemoryError where no thread can be had; then the session is
-        as before, and this may be called again."""
+        """Start reading the FIFO, unless somebody does: two threads would take it apart. Raises RuntimeError or
+        MemoryError where no thread can be had; then this may be called again."""
+        self._open_asked = True
+        if self.fifo and self.fifo.is_alive:
+            return
         fifo = Fifo(
             self.entry.file, self.stream, self.limit, self._count, self._notify, self._fifo_ended, self._crowd, resumed
         )
         fifo.start()
         self.fifo = fifo
+        if self._stop_asked:
+            fifo.stop()
 
     def _notify(self) -> None:
         """FIFO thread: bytes were added. One message is on its way to the loop at a time, and none goes while the loop
@@ -159,7 +164,7 @@ class Session:
     @property
     def is_unread(self) -> bool:
         """Nobody reads the FIFO although it has not ended: there was no thread for it, or its thread met its end."""
-        return self.stream.ended_at is None and (self.fifo is None or not self.fifo.is_alive)
+        return self._open_asked and self.stream.ended_at is None and (self.fifo is None or not self.fifo.is_alive)
 
     @property
     def is_read(self) -> bool:

@@ -103,7 +103,7 @@ class Fifo:
         """Monotonic time since when a thread may be in a call that waits for the disk; infinity where none is."""
         self._moved = b""
         """What a call that was overtaken has moved; it belongs with what is set aside."""
-        self._finishing = False
+        self._finishing = self._at_end = False
         self._notify = notify
         self._ended = ended
         self._resumed = resumed
@@ -128,8 +128,8 @@ class Fifo:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs; it ends with the FIFO."""
-        return self._thread.is_alive()
+        """Whether the thread runs, or has said that it is at the FIFO's end."""
+        return self._at_end or self._thread.is_alive()
 
     def start(self) -> None:
         """Raises RuntimeError or MemoryError where the system gives no more threads."""
@@ -183,6 +183,7 @@ class Fifo:
                 self._rung.wait(_AGAIN)
             self._finish()
         self._close_wake()
+        self._at_end = True
         self._ended()
 
     def _finish(self) -> None:

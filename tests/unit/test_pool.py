@@ -85,7 +85,8 @@ def test_no_more_threads_than_allowed_and_none_after_the_end() -> None:
 
 def test_a_thread_that_dies_before_it_begins_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where memory is short a thread may end before its first line; the standard library waits for it for good."""
-    monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.05)
+    monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.1)
+    monkeypatch.setattr(Thread, "_barred_until", 0.0)
     ran: list[str] = []
     with monkeypatch.context() as patched:
         patched.setattr(threading, START, lambda *_, **__: 0)
@@ -97,11 +98,17 @@ def test_a_thread_that_dies_before_it_begins_keeps_nobody_waiting(monkeypatch: p
 
 
 def test_a_pool_goes_on_when_a_thread_died_before_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.05)
+    monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.1)
+    monkeypatch.setattr(Thread, "_barred_until", 0.0)
     pool = Pool(1, "test")
     with monkeypatch.context() as patched:
         patched.setattr(threading, START, lambda *_, **__: 0)
         future = pool.submit(lambda: 7)
-    until(lambda: (pool.start_missing(), future.done())[1])
+
+    def done() -> bool:
+        pool.start_missing()
+        return future.done()
+
+    until(done)
     assert future.result() == 7
     pool.shutdown()

@@ -460,3 +460,34 @@ async def test_a_pump_that_looks_at_nothing_is_seen_in_spite_of_the_sweep(
             lane.cancel()
     scene.write(file, lines(1, 2))
     await soon(lambda: len(driver.stalled()) == 1)
+
+
+async def test_a_fifo_has_one_reader_though_the_driver_looks_after_it_while_it_starts(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two would take it apart, and lines would be lost: `meta.json` is just being written when the sweep comes."""
+    driver = scene.start()
+    describing, go = threading.Event(), threading.Event()
+    real = driver.store.describe
+
+    def describe(entry: Any) -> bool:
+        describing.set()
+        go.wait(10)
+        return real(entry)
+
+    monkeypatch.setattr(driver.store, "describe", describe)
+    monkeypatch.setattr(driver_module, "_GLANCE", 10.0)
+    starting = asyncio.create_task(scene.container())
+    await soon(describing.is_set)
+    driver._sweep()
+    go.set()
+    file = await starting
+    driver._sweep()
+    name = f"fifo-{Path(file).name[:12]}"
+    assert [thread.name for thread in threading.enumerate()].count(name) == 1
+    scene.write(file, lines(0, 2000, size=200))
+    await driver.stop_logging(file)
+    await scene.server.reach(records=2000)
+    assert [number(record.body) for record in scene.server.records()] == [*range(2000)]
+    driver._sweep()
+    assert name not in [thread.name for thread in threading.enumerate()]
