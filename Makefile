@@ -14,7 +14,7 @@ export OTELLOGDRIVER_NATIVE ?= require
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help test parts lint drift format unit e2e engines bench anomalies soak plugin plugin-push release sdist demo stack unstack tools lock upgrade audit clean
+.PHONY: help test parts lint drift format unit e2e engines bench anomalies soak plugin plugin-push release sdist demo arm64 stack unstack tools lock upgrade audit clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -52,14 +52,18 @@ e2e: tools plugin ## tests with a real engine and a real collector
 	$(PYTEST) tests/e2e tests/engine
 
 # One after the other, whatever fails; build/engines has what each run said.
-engines: tools plugin ## all tests with a real engine, on 20.10, 26, 28 and 29; one data root through all of them
+engines: tools plugin ## all tests with a real engine, on 20.10, 26, 28 and 29; one data root through all of them; arm64
 	rm -rf build/engines
 	failed=; for engine in 20.10 26 28 29; do \
 		ENGINE=$$engine $(PYTEST) --junitxml=build/engines/$$engine.xml tests/e2e tests/engine || failed="$$failed $$engine"; \
 	done; \
 	$(PYTEST) -m engines tests/e2e/test_engines.py || failed="$$failed chain"; \
+	$(RUN) tests.arm64 || failed="$$failed arm64"; \
 	$(RUN) tests.engine.runs_on --render; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+arm64: $(VENV)/ready ## the driver on an emulated arm64: compiled without a warning, unit tests, whole runs, the plugin
+	$(RUN) tests.arm64
 
 bench: tools plugin ## one table of ratios against baselines
 	$(RUN) bench

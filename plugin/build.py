@@ -59,16 +59,16 @@ def inputs() -> str:
     return digest.hexdigest()
 
 
-def build_with(engine: Engine) -> None:
-    """Build the image in `engine` and lay out its files."""
+def build_with(engine: Engine, output: Path = OUTPUT, limit: float = 1800) -> None:
+    """Build the image in `engine` within `limit` seconds and lay out its files in `output`."""
     images.ensure(engine, "debian:trixie-slim")
     arguments = [f"--build-arg={name}" for name in PASSED_ON if os.environ.get(name)]
     build_command = ("build", "--quiet", "--network=host", *arguments)
     if isinstance(engine, PrivateEngine):
         # Its cache is the images themselves: with a name, this one keeps its layers and lets go of replaced ones.
-        tagged(engine, *build_command, "--target=builder", name=f"{IMAGE}-builder")
-    tagged(engine, *build_command, name=IMAGE)
-    new = OUTPUT.with_name("plugin.new")
+        tagged(engine, limit, *build_command, "--target=builder", name=f"{IMAGE}-builder")
+    tagged(engine, limit, *build_command, name=IMAGE)
+    new = output.with_name("plugin.new")
     shutil.rmtree(new, ignore_errors=True)
     (new / "rootfs").mkdir(parents=True)
     container = engine.docker("create", "--network=none", IMAGE).strip()
@@ -78,15 +78,15 @@ def build_with(engine: Engine) -> None:
         engine.run("rm", container)
     variables = json.loads(engine.docker("image", "inspect", "--format", "{{json .Config.Env}}", IMAGE))
     (new / "config.json").write_text(config(variables))
-    shutil.rmtree(OUTPUT, ignore_errors=True)
-    new.rename(OUTPUT)
+    shutil.rmtree(output, ignore_errors=True)
+    new.rename(output)
 
 
-def tagged(engine: Engine, *build_command: str, name: str) -> None:
+def tagged(engine: Engine, limit: float, *build_command: str, name: str) -> None:
     """Build the image `name`, and remove the one that had the name before."""
     inspect = ("image", "inspect", "--format", "{{.Id}}", name)
     before = engine.run(*inspect).stdout.strip()
-    engine.docker(*build_command, "--tag", name, ROOT, timeout=1800)
+    engine.docker(*build_command, "--tag", name, ROOT, timeout=limit)
     if before and engine.docker(*inspect).strip() != before:
         engine.run("image", "rm", before)
 

@@ -56,15 +56,17 @@ def ensure(engine: Engine, image: str) -> None:
             engine.docker("import", *changes, archive, image)
 
 
-def make_debian() -> tuple[Path, str]:
-    """Debian trixie by debootstrap. Made afresh each month, and when the host's extra authorities change."""
+def make_debian(architecture: str = "") -> tuple[Path, str]:
+    """Debian trixie by debootstrap. Made afresh each month, and when the host's extra authorities change. Another
+    architecture than the host's needs an emulator that the kernel knows."""
     extra = sorted(HOST_CERTIFICATES.glob("**/*.crt"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in extra)).hexdigest()[:8]
 
     def bootstrap(archive: Path) -> None:
         root = archive.parent / "root"
         mirror = [os.environ[MIRROR]] if os.environ.get(MIRROR) else []
-        command = [require("debootstrap", "debootstrap"), "--variant=minbase", "trixie", str(root), *mirror]
+        foreign = [f"--arch={architecture}"] if architecture else []
+        command = [require("debootstrap", "debootstrap"), "--variant=minbase", *foreign, "trixie", str(root), *mirror]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
         if done.returncode:
             raise EngineError(f"{' '.join(command)} failed ({done.returncode}): {done.stdout[-2000:]}")
@@ -82,7 +84,8 @@ def make_debian() -> tuple[Path, str]:
         # By tar, not tarfile: device nodes and owners as they are, and quicker.
         subprocess.run(["tar", "--create", f"--file={archive}", f"--directory={root}", "."], check=True)
 
-    return cached(f"debian-trixie-{time.strftime('%Y%m')}-{digest}.tar", bootstrap), '["bash"]'
+    name = f"debian-trixie{architecture and '-'}{architecture}-{time.strftime('%Y%m')}-{digest}.tar"
+    return cached(name, bootstrap), '["bash"]'
 
 
 def make_busybox() -> tuple[Path, str]:

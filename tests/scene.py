@@ -14,9 +14,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.stream import Stream
-from tests.fakes.engine import frame
+from tests.fakes.engine import PATIENCE, frame
 
-LONG = 30.0
+LONG = 30.0 * PATIENCE
 """Seconds within which anything must happen on a machine that is busy with something else."""
 
 

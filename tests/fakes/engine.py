@@ -19,6 +19,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
+"""How many times slower than any machine this one may be: an emulated one is."""
+
 
 def varint(value: int) -> bytes:
     out = bytearray()
@@ -150,7 +153,8 @@ def _line_ends(data: bytes) -> int | None:
 
 
 class Engine:
-    """The driver's process and its directories; use as a context manager."""
+    """The driver's process and its directories; use as a context manager. TEST_DRIVER is another command that starts a
+    driver."""
 
     def __init__(self, root: Path, environ: Mapping[str, str] = {}) -> None:
         self.root = root
@@ -165,7 +169,7 @@ class Engine:
             "OTELLOGDRIVER_METRICS_ADDRESS": "127.0.0.1:0",
             **environ,
         }
-        self.command = [sys.executable, "-m", "otellogdriver.cli", "serve"]
+        self.command = os.environ.get("TEST_DRIVER", f"{sys.executable} -m otellogdriver.cli serve").split()
         self.process: subprocess.Popen[bytes] | None = None
         self.launches = 0
         self.containers: list[Container] = []
@@ -187,7 +191,7 @@ class Engine:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.command, env=environ | self.environ, stdout=log, stderr=log)
 
-    def start(self, timeout: float = 20.0) -> float:
+    def start(self, timeout: float = 20.0 * PATIENCE) -> float:
         """Start the driver; seconds until it answered."""
         began = time.monotonic()
         self.launch()

@@ -59,12 +59,11 @@ def mirror() -> str:
     raise ToolError("apt's sources name no place for packages: say it as OTELLOGDRIVER_DEBIAN_MIRROR")
 
 
-def unpack_debian(suite: str, folder: Path) -> None:
-    """The engine of a release of Debian, whatever the host's own release is."""
-    architecture = _output(["dpkg", "--print-architecture"])
-    apt = folder.parent / "apt"
+def fetch_debian(suite: str, architecture: str, packages: tuple[str, ...], root: Path) -> None:
+    """Packages of any release of Debian with all that they need, unpacked and not installed."""
+    apt = root.parent / "apt"
     for name in ("lists/partial", "archives/partial"):
-        (apt / name).mkdir(parents=True)
+        (apt / name).mkdir(parents=True, exist_ok=True)
     (apt / "status").touch()
     keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
     (apt / "sources.list").write_text(f"deb [signed-by={keys}] {mirror()} {suite} main\n")
@@ -75,15 +74,25 @@ def unpack_debian(suite: str, folder: Path) -> None:
         "Dir::State::Status": apt / "status",
         "Dir::Cache": apt,
         "APT::Architecture": architecture,
+        "APT::Architectures": architecture,
         "APT::Sandbox::User": "root",
     }
     command = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
     run([*command, "update"], apt)
-    run([*command, "install", "--download-only", "--yes", "--no-install-recommends", *PACKAGES], apt)
-    root = folder / "root"
-    root.mkdir(parents=True)
+    run([*command, "install", "--download-only", "--yes", "--no-install-recommends", *packages], apt)
+    for name in ("bin", "lib", "lib64", "sbin"):
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
     for archive in sorted((apt / "archives").glob("*.deb")):
-        run(["dpkg-deb", "--extract", str(archive), str(root)], apt)
+        unpack = 'dpkg-deb --fsys-tarfile "$1" | tar --extract --keep-directory-symlink --directory "$2"'
+        run(["bash", "-o", "pipefail", "-c", unpack, "-", str(archive), str(root)], apt)
+    shutil.rmtree(apt)
+
+
+def unpack_debian(suite: str, folder: Path) -> None:
+    """The engine of a release of Debian, whatever the host's own release is."""
+    root = folder / "root"
+    fetch_debian(suite, _output(["dpkg", "--print-architecture"]), PACKAGES, root)
     # The folder is moved into place later, but the programs hold absolute paths.
     final = folder.parent.parent / folder.name / "root"
     libraries = ":".join(str(final / path.relative_to(root)) for path in root.glob("**/*-linux-gnu*") if path.is_dir())
@@ -97,7 +106,7 @@ def unpack_debian(suite: str, folder: Path) -> None:
         if loader:  # else it is a static program
             interpreter = next(path for path in root.glob(f"**/{Path(loader).name}") if path.is_file())
             to = ("--set-rpath", libraries, "--set-interpreter", str(final / interpreter.relative_to(root)))
-            run([patchelf, "--force-rpath", *to, str(path)], apt)
+            run([patchelf, "--force-rpath", *to, str(path)], folder)
 
 
 def build_28(folder: Path) -> None:
