@@ -9,11 +9,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from otellogdriver.intake.drop import CHUNK, Count
 
 Note = Callable[[str, int, int, int], None]
 """`Drop.note`: (reason, stdout lines, stderr lines, bytes) were dropped."""
+
+
+_HEAD = 4096
+"""Bytes by which what is next in a FIFO is known again: each frame has its time in nanoseconds."""
+
+
+def peek(fd: int) -> bytes:
+    """What a FIFO has next, which stays there: see tee(2). Raises BlockingIOError when it is empty, OSError."""
+    out, into = os.pipe()
+    try:
+        _tee(fd, into, _HEAD)
+        os.set_blocking(out, False)
+        try:
+            return os.read(out, _HEAD)
+        except BlockingIOError:  # nothing, for nobody can write the FIFO any more
+            return b""
+    finally:
+        os.close(out)
+        os.close(into)
+
+
+_NONBLOCK = 2  # SPLICE_F_NONBLOCK
+
+
+@cache
+def _libc() -> Any:
+    import ctypes  # Python has no name for tee(2)
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _tee(source: int, target: int, most: int) -> None:
+    from ctypes import c_size_t, get_errno
+
+    if _libc().tee(source, target, c_size_t(most), _NONBLOCK) < 0:
+        raise OSError(get_errno(), os.strerror(get_errno()))  # a BlockingIOError for EAGAIN
 
 
 class Aside:
@@ -32,14 +70,18 @@ class Aside:
         self._kept: int | None = None
         """Bytes that stay, up to a frame boundary; what follows is dropped frame by frame. None while all stays."""
 
-    def read(self, fd: int) -> int:
-        """Read once; the bytes, 0 at the FIFO's end. Raises BlockingIOError when it is empty, MemoryError or OSError
-        before anything is taken."""
-        if len(self._buffer) < self.size + CHUNK:
-            self._buffer.extend(bytes(self.size + CHUNK - len(self._buffer)))
-        with memoryview(self._buffer) as view, view[self.size : self.size + CHUNK] as free:
+    def read(self, fd: int, head: bytes) -> int:
+        """Read once; the bytes, 0 at the FIFO's end. Where they are not `head`, what was next a moment ago, a call that
+        hung has come back meanwhile and has moved that. Raises BlockingIOError when the FIFO is empty, MemoryError or
+        OSError before anything is taken."""
+        at = self.size
+        if len(self._buffer) < at + CHUNK:
+            self._buffer.extend(bytes(at + CHUNK - len(self._buffer)))
+        with memoryview(self._buffer) as view, view[at : at + CHUNK] as free:
             got = os.readv(fd, [free])
         self.size += got
+        if self._buffer[at : at + min(got, len(head))] == head[:got]:
+            self.sure = self.size
         return got
 
     def keep_within(self, most: int) -> None:
@@ -55,21 +97,12 @@ class Aside:
             out, err, _, boundary = self._count(data, 0, len(data), False)
         rest = self._buffer[self._kept + boundary : self.size]
         self._buffer[self._kept : self._kept + len(rest)] = rest
-        self.size = self._kept + len(rest)
+        self.size = self.sure = self._kept + len(rest)
         self._note("disk_error", out, err, boundary)
 
     def joined(self, moved: bytes) -> bytes:
         """Everything in its order; `moved` is what the hanging call has moved. Raises MemoryError."""
-        before, unsure = bytes(self._buffer[: self.sure]), bytes(self._buffer[self.sure : self.size])
-        found = before + moved + unsure
-        if moved and unsure:
-            # The last read and the call that came back ran at the same time: only one order is whole frames.
-            found = min(before + unsure + moved, found, key=self._damage)
-        return found
+        return bytes(self._buffer[: self.sure]) + moved + bytes(self._buffer[self.sure : self.size])
 
     def clear(self) -> None:
         self._buffer, self.size, self.sure, self._kept = bytearray(), 0, 0, None
-
-    def _damage(self, data: bytes) -> int:
-        torn = self._torn()
-        return self._count(torn + data, 0, len(torn) + len(data), False)[2]

@@ -32,7 +32,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from otellogdriver.intake.aside import Aside
+from otellogdriver.intake.aside import Aside, peek
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.drop import Count, Drop, Dropped, reason_of
 from otellogdriver.journal.stream import Overtaken, Stream
@@ -357,13 +357,15 @@ class Fifo:
         """Another thread: read the FIFO (`fd`) once into memory, up to `most` bytes, if its own thread hangs; whether
         there may be more. Raises BlockingIOError, OSError, MemoryError before anything is taken."""
         with self._aside_lock:
-            if not self.hangs or self._aside.sure < self._aside.size or not self.stream.is_untouched:
+            if not self.hangs or self._aside.sure < self._aside.size:
                 return False
-            got = self._aside.read(fd)
+            head = peek(fd)
+            if not self.stream.is_untouched:
+                return False  # the thread is on its way back
+            got = self._aside.read(fd, head)
             self.bytes_read += got
-            if got and self.stream.is_untouched:  # else the thread is on its way back, and has moved what was there
+            if self._aside.sure == self._aside.size:
                 self._aside.keep_within(most)
-                self._aside.sure = self._aside.size
             return got > 0
 
     def _is_overtaken(self) -> bool:
