@@ -72,6 +72,11 @@ def test_two_threads_may_write_what_is_known_of_a_stream_at_the_same_time(
     monkeypatch.setattr(os, "replace", moved_by_another)
     layout.write_meta(directory, meta, False)
     assert layout.read_meta(directory) == meta
-    monkeypatch.setattr(os, "replace", lambda source, target: shutil.rmtree(directory) or move(source, target))
+
+    def moved_after_a_removal(source: Path, target: Path) -> None:
+        shutil.rmtree(directory)
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", moved_after_a_removal)
     with pytest.raises(FileNotFoundError):
         layout.write_meta(directory, meta, False)
