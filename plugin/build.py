@@ -38,14 +38,20 @@ PASSED_ON = (
 
 def build() -> Path:
     """Have `build/plugin/` up to date and return it."""
-    with locked("build-engine") as data:
-        wanted = inputs()
-        if STAMP.exists() and STAMP.read_text() == wanted and (OUTPUT / "rootfs").is_dir():
-            return OUTPUT
-        with obtain(data) as engine:
-            build_with(engine)
-        STAMP.write_text(wanted)
+    wanted = inputs()
+    if is_built(wanted):
         return OUTPUT
+    with locked("build-engine") as data:
+        if not is_built(wanted):  # somebody else may have built it while we waited
+            with obtain(data) as engine:
+                build_with(engine)
+            STAMP.write_text(wanted)
+    return OUTPUT
+
+
+def is_built(wanted: str) -> bool:
+    """Whether `build/plugin/` was made from files with this digest."""
+    return STAMP.exists() and STAMP.read_text() == wanted and (OUTPUT / "rootfs").is_dir()
 
 
 def inputs() -> str:

@@ -1,7 +1,7 @@
 """Each option of Docker's drivers and of Loki's plugin, as documented, with values as people give them.
 
-Sources: the checks of log-opts (`ValidateLogOpt`) in moby's `daemon/logger`, which take these names and no others; what
-all drivers share, `daemon/logger/loginfo.go` and `daemon/logger/loggerutils/cache`; the page on Loki's plugin.
+After the checks of log-opts (`ValidateLogOpt`) in moby's `daemon/logger`; what all drivers share, in
+`daemon/logger/loginfo.go` and `daemon/logger/loggerutils/cache`; the page on Loki's plugin.
 """
 
 from __future__ import annotations
