@@ -20,6 +20,7 @@ took is put in its place when the disk has answered.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -108,7 +109,7 @@ class Fifo:
         self._ended = ended
         self._resumed = resumed
         self._crowd = crowd
-        self._wake = -1
+        self._opened = self._wake = -1
         self._rung = threading.Event()
         """Stands for `_wake` as long as there is no file number for that."""
         self._stopping = False
@@ -182,6 +183,9 @@ class Fifo:
                 self._rung.clear()
                 self._rung.wait(_AGAIN)
             self._finish()
+        with contextlib.suppress(OSError):  # it is closed all the same
+            if self._opened >= 0:
+                os.close(self._opened)
         self._close_wake()
         self._at_end = True
         self._ended()
@@ -205,26 +209,24 @@ class Fifo:
                 pass
 
     def _read_all(self) -> bool:
-        """Read until the FIFO's end, or until told to leave. Raises OSError, MemoryError; nothing is lost by that."""
-        fd = -1
-        try:
-            if self._wake < 0:
-                self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-                log.error("%s is not a FIFO, left alone", self.path)
-                return True
-            self._read_open(fd)
-        finally:
-            if fd >= 0:
-                os.close(fd)
+        """Read until the FIFO's end, or until told to leave. Raises OSError, MemoryError; nothing is lost by that, for
+        the FIFO stays open: what is in one that nobody has open is gone."""
+        if self._opened < 0:
+            self._opened = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        if not stat.S_ISFIFO(os.fstat(self._opened).st_mode):
+            log.error("%s is not a FIFO, left alone", self.path)
+            return True
+        if self._wake < 0:
+            self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._read_open(self._opened)
         return True
 
     def _close_wake(self) -> None:
         with self._wake_lock:
             wake, self._wake = self._wake, -1
-            if wake >= 0:
-                os.close(wake)
+            with contextlib.suppress(OSError):
+                if wake >= 0:
+                    os.close(wake)
 
     def _pause(self, seconds: float) -> None:
         bell = select.poll()

@@ -452,6 +452,31 @@ def test_pieces_dropped_count_as_one_line(pipe: Pipe, monkeypatch: pytest.Monkey
 # Faults
 
 
+def test_what_a_writer_left_is_read_although_something_was_short_when_it_went(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A FIFO that nobody has open forgets what is in it."""
+    short, asked = threading.Event(), threading.Event()
+    short.set()
+    real = os.eventfd
+
+    def eventfd(*arguments: int) -> int:
+        asked.set()
+        if short.is_set():
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(*arguments)
+
+    monkeypatch.setattr(fifo_module, "_AGAIN", 0.01)
+    monkeypatch.setattr(os, "eventfd", eventfd)
+    pipe.write(lines(0, 10))
+    pipe.start()
+    assert asked.wait(20)
+    pipe.hang_up()
+    short.clear()
+    until(lambda: pipe.ends)
+    assert pipe.numbers() == list(range(10))
+
+
 def test_a_fault_while_reading_does_not_leave_the_fifo_unread(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
