@@ -60,11 +60,19 @@ class Printer:
         while error := self.scene.call("LogDriver.StartLogging", self._what())["Err"]:
             if time.monotonic() - began > CALL_WITHIN:
                 raise Broken(f"StartLogging of {self.name} goes on failing: {error}")
+            self._again()
             time.sleep(_BETWEEN)
         deadline = time.monotonic() + _WAITS_WITHIN
         while not (new := self.scene.fifo_threads() - before) and time.monotonic() < deadline:
             time.sleep(0.002)
         self.thread = new.pop() if len(new) == 1 else None
+
+    def _again(self) -> None:
+        """A FIFO as the engine makes it for another start: the driver removes that of one that it refused."""
+        if not os.path.exists(self.container.file):
+            self.container.close()
+            os.mkfifo(self.container.file, 0o700)
+            self.container.fd = os.open(self.container.file, os.O_RDWR | os.O_NONBLOCK)
 
     def start_once(self) -> bool:
         """StartLogging, once; whether it was answered with success."""

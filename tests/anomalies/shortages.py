@@ -160,7 +160,7 @@ def run(scene: Scene, shortage: Shortage, lasting: float) -> Outcome:
     outcome = Outcome("a life", Injection(shortage.name, "", f"{lasting:g} s"), struck=1)
     scene.slowest = 0.0
     patient, ending, quiet, fresh = (scene.printer(name) for name in ("patient", "ending", "quiet", "fresh"))
-    for printer in (patient, ending, quiet):
+    for printer in (patient, ending) if shortage.within is None else (patient, ending, quiet):
         printer.start()
         printer.print()
     with shortage.context(scene):
@@ -174,7 +174,8 @@ def run(scene: Scene, shortage: Shortage, lasting: float) -> Outcome:
     ended = time.monotonic()
     phase = Phase("a life", lambda scene, patient: None, lambda scene, patient: None, keeps_all=False)
     if check(outcome, lambda: _afterwards(scene, fresh, ended)):
-        close(scene, phase, patient, outcome, ended, (ending, quiet, fresh))
+        others = [printer for printer in (ending, quiet, fresh) if printer.printed]
+        close(scene, phase, patient, outcome, ended, tuple(others))
     outcome.slowest, outcome.slowest_call = scene.slowest, scene.slowest_call
     return outcome
 
@@ -182,7 +183,6 @@ def run(scene: Scene, shortage: Shortage, lasting: float) -> Outcome:
 def _under(scene: Scene, shortage: Shortage, patient: Printer, ending: Printer, quiet: Printer, fresh: Printer) -> None:
     patient.print(20)
     ending.print(20)
-    quiet.stop()
     if shortage.within is None:
         scene.tolerate(lambda: fresh.start_once())
         ending.stop()
@@ -193,6 +193,7 @@ def _under(scene: Scene, shortage: Shortage, patient: Printer, ending: Printer, 
         call()
         if (took := time.monotonic() - began) > shortage.within:
             raise Broken(f"{name} took {took:.2f} s")
+    quiet.stop()
     fresh.start()
     for printer in (patient, ending, fresh, *scene.neighbours):
         printer.print(_MORE_THAN_A_PIPE, size=200)
