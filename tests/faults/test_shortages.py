@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from plugin.debian import HostError
 from tests.anomalies.shortages import small_disk
 from tests.conftest import missing_means_skip
 from tests.fakes.engine import Container, Engine, pieces
@@ -117,8 +118,9 @@ def test_a_start_without_file_numbers(engine: Engine, collector: ServerThread) -
 
 
 def test_a_start_without_threads(engine: Engine, collector: ServerThread) -> None:
-    if not PIDS.is_dir():
-        pytest.skip(f"{PIDS} is not there: threads cannot be limited")
+    with missing_means_skip():
+        if not PIDS.is_dir():
+            raise HostError(f"{PIDS} is not there: threads cannot be limited")
     containers = killed_with_open_streams(engine, collector)
     group = PIDS / f"shortage-{os.getpid()}"
     group.mkdir()
