@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from otellogdriver.engine.listener import Listener
 from otellogdriver.errors import is_shortage
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def run(environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _raise_file_limit()
     try:
-        listener = _insist(lambda: _listen(plugin.socket), f"cannot listen on {plugin.socket}")
+        listener = _insist(lambda: Listener(plugin.socket, _BACKLOG), f"cannot listen on {plugin.socket}")
     except OSError as error:
         log.error("cannot listen on %s: %s", plugin.socket, error)
         return 1
@@ -121,23 +122,6 @@ def _raise_file_limit() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _listen(path: str) -> socket.socket:
-    """A listening unix socket; one left behind by a killed driver is replaced."""
-    with contextlib.suppress(FileExistsError):  # it says so, too, of a folder that it cannot look at
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        listener.bind(path)
-        os.chmod(path, 0o600)
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:

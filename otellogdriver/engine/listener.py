@@ -1,0 +1,90 @@
+"""The unix socket on which the engine calls, which takes up a call even where the process has no file number left.
+
+A call that is not taken up holds a container's start or end, and whoever waits for it. So some numbers are kept from
+the beginning. One is given up for a connection that could not be had otherwise, and comes back when that is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from typing import Any
+
+SPARE = 8
+"""Connections that are taken up where there is no file number: the engine keeps a few, and opens one for each call that
+it makes at the same time as others."""
+
+_NO_NUMBER = (errno.EMFILE, errno.ENFILE)
+
+
+class Listener(socket.socket):
+    """Listens on `path`; a socket left behind there by a killed driver is replaced. `backlog` connections may wait."""
+
+    def __init__(self, path: str, backlog: int) -> None:
+        with contextlib.suppress(FileExistsError):  # it says so, too, of a folder that it cannot look at
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._spare: list[int] = []
+        self._nothing = -1
+        try:
+            self._nothing = os.open(os.devnull, os.O_RDWR)
+            self._keep()
+            self.bind(path)
+            os.chmod(path, 0o600)
+            self.listen(backlog)
+        except OSError:
+            self.close()
+            raise
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection, as `socket.accept` has it. Raises OSError as that does, of EMFILE and ENFILE only where
+        every spare number is in use."""
+        self._keep()
+        while True:
+            try:
+                taken, address = super().accept()
+            except OSError as error:
+                if error.errno not in _NO_NUMBER or not self._spare:
+                    raise
+                os.close(self._spare.pop())  # another thread may be faster to use it: then the next one
+            else:
+                return _Connection(self, taken.detach()), address
+
+    def close(self) -> None:
+        super().close()
+        for number in (*self._spare, self._nothing):
+            with contextlib.suppress(OSError):
+                os.close(number)
+        self._spare, self._nothing = [], -1
+
+    def take_back(self, number: int) -> bool:
+        """Keep the number of a connection that ends, which closes it; whether that was needed. In one step, for what
+        is free for a moment is gone: threads that read FIFOs are after it."""
+        if self.fileno() < 0 or len(self._spare) >= SPARE:
+            return False
+        try:
+            os.dup2(self._nothing, number, inheritable=False)
+        except OSError:
+            return False
+        self._spare.append(number)
+        return True
+
+    def _keep(self) -> None:
+        with contextlib.suppress(OSError):
+            while len(self._spare) < SPARE:
+                self._spare.append(os.dup(self._nothing))
+
+
+class _Connection(socket.socket):
+    def __init__(self, listener: Listener, number: int) -> None:
+        super().__init__(fileno=number)
+        self._listener = listener
+
+    def close(self) -> None:
+        if self.fileno() >= 0 and self._listener.take_back(self.fileno()):
+            self.detach()
+        super().close()

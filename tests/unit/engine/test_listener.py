@@ -1,0 +1,95 @@
+"""Calls are taken up where the process has no file number left, again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otellogdriver.engine.listener import SPARE, Listener
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    with Listener(str(tmp_path / "folder" / "driver.sock"), 64) as listener:
+        yield listener
+
+
+@contextlib.contextmanager
+def no_number() -> Iterator[None]:
+    """Every number below the limit is in use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, hard))
+    taken = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in taken:
+            os.close(number)
+
+
+def callers(listener: Listener, count: int) -> list[socket.socket]:
+    made = [socket.socket(socket.AF_UNIX) for _ in range(count)]
+    for number, caller in enumerate(made):
+        caller.connect(listener.getsockname())
+        caller.sendall(bytes([number]))
+    return made
+
+
+def test_it_is_a_socket_for_its_user_alone(listener: Listener) -> None:
+    assert stat.S_IMODE(os.stat(listener.getsockname()).st_mode) == 0o600
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_one_left_behind_is_replaced(tmp_path: Path) -> None:
+    path = str(tmp_path / "driver.sock")
+    left = Listener(path, 1)
+    with Listener(path, 1) as listener:
+        (caller,) = callers(listener, 1)
+        taken, _ = listener.accept()
+        assert taken.recv(1) == b"\0"
+        taken.close()
+        caller.close()
+    left.close()
+
+
+def test_without_a_number_calls_are_taken_up_and_closed_again_and_again(listener: Listener) -> None:
+    calls = callers(listener, 3 * SPARE + 1)
+    with no_number():
+        for first in range(0, 3 * SPARE, SPARE):
+            taken = [listener.accept()[0] for _ in range(SPARE)]
+            with pytest.raises(OSError, match="Too many open files"):
+                listener.accept()
+            for index, connection in enumerate(taken):
+                assert connection.recv(1) == bytes([first + index])
+                connection.close()
+                assert connection.fileno() == -1
+                assert calls[first + index].recv(1) == b"", "closed"
+            with pytest.raises(OSError, match="Too many open files"):
+                os.dup(0)
+    for call in calls:
+        call.close()
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    listener = Listener(str(tmp_path / "driver.sock"), 64)
+    calls = callers(listener, 2 * SPARE)
+    taken = [listener.accept()[0] for _ in calls]
+    for connection in taken[:SPARE]:
+        connection.close()
+    listener.close()
+    for connection in (*taken[SPARE:], *calls):
+        connection.close()
+    assert os.listdir("/proc/self/fd") == before
