@@ -39,7 +39,9 @@ class Phase:
 
     def again(self, scene: Scene, patient: Printer) -> None:
         """A moment more of the fault."""
-        if not patient.stopped and self.started:
+        if patient.ending and not patient.stopped:
+            patient.stop()
+        elif not patient.stopped and self.started:
             patient.print()
         if self.strikes(scene, patient) is not None:
             for neighbour in scene.neighbours:

@@ -47,7 +47,8 @@ class Printer:
         self.printed = 0
         self._rest = b""
         self.thread: int | None = None
-        self.stopped = False
+        self.ending = self.stopped = False
+        """Whether it has been asked to stop, and whether that was answered."""
 
     @property
     def id(self) -> str:
@@ -97,6 +98,7 @@ class Printer:
         self._rest = b""
 
     def stop(self) -> None:
+        self.ending = True
         error = self.scene.call("LogDriver.StopLogging", {"File": self.container.file})["Err"]
         if error:
             raise Broken(f"StopLogging of {self.name} answers {error}")

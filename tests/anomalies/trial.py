@@ -101,6 +101,8 @@ def _whole(scene: Scene, phase: Phase, patient: Printer, ended: float) -> None:
     if not phase.started:
         patient.start()
         patient.print()
+    if patient.ending and not patient.stopped:
+        patient.stop()  # the engine repeats what was not answered, and the container prints no more
     printers = [*scene.neighbours, *([] if patient.stopped else [patient])]
     for printer in printers:
         printer.print(within=left())
