@@ -63,17 +63,18 @@ def measure(plan: Plan, parts: list[str]) -> Results:
 
 def real(rig: Rig, plan: Plan, parts: list[str], results: Results) -> None:
     """What is measured with the real engine. gRPC comes last, since its library makes the driver bigger for good."""
-    ours, (none, json_file, local, discard) = rig.ours(), rig.baselines()
+    ours, gzip, (none, json_file, local, discard) = rig.ours(), rig.gzip(), rig.baselines()
 
     def throughput(workload: Workload, *variants: Variant) -> None:
         compare(rig, results, workload, variants, plan.repeats, say)
 
     if "throughput" in parts:
-        plain = rig.ours("otellogdriver, no gzip", otlp_compression="none")
-        throughput(Workload(ONE, 1, plan.lines, 150), none, json_file, local, discard, ours, plain)
+        throughput(Workload(ONE, 1, plan.lines, 150), none, json_file, local, discard, ours, gzip)
     if "sizes" in parts:
         for name, length in (("1 KiB", 1 << 10), ("16 KiB", 16 << 10)):
-            throughput(Workload(f"one container, {name}", 1, plan.lines_of(length), length), json_file, discard, ours)
+            throughput(
+                Workload(f"one container, {name}", 1, plan.lines_of(length), length), json_file, discard, ours, gzip
+            )
     if "many" in parts:
         throughput(Workload("10 containers, 150 B", 10, plan.lines, 150), json_file, discard, ours)
     if "latency" in parts:

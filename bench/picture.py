@@ -12,13 +12,13 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from bench.goals import ONE, OURS
+from bench.goals import GZIP, ONE, OURS
 from bench.result import Results
 from bench.table import number, where
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "images" / "benchmark.svg"
-VARIANTS = ("json-file", "local", "discard plugin", OURS)
+VARIANTS = ("json-file", "local", "discard plugin", OURS, GZIP)
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 10,
@@ -40,7 +40,7 @@ GREY, LIGHT, OWN, OWN_LIGHT = "#8c959f", "#d0d7de", "#0969da", "#80b3ff"
 def draw(results: Results, path: Path = PICTURE) -> None:
     names = [name for name in VARIANTS if results.find(ONE, name)]
     with pyplot.rc_context(STYLE):
-        figure, (speed, cost) = pyplot.subplots(1, 2, figsize=(10, 2.6), layout="constrained", sharey=True)
+        figure, (speed, cost) = pyplot.subplots(1, 2, figsize=(10, 3.1), layout="constrained", sharey=True)
         bars(results, speed, names)
         costs(results, cost, names)
         figure.suptitle(f"One container at full speed, 150-byte lines · {where(results)}", fontsize=9, color="#57606a")
@@ -77,7 +77,7 @@ def costs(results: Results, axes: Axes, names: list[str]) -> None:
         dockerd = results.value(ONE, name, "dockerd_us") or 0.0
         driver = results.value(ONE, name, "driver_us")
         axes.barh(at, dockerd, 0.5, color=LIGHT)
-        axes.barh(at, driver or 0.0, 0.5, left=dockerd, color=OWN if name == OURS else GREY)
+        axes.barh(at, driver or 0.0, 0.5, left=dockerd, color=OWN if name in (OURS, GZIP) else GREY)
         parts = f"dockerd {dockerd:.2f}" + ("" if driver is None else f" + driver {driver:.2f}")
         axes.text(dockerd + (driver or 0.0), at, f"  {parts}", va="center", fontsize=9)
     axes.set_title("CPU per line, µs")

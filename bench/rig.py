@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from bench.engine_api import EngineApi
+from bench.goals import GZIP, OURS
 from bench.printers import Printer, Printers
 from bench.processes import Usage, usage
 from bench.programs import SOURCE, program
@@ -98,10 +99,14 @@ class Rig:
             Variant("discard plugin", self.discard.name),
         ]
 
-    def ours(self, name: str = "otellogdriver", **options: str) -> Variant:
+    def ours(self, name: str = OURS, **options: str) -> Variant:
         """Our driver; `options` are log-opts with `_` for `-`."""
         given = {key.replace("_", "-"): value for key, value in options.items()}
         return Variant(name, self.plugin.name, given, delivers=True)
+
+    def gzip(self) -> Variant:
+        """As to a collector on another host."""
+        return self.ours(GZIP, otlp_compression="gzip")
 
     def over_grpc(self) -> Variant:
         return self.ours("otellogdriver, gRPC", otlp_protocol="grpc", otlp_endpoint=self.sink.grpc)

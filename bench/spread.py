@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.goals import OURS
 from bench.processes import cpu, resident, usage
 from bench.result import Results
 from bench.sink import Sink
@@ -20,7 +21,6 @@ TICK = 0.001
 WARM_UP = 2.0
 """Seconds of writing before the measurement, until everybody has a stream, a feed and a pace."""
 LENGTH = 150
-VARIANT = "otellogdriver"
 
 
 def workload(number: int) -> str:
@@ -61,7 +61,7 @@ def spread(folder: Path, sink: Sink, results: Results, number: int, rate: int, s
             "rate": lines / took,
             "peak_rss_mib": used.peak["driver"],
         }
-    results.row(workload(number), VARIANT).add(values, used.foreign + used.stolen)
+    results.row(workload(number), OURS).add(values, used.foreign + used.stolen)
 
 
 def write(containers: Sequence[Container], lines: int, rate: int) -> float:
@@ -99,4 +99,4 @@ def idle(folder: Path, sink: Sink, results: Results, number: int, seconds: float
             "cpu_percent": (cpu(pid) - before) / (time.monotonic() - began) * 100,
             "rss_mib": resident(pid),
         }
-    results.row("idle, simulated engine", VARIANT).add(values)
+    results.row("idle, simulated engine", OURS).add(values)

@@ -48,8 +48,8 @@ def _main(row: Row) -> str:
 
 def _throughput(results: Results) -> list[str]:
     lines = [
-        f"{'':27}" + "".join(f"{top:>{width}}" for top, _, width in COLUMNS),
-        f"{'containers at full speed':27}" + "".join(f"{bottom:>{width}}" for _, bottom, width in COLUMNS),
+        f"{'':34}" + "".join(f"{top:>{width}}" for top, _, width in COLUMNS),
+        f"{'containers at full speed':34}" + "".join(f"{bottom:>{width}}" for _, bottom, width in COLUMNS),
     ]
     workload = ""
     for row in results.rows:
@@ -59,7 +59,7 @@ def _throughput(results: Results) -> list[str]:
             workload = row.workload
             lines.append(workload)
         cells = "".join(f"{cell:>{width}}" for cell, (_, _, width) in zip(_cells(results, row), COLUMNS, strict=True))
-        lines.append(f"  {row.variant:25}{cells}{NOISY if row.noisy(_main(row)) else ''}")
+        lines.append(f"  {row.variant:32}{cells}{NOISY if row.noisy(_main(row)) else ''}")
     return lines if workload else []
 
 
@@ -82,7 +82,7 @@ def _others(results: Results) -> list[str]:
         if "dockerd_us" not in row.samples:
             values = ", ".join(f"{label(name)} {number(row.median(name))}" for name in row.samples)
             mark = f" {NOISY}" if row.noisy(_main(row)) else ""
-            lines.append(f"{f'{row.workload}, {row.variant}':44} {values}{mark}")
+            lines.append(f"{f'{row.workload}, {row.variant}':56} {values}{mark}")
     return lines
 
 

@@ -350,7 +350,7 @@ def _collector(made: dashboard.Dashboard) -> None:
     made.with_panel(
         graph(
             "On the wire",
-            "Bytes of request bodies, compressed.",
+            "Bytes of request bodies as they are sent.",
             BYTES_A_SECOND,
             [
                 (

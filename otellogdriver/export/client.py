@@ -21,7 +21,9 @@ def client_for(destination: Destination, method: str = METHOD) -> Client:
     clients: list[Client] = []
     for endpoint in destination.endpoints:
         if destination.protocol == HTTP:
-            clients.append(HttpClient(destination, endpoint))
+            client = HttpClient(destination, endpoint)
+            late = endpoint in destination.gzipped and not _all_gzipped(destination)
+            clients.append(_Compressing(client, destination.compression_level) if late else client)
         elif destination.protocol == GRPC:
             clients.append(GrpcClient(destination, endpoint, method))
     if not clients:
@@ -30,15 +32,28 @@ def client_for(destination: Destination, method: str = METHOD) -> Client:
 
 
 def prepare(destination: Destination, pieces: Sequence[bytes | memoryview]) -> bytes:
-    """Join the pieces of one request and compress them as the destination wants. Without lock and without the GIL while
+    """Join the pieces of one request and compress them if all endpoints want it. Without lock and without the GIL while
     it compresses. gRPC compresses by itself, so its body stays as it is."""
-    if not _gzipped(destination):
+    if destination.protocol != HTTP or not _all_gzipped(destination):
         return b"".join(pieces)
     return gzip.compress(pieces, destination.compression_level)
 
 
-def _gzipped(destination: Destination) -> bool:
-    return destination.compression == "gzip" and destination.protocol == HTTP
+def _all_gzipped(destination: Destination) -> bool:
+    return destination.gzipped.issuperset(destination.endpoints)
+
+
+class _Compressing:
+    """An endpoint that gets gzip while others of its destination do not. It compresses on the loop, a few milliseconds
+    for the longest request, and only while it is this endpoint that is sent to."""
+
+    def __init__(self, client: Client, level: int) -> None:
+        self._client = client
+        self._level = level
+        self.close = client.close
+
+    async def send(self, body: bytes) -> Outcome:
+        return await self._client.send(gzip.compress([body], self._level))
 
 
 class _NoClient:

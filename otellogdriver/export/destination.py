@@ -14,18 +14,23 @@ An endpoint, with `http/protobuf`, is read in one of three ways (`Reading`):
 A query stays at the end; path and query are sent as they are written. With `grpc`: `http://host:port` (plain),
 `https://host:port` (TLS) or `host:port` (TLS unless `insecure`). Without a port a URL means 80 or 443, as the OTLP
 specification says. `user:password@` before the host becomes HTTP basic authentication in both protocols.
+
+Compression `auto` is decided here, for each endpoint by what is written: gzip, but none to this machine. An endpoint
+`localhost` that is reached through `otlp-proxy` is the proxy's machine, so it gets gzip; the proxies of the environment
+are never used for it.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from otellogdriver.errors import OptionError
-from otellogdriver.settings.endpoints import LOGS_PATH, below, hidden, whole_url, zoned
+from otellogdriver.settings.endpoints import LOGS_PATH, below, hidden, is_loopback, whole_url, zoned
+from otellogdriver.settings.proxies import NONE
 
 HTTP = "http/protobuf"
 GRPC = "grpc"
@@ -66,7 +71,7 @@ class Destination:
     protocol: str
     headers: tuple[tuple[str, str], ...] = ()
     headers_file: str = ""
-    compression: str = "gzip"
+    compression: str = "auto"
     compression_level: int = 1
     timeout: float = 10.0
     certificate: str = ""
@@ -80,6 +85,20 @@ class Destination:
     https_proxy: str = ""
     http_proxy: str = ""
     no_proxy: tuple[str, ...] = ()
+    gzipped: frozenset[str] = field(init=False, compare=False)
+    """Those of the endpoints whose requests are compressed."""
+
+    def __post_init__(self) -> None:
+        gzipped = frozenset(filter(self._is_gzipped, self.endpoints))
+        object.__setattr__(self, "gzipped", gzipped)  # the only way into a frozen value
+
+    def _is_gzipped(self, endpoint: str) -> bool:
+        if self.compression != "auto" or self.proxy not in ("", NONE):
+            return self.compression != "none"
+        try:
+            return not is_loopback(parse_endpoint(endpoint, self.protocol, self.insecure).host)
+        except OptionError:  # whoever sends to it says so
+            return True
 
     @property
     def label(self) -> str:

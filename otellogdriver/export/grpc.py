@@ -204,7 +204,7 @@ class GrpcClient:
             ("grpc.max_reconnect_backoff_ms", 1000),
             ("grpc.enable_http_proxy", 0),  # the destination says which proxy is used, if any
         ]
-        compression = grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression
+        compression = grpc.Compression.Gzip if self._text in destination.gzipped else grpc.Compression.NoCompression
         target = self._endpoint.target
         if proxy_for(destination, self._endpoint) is not None:
             if self._forwarder is None:

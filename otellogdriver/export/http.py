@@ -155,7 +155,7 @@ class HttpClient:
             headers.update(given)
             headers["Content-Type"] = answer.PROTOBUF
             headers["Accept-Encoding"] = "identity"
-            if destination.compression == "gzip":
+            if self._text in destination.gzipped:
                 headers["Content-Encoding"] = "gzip"
             sent = (("", endpoint.authorization), *given)
             self._headers, self._secrets, self._endpoint = headers, answer.secrets_of(sent), endpoint

@@ -65,6 +65,19 @@ def _check_peer(host: str) -> None:
             raise ValueError("the host is an address of many hosts (multicast), not of one")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by what is written: `localhost`, 127.0.0.0/8 or ::1. No name is looked up."""
+    from ipaddress import IPv6Address, ip_address
+
+    host = host.lower().rstrip(".")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 def zoned(host: str) -> tuple[str, str]:
     """(address, zone) of a checked host. RFC 6874 writes the % before the zone of an IPv6 address as %25; a bare one is
     taken, too. Only IPv6 addresses have a zone."""

@@ -82,10 +82,11 @@ class Settings(LineSettings):
     otlp_headers_file: str = option(
         PATH, "", "A file with headers, one a line or separated by commas. It wins over `otlp-headers`."
     )
-    otlp_compression: Literal["gzip", "none"] = option(
-        choice("gzip", "none"),
-        "gzip",
-        "Compression of requests. Over gRPC, gzip costs about ten times the CPU.",
+    otlp_compression: Literal["auto", "gzip", "none"] = option(
+        choice("auto", "gzip", "none"),
+        "auto",
+        "Compression of requests. `auto`: none to an endpoint on the same host (`localhost`, 127.0.0.0/8, ::1), gzip "
+        "beyond. Over gRPC, gzip costs about ten times the CPU.",
         env=otel("COMPRESSION"),
         grpc_default="none",
     )

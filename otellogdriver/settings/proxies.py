@@ -12,7 +12,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
-from otellogdriver.settings.endpoints import check_endpoint
+from otellogdriver.settings.endpoints import check_endpoint, is_loopback
 from otellogdriver.values import Kind
 
 NONE = "none"
@@ -52,12 +52,12 @@ NO_PROXY: Kind[tuple[str, ...]] = Kind(
 
 def goes_past(host: str, port: int, listed: tuple[str, ...]) -> bool:
     """Whether an endpoint goes without the proxies of the environment. `host` has neither brackets nor zone."""
+    if is_loopback(host):
+        return True
     host = host.lower().rstrip(".")
     address = None
     with contextlib.suppress(ValueError):
         address = ip_address(host)
-    if host == "localhost" or address is not None and address.is_loopback:
-        return True
     return any(_matches(entry, host, address, port) for entry in listed)
 
 

@@ -185,7 +185,9 @@ METRICS: tuple[Declared, ...] = (
     ),
     Declared("otellogdriver_request_duration_seconds", "histogram", ("destination",), "Time from request to answer."),
     Declared("otellogdriver_requests_in_flight", "gauge", ("destination",), "Requests that wait for their answer."),
-    Declared("otellogdriver_sent_bytes_total", "counter", ("destination",), "Bytes of request bodies, compressed."),
+    Declared(
+        "otellogdriver_sent_bytes_total", "counter", ("destination",), "Bytes of request bodies as they are sent."
+    ),
     Declared(
         "otellogdriver_destination_up",
         "gauge",

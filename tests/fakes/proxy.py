@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -23,6 +24,8 @@ class Proxy:
     authorization: str = ""
     heads: list[str] = field(default_factory=list)
     port: int = field(default_factory=free_port)
+    passed: int = 0
+    """Bytes that went through tunnels towards servers."""
 
     @property
     def endpoint(self) -> str:
@@ -69,7 +72,10 @@ class Proxy:
         port = int(head.split(" ")[1].rpartition(":")[2])
         there_reader, there = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
-        ways = [asyncio.create_task(_pass(reader, there)), asyncio.create_task(_pass(there_reader, writer))]
+        ways = [
+            asyncio.create_task(_pass(reader, there, self._count)),
+            asyncio.create_task(_pass(there_reader, writer)),
+        ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -78,9 +84,15 @@ class Proxy:
             there.transport.abort()
             await asyncio.gather(*ways, return_exceptions=True)
 
+    def _count(self, size: int) -> None:
+        self.passed += size
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+async def _pass(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passed: Callable[[int], object] = lambda _: None
+) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(1 << 16):
+            passed(len(data))
             writer.write(data)
             await writer.drain()

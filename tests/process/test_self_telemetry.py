@@ -143,6 +143,7 @@ def test_own_logs_and_metrics(request: pytest.FixtureRequest, tmp_path: Path, fi
     assert attributes["service.name"] == "otellogdriver"
     assert (attributes["host.name"], attributes["deployment.environment.name"]) == ("node-7", "test")
     assert received.headers["x-tenant"] == "blue"
+    assert "content-encoding" not in received.headers, "as the lines, it is not compressed for a collector on this host"
     sent = {metric.name: metric.unit for scope in resource.scope_metrics for metric in scope.metrics}
     silent = {"otellogdriver.excluded_lines"}  # no option here leaves lines out
     assert sent == {metric.otlp: metric.unit for metric in METRICS if metric.otlp not in silent}

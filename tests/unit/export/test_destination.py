@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -104,6 +105,45 @@ def test_endpoints_that_are_none(text: str, protocol: str) -> None:
     assert "write http" in str(caught.value)
     assert "secret@" not in str(caught.value) and "token" not in str(caught.value)
     assert Destination((text,), protocol).label == "invalid-endpoint"
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        *((host, True) for host in ("localhost", "LocalHost", "localhost.", "127.0.0.1", "127.255.0.9", "[::1]")),
+        *((host, True) for host in ("u:p@127.0.0.1", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]")),
+        *((host, False) for host in ("collector", "localhost.example", "my.localhost", "host.docker.internal")),
+        *((host, False) for host in ("10.0.0.1", "128.0.0.1", "0.0.0.0", "[::]", "[::2]", "[fe80::1%25lo]")),
+        *((host, False) for host in ("localhost@far.example", "[::ffff:10.0.0.1]")),
+    ],
+)
+def test_compression_auto_is_none_to_this_host_alone(host: str, here: bool) -> None:
+    for protocol in (HTTP, GRPC):
+        for endpoint in (f"http://{host}:4318", f"https://{host}", *((f"{host}:4317",) if protocol == GRPC else ())):
+            assert Destination((endpoint,), protocol).gzipped == frozenset(() if here else (endpoint,))
+            assert Destination((endpoint,), protocol, compression="gzip").gzipped == {endpoint}
+            assert not Destination((endpoint,), protocol, compression="none").gzipped
+
+
+def test_compression_auto_is_decided_for_each_endpoint() -> None:
+    here, there, path = "http://127.0.0.1:4318", "http://gateway:4318", "http://localhost:4318/otlp?a=b"
+    destination = Destination((here, there, path), HTTP)
+    assert destination.gzipped == {there}
+    assert replace(destination, endpoints=(there, here)).gzipped == {there}
+    assert not replace(destination, endpoints=(here,)).gzipped
+    assert replace(destination, compression="gzip").gzipped == {here, there, path}
+    assert Destination(("no endpoint", here), HTTP).gzipped == {"no endpoint"}
+
+
+def test_compression_auto_behind_a_proxy() -> None:
+    """By the endpoint, not by the proxy, unless the endpoint is what the proxy calls localhost."""
+    here, there, proxy = "http://localhost:4318", "http://gateway:4318", "http://127.0.0.1:3128"
+    assert Destination((there,), HTTP, proxy=proxy).gzipped == {there}
+    assert Destination((there,), HTTP, http_proxy=proxy).gzipped == {there}
+    assert not Destination((here,), HTTP, http_proxy=proxy).gzipped, "never used for it"
+    assert not Destination((here,), HTTP, proxy="none").gzipped
+    assert Destination((here,), HTTP, proxy=proxy).gzipped == {here}
+    assert not Destination((here,), HTTP, proxy=proxy, compression="none").gzipped
 
 
 def test_equal_destinations_may_share() -> None:

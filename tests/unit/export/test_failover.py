@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from otellogdriver.export.failover import FailoverClient, spread
 from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry
 from tests.fakes import behaviour as do
 from tests.fakes.otlp_server import OtlpServer
+from tests.fakes.proxy import Proxy
 from tests.unit.export.otlp_requests import request
 
 HTTP, GRPC = "http/protobuf", "grpc"
@@ -54,6 +56,31 @@ async def test_client_for_several_endpoints(protocol: str) -> None:
         assert isinstance(outcome, Retry) and outcome.kind == "unreachable"
         assert one.endpoint in outcome.reason and two.endpoint in outcome.reason
         await client.close()
+
+
+async def test_each_endpoint_has_its_own_compression() -> None:
+    """One here, one beyond (a name that only the proxy knows): the same request goes to either as it should."""
+    body = request("a", 2000)
+    async with OtlpServer(HTTP) as here, OtlpServer(HTTP) as far, Proxy() as proxy:
+        there = f"http://collector.test:{far.port}"
+        destination = Destination((here.endpoint, there), HTTP, timeout=2, http_proxy=proxy.endpoint)
+        client = client_for(destination)
+        prepared = prepare(destination, [body])
+        assert await client.send(prepared) == Delivered()
+        await here.down()
+        assert [await client.send(prepared) for _ in range(2)] == [Delivered()] * 2
+        await client.close()
+        client = client_for(replace(destination, endpoints=destination.endpoints[::-1]))
+        assert await client.send(prepared) == Delivered()
+        await far.down()
+        await here.up()
+        assert await client.send(prepared) == Delivered()
+        await client.close()
+        for server, encoding in ((here, None), (far, "gzip")):
+            assert {each.headers.get("content-encoding") for each in server.requests} == {encoding}
+            assert [each.body for each in server.requests] == [body] * len(server.requests)
+        assert counts(here, far) == [2, 3]
+        assert here.requests[0].wire_size == len(body) > 3 * far.requests[0].wire_size
 
 
 async def test_time_out_leads_on_but_an_answer_does_not() -> None:

@@ -55,6 +55,29 @@ async def test_requests_share_one_tunnel(protocol: str) -> None:
 
 
 @PROTOCOLS
+@pytest.mark.parametrize(
+    ("host", "compression", "gzipped"),
+    [
+        ("collector.test", "auto", True),
+        ("collector.test", "none", False),
+        ("127.0.0.1", "auto", True),
+        ("127.0.0.1", "none", False),
+    ],
+)
+async def test_compression_on_the_way(protocol: str, host: str, compression: str, gzipped: bool) -> None:
+    async with OtlpServer(protocol) as server, Proxy() as proxy:
+        destination = Destination(
+            (f"http://{host}:{server.port}",), protocol, timeout=5.0, proxy=proxy.endpoint, compression=compression
+        )
+        client = client_for(destination)
+        body = request("a", 2000)
+        assert await client.send(prepare(destination, [body])) == Delivered()
+        await client.close()
+        assert server.requests[0].body == body
+        assert (proxy.passed < len(body) / 3) == gzipped
+
+
+@PROTOCOLS
 @pytest.mark.parametrize("encrypted_proxy", [False, True])
 async def test_tls_to_the_collector_and_to_the_proxy(
     protocol: str, encrypted_proxy: bool, certificates: Certificates, monkeypatch: pytest.MonkeyPatch

@@ -86,7 +86,7 @@ def test_what_is_around_records_is_no_longer_than_said() -> None:
 
 @pytest.mark.parametrize(
     ("protocol", "compression", "gzipped"),
-    [(HTTP, "gzip", True), (HTTP, "none", False), (GRPC, "gzip", False), (GRPC, "none", False)],
+    [(HTTP, "gzip", True), (HTTP, "none", False), (HTTP, "auto", True), (GRPC, "gzip", False), (GRPC, "none", False)],
 )
 def test_prepare(protocol: str, compression: str, gzipped: bool) -> None:
     destination = Destination(("http://c:1",), protocol, compression=compression)
