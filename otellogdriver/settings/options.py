@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from otellogdriver.errors import OptionError
@@ -357,10 +358,19 @@ def _read(
 
 def container_settings(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """The settings, with the default for what cannot be used, and a line for each fault."""
-    values, sources, faults = _read(options_of(Settings), log_opts, environ)
+    settings, faults = _settings_of(tuple(log_opts.items()), tuple(environ.items()))
+    return settings, list(faults)
+
+
+@lru_cache(maxsize=64)
+def _settings_of(
+    log_opts: tuple[tuple[str, str], ...], environ: tuple[tuple[str, str], ...]
+) -> tuple[Settings, tuple[str, ...]]:
+    """Most containers have the options of others: these are read once, and the containers share what comes of them."""
+    values, sources, faults = _read(options_of(Settings), dict(log_opts), dict(environ))
     _add_what_follows(values, sources)
     settings = Settings(**values)
-    return settings, faults or list(_contradictions(settings, sources))
+    return settings, tuple(faults or _contradictions(settings, sources))
 
 
 def _add_what_follows(values: dict[str, Any], sources: Mapping[str, str]) -> None:

@@ -50,6 +50,14 @@ def test_plugin_settings(case: dict[str, Any]) -> None:
     assert set(told) <= set(problems(environ))
 
 
+def test_containers_with_the_same_options_share_what_comes_of_them() -> None:
+    environ = {"OTELLOGDRIVER_BATCH_SIZE": "512k"}
+    first = resolve({"max-size": "5m"}, environ)
+    assert resolve({"max-size": "5m"}, dict(environ)) is first
+    assert resolve({"max-size": "6m"}, environ).max_size != first.max_size
+    assert resolve({"max-size": "5m"}, {}).batch_size != first.batch_size
+
+
 def test_each_option_is_declared_in_full_and_its_default_reads_as_its_value() -> None:
     names = [variable for item in ALL for variable in item.env] + [item.log_opt for item in ALL if item.log_opt]
     assert len(names) == len(set(names))
