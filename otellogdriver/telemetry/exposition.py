@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-
-from prometheus_client.core import Metric
+from typing import TYPE_CHECKING
 
 from otellogdriver.delivery.tally import LATENCY_BOUNDS
 from otellogdriver.telemetry.metrics import METRICS
 from otellogdriver.telemetry.samples import Durations, Sample
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 _LE = (*map(str, LATENCY_BOUNDS), "+Inf")
 

@@ -3,7 +3,7 @@
 Reads what the driver knows and changes nothing. Loopback by default; no line contents, header values or keys are ever
 shown here. `/metrics` is in Prometheus' text format, or OpenMetrics where the client asks for it, with gzip where it
 takes that. Its values are read on the event loop; the text, which takes most of the time, is made in a thread, so that
-a scrape of many containers does not make the engine's calls wait.
+a scrape of many containers does not make the engine's calls wait. So is the import of what only a scrape needs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import json
 from collections.abc import Collection, Sequence
 
 from aiohttp import web
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
-from prometheus_client.process_collector import ProcessCollector
 
 from otellogdriver.driver.driver import Driver
 from otellogdriver.export.gzip import compress
@@ -35,7 +33,6 @@ def application(
     """The HTTP application of the metrics port. `problems` are those of the plugin's environment, `doors` are told of
     each request, `names` are those with a dot that it answers to, beside addresses."""
     accounts = Accounts(driver)
-    process = ProcessCollector(registry=None)
 
     async def page(_: web.Request) -> web.Response:
         headers = {**_HEADERS, "Content-Security-Policy": POLICY}
@@ -46,23 +43,26 @@ def application(
         return web.Response(text=body, content_type="application/json", headers=_HEADERS)
 
     async def metrics(request: web.Request) -> web.Response:
-        content_type = _content_type(request.headers.get("Accept", ""))
+        accept = request.headers.get("Accept", "")
         found = list(samples(driver, accounts(), len(problems)))
         histograms = list(durations(driver))
         packed = "gzip" in request.headers.get("Accept-Encoding", "")
 
-        def make() -> bytes:
-            strict = content_type.startswith("application/openmetrics-text")
-            text = exposition(found, histograms, process.collect(), strict)
-            return compress([text], 1) if packed else text
+        def make() -> tuple[bytes, str]:
+            from prometheus_client.process_collector import ProcessCollector
 
+            content_type = _content_type(accept)
+            strict = content_type.startswith("application/openmetrics-text")
+            text = exposition(found, histograms, ProcessCollector(registry=None).collect(), strict)
+            return compress([text], 1) if packed else text, content_type
+
+        try:
+            body, content_type = await asyncio.to_thread(make)
+        except RuntimeError:  # there is no thread at the moment
+            body, content_type = make()
         headers = {**_HEADERS, "Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if packed:
             headers["Content-Encoding"] = "gzip"
-        try:
-            body = await asyncio.to_thread(make)
-        except RuntimeError:  # there is no thread at the moment
-            body = make()
         return web.Response(body=body, headers=headers)
 
     async def healthz(_: web.Request) -> web.Response:
@@ -82,6 +82,8 @@ def application(
 
 def _content_type(accept: str) -> str:
     """What is answered to an `Accept` header; the plain format to one that makes no sense."""
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
+
     try:
         return choose_encoder(accept)[1]
     except Exception:  # what prometheus_client's parser raises depends on what is wrong
