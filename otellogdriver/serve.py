@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -74,8 +75,10 @@ class _Loop(asyncio.SelectorEventLoop):
 
 def run(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
+    gc.disable()  # until all is loaded: there is no garbage, and each look for it takes longer than the one before
     from otellogdriver.settings.options import plugin_settings
 
+    environ = dict(environ)
     plugin, _ = plugin_settings(environ)
     logging.basicConfig(
         level=plugin.log_level.upper(), format="level=%(levelname)s %(message)s", stream=sys.stderr, force=True
@@ -124,7 +127,20 @@ def _raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _load_aiohttp() -> None:
+    """aiohttp reads the host's certificate authorities twice when it is imported, a fifth of the time of a start. None
+    of our connections uses those contexts (export/tls.py makes ours), and without authorities they trust nobody."""
+    contexts: Any = ssl.SSLContext
+    read = contexts.set_default_verify_paths
+    contexts.set_default_verify_paths = lambda _: None
+    try:
+        import_module("aiohttp")
+    finally:
+        contexts.set_default_verify_paths = read
+
+
 async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
+    _load_aiohttp()
     from aiohttp import web
 
     from otellogdriver import __version__, codec
@@ -167,6 +183,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     opening = asyncio.create_task(_open_status(page, plugin.metrics_address))
     _tell_systemd(environ)
     log.info("otellogdriver %s ready, codec %s, state in %s", __version__, driver.codec.name, plugin.state_directory)
+    gc.enable()
     gc.collect()
     gc.freeze()  # what is loaded now stays; later collections need not walk it
     own = await _tell_of_itself(driver, environ, len(wrong), early) if early else None

@@ -101,3 +101,17 @@ print(json.dumps([before, after]), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert json.loads(done.stderr) == [[], []]
+
+
+def test_what_aiohttp_makes_when_it_is_imported_trusts_nobody_and_the_next_context_is_whole() -> None:
+    program = """
+import ssl
+from otellogdriver.serve import _load_aiohttp
+before = ssl.SSLContext.set_default_verify_paths
+_load_aiohttp()
+from aiohttp.connector import _SSL_CONTEXT_VERIFIED as made
+print(made.verify_mode.name, made.check_hostname, made.get_ca_certs(), made.cert_store_stats()["x509"])
+print(ssl.SSLContext.set_default_verify_paths is before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["CERT_REQUIRED True [] 0", "True"]
