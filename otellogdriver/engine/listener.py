@@ -81,7 +81,7 @@ class Listener(socket.socket):
 
 class _Connection(socket.socket):
     def __init__(self, listener: Listener, number: int) -> None:
-        super().__init__(fileno=number)
+        super().__init__(listener.family, listener.type, listener.proto, number)
         self._listener = listener
 
     def close(self) -> None:

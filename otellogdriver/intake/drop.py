@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 CHUNK = 256 << 10
 """Bytes read at a time."""
+_HEAD = 12
+"""Bytes of a frame that say on which of a container's streams the line was."""
 _UNKNOWN = 16 << 20
 """Bytes that may follow the last known frame boundary (in an outage); where dropping begins they are walked over."""
 
@@ -46,10 +48,19 @@ class Drop:
         """Bytes in memory that have no place yet."""
         self._waiting = False
         """They may be whole frames, and wait for the disk."""
+        self._cut = False
+        """They may begin within a frame, whose begin is in the stream and could not be read."""
+        self._restless = ""
+        """Why the rest of the stream's last frame was dropped, if it was and its begin is still there."""
         self._stream = stream
         self._count = count
         self._buffer = bytearray()
         self._boundary = 0
+
+    @property
+    def may_pass_by(self) -> bool:
+        """Whether the FIFO's next bytes may go to the stream directly."""
+        return not self.held and not self._restless
 
     def read(self, fd: int, reason: str, may_write: Callable[[], bool], waits: Callable[[str], bool]) -> int:
         """Read what the FIFO has, and keep or drop it; the number of bytes, 0 at its end, -1 where the disk must have
@@ -82,7 +93,7 @@ class Drop:
 
     def torn(self) -> bytes:
         """The begin of the frame that the FIFO's next bytes go on with; empty where it cannot be read."""
-        if self.held:
+        if not self.may_pass_by:
             with memoryview(self._buffer) as view, view[: self.held] as data:
                 *_, boundary = self._count(data, 0, self.held, False)
             return bytes(self._buffer[boundary : self.held])
@@ -133,7 +144,7 @@ class Drop:
         """`size` bytes at `at` of the buffer are new, before them is room for a torn frame of the stream."""
         if torn and not self._hold_torn(torn):
             self._buffer[:size] = self._buffer[at : at + size]
-            torn = 0
+            torn, self._cut = 0, True
         self.held += torn + size
 
     def _make_room(self, size: int) -> None:
@@ -143,8 +154,23 @@ class Drop:
             self._buffer = larger
 
     def _append(self) -> None:
+        """Write what is held. Raises OSError, and nothing has changed then."""
+        if self._restless:
+            self._cut_off()
         with memoryview(self._buffer) as view, view[: self.held] as data:
             self._stream.append(data)
+        self.held, self._buffer, self._waiting, self._cut = 0, bytearray(), False, False
+
+    def _cut_off(self) -> None:
+        """Take the begin of a frame without its rest out of the stream. Raises OSError where it cannot be read."""
+        self._boundary = self._find_boundary()
+        torn = bytearray(max(0, self._stream.end - self._boundary))
+        if torn:
+            self._read(torn)
+            self._stream.truncate(self._boundary)
+            err = int(b"stderr" in torn[:_HEAD])
+            self.note(self._restless, 1 - err, err, len(torn))
+        self._restless = ""
 
     def settle(self, reason: str, may_write: Callable[[], bool], waits: Callable[[str], bool]) -> None:
         """What is held begins at a frame boundary, the stream's end. Write it if there is room, else drop its whole
@@ -152,7 +178,6 @@ class Drop:
         if may_write():  # asked when a torn frame is out of the stream, which may just be what was over the limit
             try:
                 self._append()
-                self.held, self._buffer, self._waiting = 0, bytearray(), False
                 return
             except OSError as error:
                 reason = reason_of(error)
@@ -163,6 +188,8 @@ class Drop:
             out, err, _, boundary = self._count(data, 0, self.held, False)
         rest = self._buffer[boundary : self.held]
         self.note(reason, out, err, boundary)
+        if self._cut and boundary:
+            self._restless, self._cut = reason, False
         self._buffer[: len(rest)] = rest
         self.held = len(rest)
 
@@ -182,9 +209,13 @@ class Drop:
 
     def _torn(self) -> int:
         """Bytes after the stream's last frame boundary: they belong to what is to be dropped."""
+        self._cut = False
+        if self._restless:
+            return 0  # what comes next does not go on with them
         try:
             self._boundary = self._find_boundary()
         except OSError:
+            self._cut = True
             return 0
         return max(0, self._stream.end - self._boundary)
 
@@ -197,11 +228,18 @@ class Drop:
         return True
 
     def _read_torn(self, into: bytearray | memoryview) -> bool:
-        reader = Reader(self._stream)
         try:
-            return reader.read(self._boundary, memoryview(into)) == (self._boundary, len(into))
+            self._read(into)
         except OSError:
             return False
+        return True
+
+    def _read(self, into: bytearray | memoryview) -> None:
+        """What follows the last boundary. Raises OSError."""
+        reader = Reader(self._stream)
+        try:
+            if reader.read(self._boundary, memoryview(into)) != (self._boundary, len(into)):
+                raise OSError(errno.EIO, "the end of the stream is not there")
         finally:
             reader.close()
 

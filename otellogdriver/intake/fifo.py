@@ -327,7 +327,7 @@ class Fifo:
         if not self._reading.acquire(blocking=False):
             return False
         try:
-            if self._fd < 0 or self._stopping or self._drop.held or self._aside.size or not self._spliceable:
+            if self._fd < 0 or self._stopping or not self._drop.may_pass_by or self._aside.size or not self._spliceable:
                 return False
             if self._limit.policy != "drop-oldest" and self._over_limit():
                 return False
@@ -436,7 +436,7 @@ class Fifo:
         BlockingIOError when it is empty."""
         if self._limit.full():
             self.stream.seal(_WAITING)
-        if self._drop.held or (self._limit.policy == "drop-newest" and self._over_limit()):
+        if not self._drop.may_pass_by or (self._limit.policy == "drop-newest" and self._over_limit()):
             return self._move_or_drop(fd, "journal_full")
         if not self._spliceable:
             return self._move_or_drop(fd, "disk_error")

@@ -170,8 +170,8 @@ class Stream:
             self._tidy()
         if self._fd < 0 and not self._fresh:
             self._reopen()
-        if self._fresh or at - self._open_start >= self.segment_size:
-            self._begin_segment(at)
+        if (self._fresh or at - self._open_start >= self.segment_size) and not self._begin_segment(at):
+            return self.segment_size
         return self.segment_size - (at - self._open_start)
 
     def _reopen(self) -> None:
@@ -186,11 +186,18 @@ class Stream:
                 log.error("%s is gone, and the lines in it: going on in another file", segment.path)
         self._fresh = True
 
-    def _begin_segment(self, at: int) -> None:
-        self._describe()
+    def _begin_segment(self, at: int) -> bool:
+        """Whether it is begun: a file that cannot be made now is no reason to drop lines where the last one takes
+        them. Raises OSError."""
         self.flush()
         segment = Segment(self._directory, at)
-        fd = _make(segment.path)
+        try:
+            self._describe()
+            fd = _make(segment.path)
+        except OSError as error:
+            if self._fresh or self._fd < 0 or isinstance(error, FileNotFoundError):
+                raise
+            return False
         # `sealed` goes before the new one is in the list, or it could be taken for the old one.
         was, self.sealed = self.sealed, False
         try:
@@ -203,6 +210,7 @@ class Stream:
         self._open_start, self._fresh = at, False
         if before >= 0:
             _close(before)
+        return True
 
     def splice(self, pipe: int, most: int, overtaken: Callable[[], bool] = _never) -> int:
         """Move up to `most` bytes from the pipe; the number moved, 0 at the end of the pipe. `overtaken` is asked when

@@ -11,6 +11,7 @@ import pytest
 
 from otellogdriver.codec import python
 from otellogdriver.intake.drop import Drop, reason_of
+from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.stream import Stream
 from tests.scene import content, lines
 
@@ -87,6 +88,53 @@ def test_at_the_end_even_a_torn_line_is_written_or_counted(scene: Scene, monkeyp
     scene.drop.abandon()
     assert held > 0 and scene.drop.held == 0
     assert scene.dropped["disk_full"][1] == held
+
+
+@pytest.mark.parametrize("source", ["stdout", "stderr"])
+@pytest.mark.parametrize("at", [5, 20])
+@pytest.mark.parametrize("readable", ["never", "at first"])
+def test_what_follows_a_frame_whose_begin_cannot_be_read_is_not_taken_for_its_rest(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, at: int, readable: str, source: str
+) -> None:
+    whole, torn, after = lines(0, 2), lines(2, 3, source.encode()), lines(3, 5)
+    scene.stream.append(whole + torn[:at])
+    looks = 0
+
+    def refuse(*_: object) -> tuple[int, int]:
+        nonlocal looks
+        looks += 1
+        if readable == "at first" and looks == 1:
+            return read(*_)  # type: ignore[arg-type]
+        raise OSError(errno.EMFILE, "too many open files")
+
+    read = Reader.read
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "read", refuse)
+        scene.read(torn[at:] + after)
+        assert not scene.drop.may_pass_by
+        scene.read(lines(5, 6), may_write=True)
+    scene.read(lines(6, 8), may_write=True)
+    assert scene.drop.may_pass_by and content(scene.stream) == whole + lines(6, 8)
+    assert {reason: lines for reason, (lines, _) in scene.dropped.items()} == {
+        "journal_full": [3 if at < 20 or source == "stdout" else 2, int(at >= 20 and source == "stderr")],
+        "disk_error": [1, 0],
+    }
+
+
+def test_what_continues_a_frame_whose_begin_cannot_be_read_is_written_behind_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = lines(0, 4)
+    scene.stream.append(whole[:20])
+
+    def refuse(*_: object) -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "read", refuse)
+        scene.read(whole[20:90], may_write=True)
+    scene.read(whole[90:], may_write=True)
+    assert content(scene.stream) == whole and scene.dropped == {} and scene.drop.may_pass_by
 
 
 def test_one_line_is_told_from_two(scene: Scene) -> None:

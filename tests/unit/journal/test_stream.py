@@ -212,6 +212,43 @@ def test_a_disk_that_does_not_confirm_leaves_no_file_open(stream: Stream, monkey
     assert stream.end == 1010
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_where_the_next_file_cannot_be_made_the_last_one_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(number, os.strerror(number), path)
+        return os_open(path, flags, mode)
+
+    os_open = os.open
+    stream = Stream(tmp_path, segment_size=100)
+    data = bytes(range(250))
+    stream.append(data[:60])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        stream.append(data[60:150])
+        stream.append(data[150:230])
+    stream.append(data[230:])
+    assert [(segment.start, segment.stored()) for segment in stream.segments] == [(0, 230), (230, 20)]
+    stream.close()
+    assert content(Stream(tmp_path)) == data
+
+
+def test_where_no_file_takes_the_next_byte_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that is open, but whose directory is gone: nobody would find what is written there."""
+    stream = Stream(tmp_path / "stream", segment_size=100)
+    (tmp_path / "stream").mkdir()
+    stream.append(bytes(100))
+    for segment in stream.segments:
+        segment.path.unlink()
+    (tmp_path / "stream").rmdir()
+    with pytest.raises(FileNotFoundError):
+        stream.append(b"x")
+    assert stream.end == 100
+    stream.close()
+
+
 def test_finish_is_found_again_but_leaves_nothing_of_an_empty_stream(tmp_path: Path) -> None:
     empty = Stream(tmp_path / "empty")
     empty.finish(5.0)
