@@ -74,7 +74,7 @@ anomalies: $(VENV)/ready ## each system call of the driver fails in turn, in eac
 soak: tools plugin ## fuzzing, anomalies, kills of the driver, the chain with Kafka, MINUTES (10) of random faults
 	for native in codec lines; do $(RUN) tests.fuzz.run $$native --seconds 60 || exit 1; done
 	$(RUN) tests.anomalies
-	$(RUN) pytest tests/faults tests/soak -m soak
+	$(RUN) pytest tests/faults tests/soak tests/house -m soak
 	$(RUN) tests.soak --minutes $(or $(MINUTES),10)
 
 plugin: python ## build/plugin, ready for: docker plugin create otellogdriver build/plugin

@@ -4,7 +4,8 @@
                                   measures; a table, build/bench.json
     python -m bench --render      picture, README and docs/BENCHMARK.md from build/bench.json
 
-`--only` takes the words throughput, sizes, many, latency, outage, calls, starts, small, grpc, spread, idle and codec.
+`--only` takes the words throughput, sizes, many, latency, outage, calls, starts, small, peers, grpc, spread, idle and
+codec.
 The exit code says whether it ran, not whether the goals were met.
 """
 
@@ -15,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import catch_up, codec_cost, idle, latency, life_cycle, page, spread
+from bench import catch_up, codec_cost, idle, latency, life_cycle, page, peers, spread
 from bench.goals import ONE, OURS, goals
 from bench.plan import DEFAULT, FULL, QUICK, Plan
 from bench.result import Results, machine
@@ -30,7 +31,7 @@ from tests.tools.golang import ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "bench.json"
-PARTS = "codec throughput sizes many latency outage calls starts small grpc spread idle".split()
+PARTS = "codec throughput sizes many latency outage calls starts small peers grpc spread idle".split()
 BEGAN = time.monotonic()
 
 
@@ -97,6 +98,8 @@ def real(rig: Rig, plan: Plan, parts: list[str], results: Results) -> None:
         life_cycle.start_stop(rig, results, [none, json_file, local, discard, ours], plan.starts)
     if "small" in parts:
         small(rig, plan, results)
+    if "peers" in parts:
+        peers.peers(rig, results, plan, say)
     if "grpc" in parts:
         throughput(Workload("one container, 150 B, gRPC", 1, plan.lines, 150), discard, rig.over_grpc())
 

@@ -14,6 +14,8 @@ ONE = "one container, 150 B"
 OURS = "otellogdriver, none (same host)"
 """With default settings: the sink is on this host, so nothing is compressed."""
 GZIP = "otellogdriver, gzip"
+FILES = "json-file and collector"
+FAST, STEADY = "one container at full speed, whole host", "10 containers, 1,000 lines/s, whole host"
 
 
 def goals(results: Results) -> list[Goal]:
@@ -53,6 +55,10 @@ def _goals(results: Results) -> Iterator[Goal | None]:
         what = f"driver CPU per line, {last.split()[2]} containers to 1"
         yield _ratio(results, what, (last, OURS, driver), (first, OURS, driver), 3.0, most=True)
     yield _value(results, "ready after a crash, 100 streams", ("ready after a crash", OURS, "ms"), 1000.0, "ms")
+    what = "CPU per line of the whole host, to json-file and collector"
+    yield _ratio(results, what, (FAST, GZIP, "host_us"), (FAST, FILES, "host_us"), 0.35, most=True)
+    steady = "the same, 10 containers that print 1,000 lines/s"
+    yield _ratio(results, steady, (STEADY, GZIP, "host_us"), (STEADY, FILES, "host_us"), 1.0, most=True)
 
 
 Place = tuple[str, str, str]

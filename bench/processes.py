@@ -57,14 +57,20 @@ def processes() -> dict[int, Process]:
     return found
 
 
-def ours(all: Mapping[int, Process], home: Path) -> set[int]:
-    """This program, the engine at `home` with its shims and containers, and all below them."""
-    found = {os.getpid()}
+def shims(all: Mapping[int, Process], home: Path) -> set[int]:
+    """The processes through which the engine at `home` holds its containers, and through which their output goes."""
+    found = set()
     for pid, process in all.items():
         if process.name.startswith("containerd-shim"):
             with contextlib.suppress(OSError):
                 if os.fsencode(f"{home}/") in Path(f"/proc/{pid}/cmdline").read_bytes():
                     found.add(pid)
+    return found
+
+
+def ours(all: Mapping[int, Process], home: Path) -> set[int]:
+    """This program, the engine at `home` with its shims and containers, and all below them."""
+    found = {os.getpid()} | shims(all, home)
     while below := {pid for pid, process in all.items() if process.parent in found} - found:
         found |= below
     return found

@@ -36,6 +36,11 @@ KAFKA: dict[str, list[str]] = {
     "exporters": [f"{CORE}/exporter/otlphttpexporter", f"{CONTRIB}/exporter/kafkaexporter"],
 }
 """For the chain with Kafka, a build of its own: its modules are many, and only the soak test needs them."""
+FILES: dict[str, list[str]] = {
+    "receivers": [f"{CONTRIB}/receiver/filelogreceiver"],
+    "exporters": [f"{CORE}/exporter/otlphttpexporter"],
+}
+"""It reads the files of json-file: what the benchmark compares the driver with, and nothing else needs."""
 
 
 def recipe(parts: Mapping[str, list[str]] = PARTS) -> str:
@@ -55,6 +60,11 @@ def collector(parts: Mapping[str, list[str]] = PARTS) -> Path:
 def kafka_collector() -> Path:
     """The same with a receiver and an exporter for Kafka."""
     return collector(KAFKA)
+
+
+def file_collector() -> Path:
+    """One that reads log files, and sends what they hold over OTLP/HTTP."""
+    return collector(FILES)
 
 
 def make(path: Path, parts: Mapping[str, list[str]]) -> None:
