@@ -21,6 +21,7 @@ help: ## list these commands
 
 test: $(VENV)/ready ## the whole check, as CI runs it
 	$(MAKE) --no-print-directory --jobs 3 --output-sync lint drift parts
+	test '$(OTELLOGDRIVER_NATIVE)' = skip || $(RUN) bench --guard codec lines
 	$(PYTEST)
 	ENGINE=20.10 $(PYTEST) -m each_engine tests/e2e
 
@@ -73,6 +74,7 @@ anomalies: $(VENV)/ready ## each system call of the driver fails in turn, in eac
 
 soak: tools plugin ## fuzzing, anomalies, kills of the driver, the chain with Kafka, MINUTES (10) of random faults
 	for native in codec lines; do $(RUN) tests.fuzz.run $$native --seconds 60 || exit 1; done
+	$(RUN) bench --guard
 	$(RUN) tests.anomalies
 	$(RUN) pytest tests/faults tests/soak tests/house -m soak
 	$(RUN) tests.soak --minutes $(or $(MINUTES),10)

@@ -2,6 +2,8 @@
 
     python -m bench [--quick | --full] [--only WORD ...]
                                   measures; a table, build/bench.json
+    python -m bench --guard [GROUP ...] [--write]
+                                  compares the cheap rows with figures that are kept (bench/guard.py), or keeps them
     python -m bench --render      picture, README and docs/BENCHMARK.md from build/bench.json
 
 `--only` takes the words throughput, sizes, many, latency, outage, calls, starts, small, peers, grpc, spread, idle and
@@ -16,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import catch_up, codec_cost, idle, latency, life_cycle, page, peers, spread
+from bench import catch_up, codec_cost, guard, idle, latency, life_cycle, page, peers, spread
 from bench.goals import ONE, OURS, goals
 from bench.plan import DEFAULT, FULL, QUICK, Plan
 from bench.result import Results, machine
@@ -128,7 +130,20 @@ def main(args: list[str]) -> int:
     parser.add_argument("--full", action="store_true", help="more repeats, a backlog of 2 GiB")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=" ".join(PARTS))
     parser.add_argument("--render", action="store_true", help="picture and pages from the last results")
+    parser.add_argument(
+        "--guard",
+        nargs="*",
+        choices=guard.NAMES,
+        metavar="GROUP",
+        help="compare with figures that are kept: " + " ".join(guard.NAMES),
+    )
+    parser.add_argument("--write", action="store_true", help="with --guard: keep what is measured")
     given = parser.parse_args(args)
+    if given.write and given.guard is None:
+        parser.error("--write goes with --guard")
+    if given.guard is not None:
+        chosen = [group for group in guard.GROUPS if group.name in (given.guard or guard.NAMES)]
+        return guard.main(given.write, chosen)
     if given.render:
         from bench.picture import draw  # matplotlib takes its time
 
