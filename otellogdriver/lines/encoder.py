@@ -18,7 +18,7 @@ from otellogdriver.codec.frames import goes_on
 from otellogdriver.lines.multiline import NO_HEADS, Heads, Joining
 from otellogdriver.lines.redaction import UNCUT, Cuts, without_edges
 from otellogdriver.lines.selection import Selection, Used
-from otellogdriver.lines.traces import Record
+from otellogdriver.lines.traces import Record, counts
 from otellogdriver.lines.writer import Writer, Written
 
 _ALL = sys.maxsize
@@ -92,7 +92,7 @@ class LineEncoder:
         self._heads = {place: self._heads.get(place, NO_HEADS), behind: done.heads}
         if self._redacts:
             self._remember(behind, done.cuts)
-        lines, size = _counts(done.records)
+        lines, size = counts(done.records)
         return Encoded(
             payload=payload,
             records=written,
@@ -167,17 +167,3 @@ def _some(records: Sequence[Any], kept: Sequence[int]) -> Sequence[Any]:
 def _place(offset: int, carry: Any) -> Place:
     out, err = (-1 if waiting is None else waiting.begin for waiting in carry)
     return offset, out, err
-
-
-def _counts(records: Sequence[Line | Record]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(lines, bytes), each of stdout and stderr."""
-    lines, size = [0, 0], [0, 0]
-    for record in records:
-        stream = record[2]
-        if len(record) > 4:
-            lines[stream] += record[4]
-            size[stream] += record[5]
-        else:
-            lines[stream] += 1
-            size[stream] += len(record[3])
-    return (lines[0], lines[1]), (size[0], size[1])

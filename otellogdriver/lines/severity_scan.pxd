@@ -15,6 +15,7 @@ cdef int _STOP
 cdef int _KEY
 cdef int _CONSTANT
 
+@cython.locals(several=cython.int)
 cpdef int find(const uint8_t *p, int n) noexcept nogil
 cdef int word(const uint8_t *p, int n, int i) noexcept nogil
 cdef int level_at(const uint8_t *p, int n, int i) noexcept nogil

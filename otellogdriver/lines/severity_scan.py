@@ -99,9 +99,14 @@ KIND = _KIND_BYTES
 def find(p: bytes, n: int) -> int:
     """The level of a line; see the module's text. Of a joined record whose first line has none, the second may begin
     with it and a colon, as java.util.logging writes it."""
-    end = 0
-    while end < n and p[end] != 10:
-        end += 1
+    several = 0
+    for k in range(n):  # without a way out, so that C looks at many bytes at once
+        several |= p[k] == 10
+    end = n
+    if several:
+        end = 0
+        while p[end] != 10:
+            end += 1
     found = line(p, end)
     if found or end + 1 >= n:
         return found

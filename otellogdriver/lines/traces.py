@@ -959,6 +959,22 @@ def ended(group: Open, stream: int, step: int, heads: list[bytes]) -> Record:
     return group.begin, group.time, stream, group.text(), group.count, group.size, step
 
 
+def counts(records: Sequence[Line | Record]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(lines, bytes) of records, each of stdout and stderr. It is here to be compiled."""
+    out_lines = out_size = all_lines = all_size = 0
+    for record in records:
+        if len(record) > 4:
+            count, size = record[4], record[5]
+        else:
+            count, size = 1, len(record[3])
+        all_lines += count
+        all_size += size
+        if not record[2]:
+            out_lines += count
+            out_size += size
+    return (out_lines, all_lines - out_lines), (out_size, all_size - out_size)
+
+
 PRESETS = {
     "auto": AUTO,
     "java": JAVA,
