@@ -60,8 +60,9 @@ cdef bint in_angles(const uint8_t *p, int i) noexcept nogil
 cdef bint is_numbered(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint is_row(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint titled(
-    const uint8_t *p, int n, int i, int j, int level, int before, int follows, bint time, int plain
+    const uint8_t *p, int n, int i, int j, int level, int before, int follows, bint time, int plain, int tag
 ) noexcept nogil
+cdef bint is_title(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint is_component(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint small(
     const uint8_t *p, int n, int i, int j, int level, int before, int follows, bint time, int plain, int indent

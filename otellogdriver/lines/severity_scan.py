@@ -425,11 +425,17 @@ def syslog(number: int) -> int:
 def single(p: bytes, n: int, i: int, opened: int, before: int, time: bool, inner: int) -> int:
     """The level that is a single letter at i, among others that say it is one: in brackets, or after a time."""
     c = p[i]
-    if c not in b"IWEFDVTN":
+    if c not in b"IWEFDVTNC":
         return 0
     found = letter(c) | i << 8 | i + 1 << 16
     j = i + 1
     if j >= n:
+        return 0
+    if opened == ord("[") and inner < 2 and p[j] == ord(" ") and is_digits(p, n, j + 1, 4):
+        return found  # [C 2026-01-02 x] · [NeMo W 2026-01-02 x]
+    if opened == ord("(") and before == ord("o") and i > 1 and KIND[p[i - 2]] & 7 and inner == 0 and c in b"EWI":
+        return found if p[j] == ord(")") and j + 1 < n and p[j + 1] == ord(":") else 0  # SLF4J(W): x
+    if c == ord("C") and not (time and before == ord("t") and opened):
         return 0
     if opened:
         if inner or opened in b"{<":
@@ -443,8 +449,10 @@ def single(p: bytes, n: int, i: int, opened: int, before: int, time: bool, inner
                 return 0
             if time:
                 return found
-            if i > 1 or j + 2 >= n or p[j + 1] != ord(" "):
+            if i > 1 or j + 2 >= n or p[j + 1] not in b" [":
                 return 0
+            if p[j + 1] == ord("["):
+                return found if is_digits(p, n, j + 2, 2) else 0
             return found if opened == ord("[") or KIND[p[j + 2]] == 4 else 0
         if p[j] != ord(" ") or j + 1 >= n or opened != ord("["):
             return 0
@@ -541,6 +549,8 @@ def json(p: bytes, n: int, i: int) -> int:
                     found = member(p, n, k)
                     if found:
                         return found
+                if depth == 1 and j == i + 3 and p[i + 1] == ord("s") and same(p, 0, 5, b'{"t":', 5):
+                    return member(p, n, k)  # MongoDB
                 if depth == 1:
                     inside = same(p, i + 1, j - 1, b"log", 3) and k < n and p[k] == ord("{")
                 j = k
@@ -622,8 +632,8 @@ def line(p: bytes, n: int) -> int:
                     follows = after(p, n, j)
                 if follows == ord("x") and before == ord("t") and time and end < n and p[end] == ord(",") == p[i - 2]:
                     follows = ord("|")  # a column
-                if follows == ord("x") and opened == ord("[") and before == ord("o") and end < n and p[end] in b"#-":
-                    follows = ord("]") if p[end] == ord("#") or time else follows  # [Info#SQL]
+                if follows == ord("x") and opened == ord("[") and before == ord("o") and end < n and p[end] in b"#@-":
+                    follows = ord("]") if p[end] != ord("-") or time else follows  # [Info#SQL]
                 if follows != ord("x"):
                     form = case(p, i, j)
                     good = False
@@ -644,7 +654,7 @@ def line(p: bytes, n: int) -> int:
                         elif form == 2:
                             good = capitals(p, n, end, level, before, follows, time, plain, names, tag)
                         elif form == 1:
-                            good = titled(p, n, i, end, level, before, follows, time, plain)
+                            good = titled(p, n, i, end, level, before, follows, time, plain, tag)
                         else:
                             good = small(p, n, i, end, level, before, follows, time, plain, indent)
                         if not good and level == 21 and follows == ord(" ") and plain == 0 and not opened:
@@ -654,7 +664,9 @@ def line(p: bytes, n: int) -> int:
                                 if end + 7 <= n
                                 else False
                             )
-                    if good and not (follows in b":\t" and not time and not opened and is_constant(p, n, end)):
+                    if good and not (
+                        follows in b":\t" and (not time or before == ord("-")) and not opened and is_constant(p, n, end)
+                    ):
                         return moved(p, level & 31, j, end) | i << 8 | end << 16
             elif level == _TIME and (before in b"^t|:b/;" or opened) and (j >= n or not KIND[p[j]] & 7):
                 # The name of a month, a day, a zone.
@@ -666,6 +678,13 @@ def line(p: bytes, n: int) -> int:
                 found = single(p, n, i, opened, before, time, inner)
                 if found and (plain == 0 or p[i + 1] == ord(">")):
                     return found
+                if before == ord("^") and c in b"EWIN" and i + 3 < n and p[i + 1] == ord(":") and p[i + 2] == ord(" "):
+                    # apt's "W: Some x", PulseAudio's "N: [pulseaudio] x"
+                    return (
+                        letter(c) | i << 8 | i + 1 << 16
+                        if p[i + 3] == ord("[") or c in b"EW" and is_title(p, n, i + 2)
+                        else 0
+                    )
                 if kind == 1 and i + 1 < n and p[i + 1] == ord(",") and before == ord("^"):
                     i += 2  # Ruby's logger: E, [2024-01-01T12:00:00 #1] ERROR
                     continue
@@ -875,6 +894,8 @@ def line(p: bytes, n: int) -> int:
             i += 1
             continue
         if c in b"|;*~":
+            if before == ord(":") and not time and c == ord("*"):
+                return 0  # make: *** [Makefile:7: debug] Error 1
             before = ord("*") if before in b"^*" else ord("|")
             i += 1
             continue
@@ -920,10 +941,12 @@ def line(p: bytes, n: int) -> int:
                 before = ord("s")
             i = j
             continue
-        if c in b"!?&\\" and not opened:
+        if c in b"!?&\\" and not opened and (c != ord("!") or before != ord("b")):
             return 0
         if c == ord("=") and before != ord("^") and not opened:
-            return 0
+            if p[begin] != c or p[i - 1] == ord(" ") or i + 1 >= n:
+                return 0
+            before = ord(":")  # ==7==ERROR: AddressSanitizer
         i += 1
     return 0
 
@@ -945,7 +968,7 @@ def is_constant(p: bytes, n: int, j: int) -> bool:
         return n == i + 1 or (n == i + 2 and p[i + 1] in b"}]")
     if word(p, n, i) == _CONSTANT | n << 8:
         return True
-    while i < n and KIND[p[i]] == 4:
+    while i < n and (KIND[p[i]] == 4 or p[i] in b".%"):
         i += 1
     return i == n
 
@@ -977,7 +1000,12 @@ def in_brackets(
         else:
             return False
     if opened in b"(<{" and not time:
-        return opened == ord("<") and form == 2 and follows == ord("]") and i > 3 and p[i - 3] == ord(":")
+        if opened != ord("<") or follows != ord("]") or level & _SHY_BIT:
+            return False
+        k = space(p, n, j + 1)  # <info>  [1704164645.678] x
+        return (k > j + 1 and k < n and p[k] == ord("[") and is_digits(p, n, k + 1, 2)) or (
+            form == 2 and i > 3 and p[i - 3] == ord(":")
+        )
     if not time and form < 2 and inner and i > 2 and p[i - 2] == ord(","):
         return False  # words in a row
     if opened == ord("<") and form == 0:
@@ -1032,7 +1060,11 @@ def capitals(
             return False  # a user of that name, in an access log
         return time or follows not in b" $" or (plain == 0 and not is_prose(p, n, j))
     if before == ord(":"):
-        return time or follows not in b" $" or (tag in b"ib" and follows == ord(" "))
+        return (
+            time
+            or follows not in b" $"
+            or (follows == ord(" ") and (tag in b"ib" or is_title(p, n, j) and tag == ord("w")))
+        )
     if before == ord("i"):
         return time or (follows != ord("$") and names + plain < 2 and not is_prose(p, n, j))
     if before == ord("w"):
@@ -1040,8 +1072,20 @@ def capitals(
             return (time and not is_prose(p, n, j)) or follows in b"|\tgm:"
         return time and follows in b"\tg|m["
     if before == ord("W"):
-        return time and follows in b"|[\tgm"
+        if time:
+            return follows in b"|[\tgm"
+        if plain > 1:
+            return False
+        # host:7:7 [0] NCCL WARN x · SCRIPT ERROR: x
+        return (tag == ord("i") and follows == ord(" ") and not is_prose(p, n, j)) or (
+            follows == ord(":") and j + 2 < n and KIND[p[j + 2]] & 3 != 0
+        )
     return False
+
+
+def is_title(p: bytes, n: int, j: int) -> bool:
+    """Whether a space and a word with a capital follow."""
+    return j + 2 < n and p[j] == ord(" ") and KIND[p[j + 1]] == 1 and KIND[p[j + 2]] == 2
 
 
 def is_prose(p: bytes, n: int, j: int) -> bool:
@@ -1071,7 +1115,9 @@ def is_row(p: bytes, n: int, j: int) -> bool:
     return found != 0 and after(p, n, found >> 8) in b"\t$"
 
 
-def titled(p: bytes, n: int, i: int, j: int, level: int, before: int, follows: int, time: bool, plain: int) -> bool:
+def titled(
+    p: bytes, n: int, i: int, j: int, level: int, before: int, follows: int, time: bool, plain: int, tag: int
+) -> bool:
     """Error from i to j, outside of brackets."""
     if level & _SHY_BIT:
         return level & 31 == 10 and time and follows in b":|" and before in b"tb|-"
@@ -1086,7 +1132,10 @@ def titled(p: bytes, n: int, i: int, j: int, level: int, before: int, follows: i
     if before == ord(";"):
         return follows in b":;|"
     if before == ord(":"):
-        return follows == ord(":") or (time and follows in b"|\tg")
+        # Falco: 03:04:05.678: Warning Sensitive file opened
+        return follows == ord(":") or (
+            time and (follows in b"|\tg" or (tag == ord("t") and follows == ord(" ") and KIND[p[j + 1]] == 1))
+        )
     return before == ord("i") and follows == ord(":")
 
 
@@ -1150,7 +1199,7 @@ def small(
         return (
             follows == ord(":")
             or (follows == ord(";") and time)
-            or (follows == ord("g") and KIND[p[space(p, n, j)]] == 4)
+            or (follows in b"g " and is_digits(p, n, space(p, n, j), 4))
         )
     if before == ord("i"):
         return follows in b":\t" or (time and follows == ord("[") and p[space(p, n, j)] == ord("<"))

@@ -4,7 +4,7 @@
 cimport cython
 
 cdef bytes _KINDS
-cdef frozenset _LEVELS, _LOW, _MONTHS, _DAYS
+cdef frozenset _LEVELS, _LOW, _MONTHS, _DAYS, _CORNERS
 cdef tuple _TROUBLE, _ENDINGS
 cdef int JAVA, PYTHON, GO, NODE, DOTNET, RUBY, PHP, RUST, TIMESTAMP, AUTO, APART, LOOK, LOG, BLANK, HALF, EXC
 cdef int FRAMES, PAUSE, TRACEBACK, RAISED, CHAIN, GROUP, FIELDS, PANIC, GOROUTINE, CALLS, SOURCE, CARET, THREAD
@@ -38,6 +38,7 @@ cdef bint has_time(bytes line, Py_ssize_t at, Py_ssize_t size)
 @cython.locals(at=cython.Py_ssize_t, end=cython.Py_ssize_t, shown=cython.Py_ssize_t, size=cython.Py_ssize_t, word=bytes)
 cdef bint _is_low(bytes head)
 cdef bint _is_told(bytes head)
+cdef bint _is_boxed(bytes line, Py_ssize_t at, bytes head)
 cdef bint _told(int mode, bytes head)
 @cython.locals(at=cython.Py_ssize_t, size=cython.Py_ssize_t)
 cdef bint _names_exception(bytes head)

@@ -103,6 +103,7 @@ _LOW = frozenset(
 )
 _MONTHS = frozenset(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 _DAYS = frozenset(b"Mon Tue Wed Thu Fri Sat Sun".split())
+_CORNERS = frozenset("┌ ╭ ╷ ╔".encode().split())
 _TROUBLE = tuple(
     b"err warn fatal exception fail crit severe panic wrn ftl unhandled cannot could unable abort crash lost refused "
     b"denied timeout timed broken invalid recovered".split()
@@ -535,6 +536,8 @@ def heading(langs: int, line: bytes, at: int, size: int) -> int:
             return PANIC
         if char == 83 and starts(line, at, b"SIG") and starts(line, word_end(line, at, size), b": "):
             return PANIC
+    if langs & DOTNET and char == 91 and line[at + 1 : at + 2] == b"v" and indent == 0:  # [v4.0.1] a.SomeException: x
+        return heading(langs & ~DOTNET | JAVA, line, line.find(b"]", at, LOOK) + 2, size)
     if langs & NODE:
         if (char == 47 or char == 102 or char == 110) and indent == 0 and _is_path(line, at, size):
             return SOURCE
@@ -651,11 +654,20 @@ def joins(langs: int, state: int, line: bytes, head: bytes, before: bytes) -> in
     return _after_heading(langs, mode, state, line, at, indent, size, before)
 
 
+def _is_boxed(line: bytes, at: int, head: bytes) -> bool:
+    """Whether a box of lines, which the head opens with its corner, goes on: Julia, Terraform, tables."""
+    if head[:3] not in _CORNERS or line[at : at + 3] in _CORNERS:
+        return False
+    return line[at + 1 : at + 2] in b"\x94\x95"
+
+
 def _after_log(langs: int, mode: int, line: bytes, at: int, indent: int, size: int, head: bytes) -> int:
     if at >= size:
         if mode == LOG and langs & (JAVA | PYTHON | NODE | DOTNET | RUST | PHP) and _told(mode, head):
             return BLANK
         return APART
+    if line[at] == 226 and _is_boxed(line, at, head):
+        return mode
     if mode == HALF:
         if indent:
             return BODY if look(line, at, size) == NO_LOOK or indent >= 6 else APART
@@ -841,7 +853,7 @@ def _after_heading(
             return state
         if mode == BODY or mode == UNWOUND:
             return mode
-        return FRAMES
+        return FRAMES if indent > 1 or char < 128 else APART  # Next.js begins its messages with a space and a mark
     if char == 67 and (starts(line, at, b"Caused by:") or starts(line, at, b"Common ")):
         return EXC | SURE if size - at > 10 else FRAMES
     if char == 87 and starts(line, at, b"Wrapped by:"):

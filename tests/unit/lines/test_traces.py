@@ -1,13 +1,15 @@
 """Traces in tests/data/lines/traces become one record each, and the lines around them their own; so do one-line logs.
 
 Files there are named by the preset (`any`: only `auto` knows them); a trace begins at a line `%% name`. In
-one-line-logs.txt each group of lines, separated by `--`, is what one container prints."""
+one-line-logs.txt each group of lines, separated by `--`, is what one container prints; as-printed.txt has the same with
+traces, whose lines have a bar before them."""
 
 from __future__ import annotations
 
 import importlib.util
 import random
 from importlib.machinery import SourceFileLoader
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -78,6 +80,26 @@ def test_a_trace_is_one_record(preset: str, name: str, lines: list[bytes], end: 
         for option in {"auto", "auto" if preset == "any" else preset}:
             assert [1, len(lines), 1, 1] in sizes(option, printed), (option, before)
             assert len({*map(tuple, sizes(option, printed))}) == 1
+
+
+def as_printed() -> list[tuple[str, list[bytes], list[int]]]:
+    """What is at the begin of as-printed.txt's groups, their lines, and how many lines each record has: those that
+    belong to the line before them are marked with a bar."""
+    found = []
+    for block in (FOLDER / "as-printed.txt").read_text().split("## ")[1:]:
+        name, _, text = block.partition("\n")
+        lines = text.rstrip("\n").split("\n")
+        begins = [place for place, line in enumerate(lines) if not line.startswith("|")] + [len(lines)]
+        sizes_ = [behind - begin for begin, behind in pairwise(begins)]
+        found.append((name, [line.removeprefix("|").encode() for line in lines], sizes_))
+    return found
+
+
+@pytest.mark.parametrize("name, lines, expected", as_printed(), ids=[name for name, *_ in as_printed()])
+def test_a_trace_among_what_its_program_prints(name: str, lines: list[bytes], expected: list[int]) -> None:
+    language = name.partition(":")[0]
+    for preset in {"auto", "auto" if language == "any" else language}:
+        assert sizes(preset, lines) == [expected] * len(codecs()), preset
 
 
 GROUPS = (FOLDER / "one-line-logs.txt").read_text().split("--\n")
