@@ -62,6 +62,10 @@ class Thread(threading.Thread):
             Thread._barred_until = time.monotonic() + _BARRED
             raise MemoryError("the thread has ended before it began")
 
+    def _bootstrap_inner(self) -> None:
+        getattr(threading, "_limbo", {}).setdefault(self, self)  # out of it again if it begins after all, but too late
+        super()._bootstrap_inner()  # type: ignore[misc]
+
     def run(self) -> None:
         with self._gate:
             if self._too_late:

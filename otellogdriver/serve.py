@@ -72,6 +72,12 @@ class _Loop(asyncio.SelectorEventLoop):
         factory, sock, context, server, _, *rest = arguments
         super()._start_serving(factory, sock, context, server, 1, *rest)  # type: ignore[misc]
 
+    async def _accept_connection2(self, factory: Any, connection: socket.socket, *arguments: Any) -> None:
+        """What asyncio says nothing of is that it has failed: then nobody would read the connection."""
+        await super()._accept_connection2(factory, connection, *arguments)  # type: ignore[misc]
+        if connection.fileno() >= 0 and connection.fileno() not in self._selector.get_map():  # type: ignore[attr-defined]
+            connection.close()
+
 
 def run(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
@@ -281,15 +287,21 @@ async def _open(runner: web.AppRunner, make: Callable[[], web.BaseSite], what: s
 def _hang_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The loop's handler of errors that nobody has caught. One that struck while a connection was taken up or made
     leaves that connection open with nobody to read it, and the other side waiting: it is broken off, so that the
-    other side can try again."""
-    error = context.get("exception")
+    other side can try again. A step of a task, or the call that was to tell it of a result, that did not come about
+    for want of memory leaves the task waiting for ever: it is made again."""
+    error, handle = context.get("exception"), context.get("handle")
+    callback = getattr(handle, "_callback", None)
+    owner = getattr(callback, "__self__", None)
+    if isinstance(error, MemoryError) and handle and not isinstance(owner, asyncio.BaseTransport | type(loop)):
+        loop._ready.append(handle)  # type: ignore[attr-defined]
     if isinstance(error, Exception) and is_shortage(error):
-        log.error("%s: %s", context.get("message"), error or type(error).__name__)
+        log.error("%s: %s", context.get("message"), str(error) or type(error).__name__)
+        # A connection that was half taken up ends with what holds it: the traceback, and a task that was half made.
+        error.__traceback__ = None
+        if isinstance(error, MemoryError):
+            gc.collect()
     else:
         loop.default_exception_handler(context)
-    handle = context.get("handle")
-    concerned = [context.get("transport"), getattr(getattr(handle, "_callback", None), "__self__", None)]
-    concerned += getattr(handle, "_args", None) or ()
-    for each in concerned:
+    for each in (context.get("transport"), owner, *(getattr(handle, "_args", None) or ())):
         if isinstance(each, asyncio.Transport):
             each.abort()

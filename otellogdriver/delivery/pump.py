@@ -20,6 +20,7 @@ cursors in others.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -47,6 +48,8 @@ _WORTH = 16 << 10
 _EACH, _LONGEST = 0.0006, 3
 """Seconds that each of many feeds lets the others wait, so that parts by themselves take less than a tenth of a core;
 at most so many times the batch delay."""
+_TRIES = 10
+"""Of putting things right after a fault, at once."""
 _DISK_PAUSE = 1.0
 """Seconds between two tries of what has failed by a fault of the disk, of memory, of ours."""
 _SLOW_CLOSE = 2.0
@@ -133,6 +136,11 @@ class Pump:
         self._queued_bytes = 0
         self._oldest = 0.0
         self._turn = asyncio.Lock()
+        self._building = False
+        self._reading: list[Feed] = []
+        """Those that the batch which is just built has marked as busy."""
+        self._unbuilt: list[Part] = []
+        """What has been taken for it."""
         self._known: dict[Feed, _Known] = {}
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
         self._positions: dict[Feed, Position] = {}
@@ -284,6 +292,8 @@ class Pump:
                 self.tally.count("fault")
                 self._sending.say(logging.ERROR, "fault", f"a request cannot be built: {error!r}; it is tried again")
                 await asyncio.sleep(_DISK_PAUSE)
+                if not self._building:
+                    self._ask_all()
                 continue
             if batch is None:
                 continue
@@ -293,6 +303,32 @@ class Pump:
             finally:
                 self._holding -= 1
                 self._wake.set()
+
+    def _ask_all(self) -> None:
+        """After a fault it is not certain who is marked as what, for even to undo that may have failed. Again where
+        this does, too: a lack of memory passes."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(Exception):
+                self._take_back()
+                for feed in self._reading:
+                    if feed in self._known:
+                        self._known[feed].busy = False
+                self._reading = []
+                for feed, known in list(self._known.items()):
+                    known.queued = feed in self._ready
+                    self.poke(feed)
+                    if not known.queued:
+                        self._watch(feed)
+                    if feed.exhausted and not self.is_under_way(feed):
+                        self._tell(feed)
+                self._wake.set()
+                return
+
+    def _take_back(self) -> None:
+        """Have the feeds take again what was not made a batch of."""
+        while self._unbuilt:
+            self._unbuilt[-1].feed.put_back(self._unbuilt[-1])
+            self._unbuilt.pop()
 
     async def _gather(self) -> list[Feed]:
         """Wait until something is worth sending; the feeds that go into one batch. They stay queued."""
@@ -312,27 +348,48 @@ class Pump:
                 await self._wake.wait()
 
     async def _build(self, feeds: list[Feed]) -> _Batch | None:
-        """Have a batch made of these feeds. Whatever this raises, they are queued as before."""
+        """Have a batch made of these feeds. Whatever this raises, what is to be sent of them is queued again."""
+        if self._reading or self._unbuilt:
+            self._ask_all()
         known = {feed: self._known[feed] for feed in feeds if feed in self._known}
         apart = {feed for feed in known if self._sending.is_apart(feed)}
         late = apart if self._sending.held > HELD else set()
         reading = [feed for feed, each in known.items() if not each.busy and feed not in late]
-        for feed in reading:
-            known[feed].busy = True
-        self._ready.clear()
-        self._queued_bytes = 0
         parts: list[Part] = []
+        self._reading, self._unbuilt, self._building = reading, parts, True
         try:
+            for feed in reading:
+                known[feed].busy = True
+            self._ready.clear()
+            self._queued_bytes = 0
             body, left, failed = await off_loop(self._executor, lambda: self._encode(reading, apart, parts))
             batch = self._batch(parts, body, apart) if parts else None
+            self._unbuilt = []
         except BaseException:
-            for part in reversed(parts):
-                part.feed.put_back(part)
-            self._ready.extendleft(reversed(feeds))
+            self._ask_all()
             raise
         finally:
+            self._building = False
             for feed in reading:
                 known[feed].busy = False
+            self._reading = []
+        try:
+            self._ask_again(known, reading, left, failed, late)
+        except Exception as error:  # the batch is there all the same, and who waits for it
+            self.tally.count("fault")
+            self._sending.say(logging.ERROR, "fault", f"feeds cannot be asked again: {error!r}; all are")
+            self._ask_all()
+        return batch
+
+    def _ask_again(
+        self,
+        known: dict[Feed, _Known],
+        reading: list[Feed],
+        left: list[Feed],
+        failed: list[Feed],
+        late: Collection[Feed],
+    ) -> None:
+        """Queue or watch those of which a batch was made."""
         now = self._loop.time()
         for each in known.values():
             each.queued, each.looked = False, now
@@ -349,7 +406,6 @@ class Pump:
         if left or any(feed.is_cut for feed in reading):  # it has waited for its turn already
             self._oldest = 0.0
             self._wake.set()
-        return batch
 
     def _batch(self, parts: list[Part], body: bytes, apart: Collection[Feed]) -> _Batch:
         """The parts become those under way of their feeds; all or, if this raises, none."""

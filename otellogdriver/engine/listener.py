@@ -46,13 +46,17 @@ class Listener(socket.socket):
         self._keep()
         while True:
             try:
-                taken, address = super().accept()
+                number, address = self._accept()  # type: ignore[attr-defined]
             except OSError as error:
                 if error.errno not in _NO_NUMBER or not self._spare:
                     raise
                 os.close(self._spare.pop())  # another thread may be faster to use it: then the next one
-            else:
-                return _Connection(self, taken.detach()), address
+                continue
+            try:
+                return _Connection(self, number), address
+            except BaseException:  # the library's own `accept` would forget it, and the engine would wait for ever
+                os.close(number)
+                raise
 
     def close(self) -> None:
         super().close()
@@ -81,8 +85,8 @@ class Listener(socket.socket):
 
 class _Connection(socket.socket):
     def __init__(self, listener: Listener, number: int) -> None:
-        super().__init__(listener.family, listener.type, listener.proto, number)
         self._listener = listener
+        super().__init__(listener.family, listener.type, listener.proto, number)
 
     def close(self) -> None:
         if self.fileno() >= 0 and self._listener.take_back(self.fileno()):

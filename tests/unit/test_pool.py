@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -95,6 +96,29 @@ def test_a_thread_that_dies_before_it_begins_keeps_nobody_waiting(monkeypatch: p
             thread.start()
     thread.run()  # should it come to life after all, somebody else does its work by now
     assert ran == [] and not thread.is_alive()
+
+
+def test_a_thread_that_begins_too_late_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.05)
+    monkeypatch.setattr(Thread, "_barred_until", 0.0)
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    go, ran, ended = threading.Event(), [], threading.Event()
+    begin = Thread._bootstrap  # type: ignore[attr-defined]
+
+    def late(self: Thread) -> None:
+        go.wait(20)
+        begin(self)
+        ended.set()
+
+    monkeypatch.setattr(Thread, "_bootstrap", late)
+    thread = Thread(lambda: ran.append("never"), "late")
+    with pytest.raises(MemoryError):
+        thread.start()
+    go.set()
+    assert ended.wait(20)
+    assert said == [] and ran == [] and thread not in threading.enumerate()
 
 
 def test_a_pool_goes_on_when_a_thread_died_before_it_began(monkeypatch: pytest.MonkeyPatch) -> None:

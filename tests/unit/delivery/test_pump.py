@@ -372,7 +372,8 @@ async def test_faults_while_a_request_is_built_or_committed_leave_everything_as_
     monkeypatch.setattr(pump_module, "resource_logs", faulty(pump_module.resource_logs))  # type: ignore[attr-defined]
     monkeypatch.setattr(pump_module, "_buffer", faulty(pump_module._buffer))
     monkeypatch.setattr(scene.executor, "submit", faulty(scene.executor.submit))
-    monkeypatch.setattr(scene.pump, "_batch", faulty(scene.pump._batch))
+    for name in ("_batch", "_ask_again", "_take_back"):
+        monkeypatch.setattr(scene.pump, name, faulty(getattr(scene.pump, name)))
     for name in ("a", "b", "c"):
         scene.feed(name)
     for begin in range(0, 100, 20):
