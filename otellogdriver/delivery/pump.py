@@ -155,8 +155,8 @@ class Pump:
 
     # Feeds.
 
-    def poke(self, feed: Feed) -> None:
-        """The feed may have work."""
+    def poke(self, feed: Feed, is_next: bool = False) -> None:
+        """The feed may have work; `is_next`: its turn has come."""
         known = self._known.get(feed)
         if known is None:
             known = self._known[feed] = _Known(looked=self._loop.time())
@@ -164,7 +164,7 @@ class Pump:
             return
         if not self._ready:
             self._oldest = self._loop.time()
-        self._ready.append(feed)
+        (self._ready.appendleft if is_next else self._ready.append)(feed)
         known.queued = True
         self._queued_bytes += feed.pending
         if len(self._ready) == 1 or self._is_full():
@@ -336,7 +336,7 @@ class Pump:
             if self._ready and ((self.gate.is_open and self._sending.proved) or not self._holding):
                 left = self._oldest + self._patience - self._loop.time()
                 if left <= 0 or self._is_full():
-                    return list(self._ready)
+                    return self._first()
             else:
                 left = -1.0
             self._wake.clear()
@@ -346,6 +346,19 @@ class Pump:
                 handle.cancel()
             else:
                 await self._wake.wait()
+
+    def _first(self) -> list[Feed]:
+        """The first of the feeds that wait, as many as one request has room for. The others stay as they are: looking
+        at a thousand for each request would cost more than their lines."""
+        room = min(self._size, self._sending.limit)
+        quota = max(_FAIR, room // len(self._ready))
+        first: list[Feed] = []
+        for feed in self._ready:
+            if room <= 0:
+                break
+            first.append(feed)
+            room -= min(quota, feed.pending) + len(feed.resource) + AROUND
+        return first
 
     async def _build(self, feeds: list[Feed]) -> _Batch | None:
         """Have a batch made of these feeds. Whatever this raises, what is to be sent of them is queued again."""
@@ -360,8 +373,10 @@ class Pump:
         try:
             for feed in reading:
                 known[feed].busy = True
-            self._ready.clear()
-            self._queued_bytes = 0
+            chosen = set(feeds)
+            self._ready = deque(feed for feed in self._ready if feed not in chosen)
+            self._queued_bytes = sum(feed.pending for feed in self._ready)
+            others = bool(self._ready)
             body, left, failed = await off_loop(self._executor, lambda: self._encode(reading, apart, parts))
             batch = self._batch(parts, body, apart) if parts else None
             self._unbuilt = []
@@ -374,7 +389,7 @@ class Pump:
                 known[feed].busy = False
             self._reading = []
         try:
-            self._ask_again(known, reading, left, failed, late)
+            self._ask_again(known, reading, left, failed, late, others)
         except Exception as error:  # the batch is there all the same, and who waits for it
             self.tally.count("fault")
             self._sending.say(logging.ERROR, "fault", f"feeds cannot be asked again: {error!r}; all are")
@@ -388,14 +403,18 @@ class Pump:
         left: list[Feed],
         failed: list[Feed],
         late: Collection[Feed],
+        others: bool,
     ) -> None:
-        """Queue or watch those of which a batch was made."""
+        """Queue or watch those of which a batch was made; `others` wait that it had no room for."""
         now = self._loop.time()
         for each in known.values():
             each.queued, each.looked = False, now
         for feed in (*failed, *late):
             self._watch(feed, _DISK_PAUSE)
-        for feed in (*left, *(feed for feed in reading if feed not in left)):
+        for feed in reversed(left):
+            if feed in self._known:
+                self.poke(feed, is_next=True)
+        for feed in reading:
             if feed in self._known and feed not in failed:
                 self.poke(feed)
                 if not known[feed].queued:
@@ -403,7 +422,7 @@ class Pump:
         for feed in reading:
             if feed.exhausted and not self.is_under_way(feed):  # whoever asked while it was read was put off
                 self._tell(feed)
-        if left or any(feed.is_cut for feed in reading):  # it has waited for its turn already
+        if others or left or any(feed.is_cut for feed in reading):  # it has waited for its turn already
             self._oldest = 0.0
             self._wake.set()
 
@@ -463,8 +482,9 @@ class Pump:
                     batch.before.pop(0)
                 parts = [taken.part for taken in batch.taken if self._is_open(taken)]
                 shared = [part for part in parts if not self._sending.is_apart(part.feed)]
+                together = set(shared)
                 for part in parts:
-                    if part not in shared:
+                    if part not in together:
                         self._sending.set_apart(part)
                 if shared:
                     await self._sending.deliver(shared, batch.body if shared == batch.shared else None)

@@ -246,7 +246,9 @@ class Session:
     @property
     def kept_for_mirror(self) -> int:
         """Bytes that the main destination is done with, and a mirror is not."""
-        return max([0, *(self.feeds[0][1].delivered - feed.delivered for _, feed in self.feeds[1:])])
+        if len(self.feeds) < 2:
+            return 0
+        return max(0, *(self.feeds[0][1].delivered - feed.delivered for _, feed in self.feeds[1:]))
 
     @property
     def waits_for(self) -> list[tuple[str, ...]]:

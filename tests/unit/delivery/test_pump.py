@@ -87,6 +87,27 @@ async def test_a_crowd_of_containers_waits_up_to_three_times_as_long(
         assert least < asyncio.get_running_loop().time() - began < 5
 
 
+async def test_a_request_looks_at_no_more_containers_than_it_has_room_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = Counter[Feed]()
+    poke = pump_module.Pump.poke
+
+    def counted(pump: pump_module.Pump, feed: Feed, is_next: bool = False) -> None:
+        looked[feed] += 1
+        poke(pump, feed, is_next)
+
+    monkeypatch.setattr(pump_module.Pump, "poke", counted)
+    client = scene.start(delay=0.1, size=16 << 10)
+    for index in range(60):
+        scene.feed(f"{index:02x}")
+    for name in scene.feeds:
+        scene.write(name, lines(0, 100))
+    await scene.settled()
+    assert len(client.bodies) >= 10
+    assert looked.total() < 60 * 10  # each a few times, and not all 60 with each request
+
+
 async def test_what_fills_a_request_does_not_wait(scene: Scene) -> None:
     client = scene.start(delay=60.0, size=100_000)
     scene.feed("a")
