@@ -21,7 +21,6 @@ help: ## list these commands
 
 test: $(VENV)/ready ## the whole check, as CI runs it
 	$(MAKE) --no-print-directory --jobs 3 --output-sync lint drift parts
-	test '$(OTELLOGDRIVER_NATIVE)' = skip || $(RUN) bench --guard codec lines
 	$(PYTEST)
 	ENGINE=20.10 $(PYTEST) -m each_engine tests/e2e
 
