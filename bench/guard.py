@@ -1,7 +1,7 @@
 """Whether the driver has become dearer: the cheap rows of the benchmark against figures that are kept in guard.json.
 
     python -m bench --guard                  compares; fails where a row has lost more than it may
-    python -m bench --guard codec lines      these groups alone: the ones that are steady, so that `make test` has them
+    python -m bench --guard codec lines      these groups alone: the ones that are steady
     python -m bench --guard --write          keeps what was measured, for machines like this one
 
 Needs no engine. A row is CPU time, of the least of many repeats, as a ratio to a loop of pure computing that takes
