@@ -253,7 +253,7 @@ class Fifo:
             try:
                 moved = self._move(fd)
             except BlockingIOError:
-                if self._aside.size:
+                if self._is_overtaken():
                     continue
                 if stopping:
                     return
@@ -268,7 +268,7 @@ class Fifo:
                 self._pause(_AGAIN)
                 continue
             if moved == 0:
-                if self._aside.size:
+                if self._is_overtaken():
                     continue
                 if had_writer or self._stopping:
                     return
@@ -371,7 +371,8 @@ class Fifo:
             return got > 0
 
     def _is_overtaken(self) -> bool:
-        """Whether something was taken out of the FIFO before what the thread comes back with."""
+        """Whether something was taken out of the FIFO before what the thread comes back with; from now on nothing is.
+        What is just being taken is waited for, else it would lie there until the container's next line."""
         with self._aside_lock:
             self._away = time.monotonic()
             return self._aside.size > 0

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,28 @@ def test_what_comes_while_the_disk_hangs_is_read_and_is_in_its_place_afterwards(
     assert scene.numbers() == list(range(5100))
     assert scene.fifo.dropped == {}
     assert scene.fifo.bytes_read == scene.stream.end
+
+
+def test_what_is_just_being_read_when_the_disk_comes_back_does_not_wait_for_the_next_line(
+    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, readv = open_scene(), os.readv
+    scene.write(lines(0, 10))
+    until(lambda: scene.stream.end)
+
+    def meanwhile(fd: int, buffers: list[memoryview]) -> int:
+        """The FIFO is empty, nobody knows of the bytes yet, and the thread that hung looks at it again."""
+        got = readv(fd, buffers)
+        disk.thawed.set()
+        until(lambda: not disk.waiting)
+        time.sleep(0.2)
+        return got
+
+    disk.thawed.clear()
+    monkeypatch.setattr(os, "readv", meanwhile)
+    scene.write(lines(10, 20))
+    until(lambda: scene.stream.end == len(lines(0, 20)))
+    assert scene.numbers() == list(range(20))
 
 
 def test_memory_is_bounded_and_what_it_cannot_hold_is_dropped_by_whole_lines(
