@@ -25,7 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from otellogdriver.engine.listener import Listener
-from otellogdriver.errors import is_shortage
+from otellogdriver.loop import Loop
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -57,28 +57,6 @@ _SHORTAGES = frozenset(
 """Errors that pass by themselves, or when the host is mended: tried again for good."""
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """A loop that a moment without memory does not end: what is ready stays so, and is run in the next round."""
-
-    def _run_once(self) -> None:
-        try:
-            super()._run_once()  # type: ignore[misc]
-        except MemoryError:
-            log.error("no memory for a round of the event loop; it goes on")
-
-    def _start_serving(self, *arguments: Any) -> None:
-        """Take up one connection in a round: where there is no file number for it, asyncio would try again, log and set
-        a timer as often as the backlog is long, and hold up everything else meanwhile."""
-        factory, sock, context, server, _, *rest = arguments
-        super()._start_serving(factory, sock, context, server, 1, *rest)  # type: ignore[misc]
-
-    async def _accept_connection2(self, factory: Any, connection: socket.socket, *arguments: Any) -> None:
-        """What asyncio says nothing of is that it has failed: then nobody would read the connection."""
-        await super()._accept_connection2(factory, connection, *arguments)  # type: ignore[misc]
-        if connection.fileno() >= 0 and connection.fileno() not in self._selector.get_map():  # type: ignore[attr-defined]
-            connection.close()
-
-
 def run(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     gc.disable()  # until all is loaded: there is no garbage, and each look for it takes longer than the one before
@@ -100,7 +78,7 @@ def run(environ: Mapping[str, str]) -> int:
         log.error("cannot listen on %s: %s", plugin.socket, error)
         return 1
     try:
-        runner = asyncio.Runner(loop_factory=_Loop)
+        runner = asyncio.Runner(loop_factory=Loop)
         _insist(runner.get_loop, "there is no event loop")
         with runner:
             return runner.run(_serve(listener, environ))
@@ -160,7 +138,6 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     from otellogdriver.telemetry.doors import Doors
     from otellogdriver.telemetry.events import Early, Events
 
-    asyncio.get_running_loop().set_exception_handler(_hang_up)
     plugin, _ = plugin_settings(environ)
     wrong = problems(environ)
     early = Early() if plugin.self_telemetry == "otlp" else None
@@ -282,26 +259,3 @@ async def _open(runner: web.AppRunner, make: Callable[[], web.BaseSite], what: s
                 log.error("%s: %s; tried again", what, error.strerror or error)
             told = True
         await asyncio.sleep(again)
-
-
-def _hang_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """The loop's handler of errors that nobody has caught. One that struck while a connection was taken up or made
-    leaves that connection open with nobody to read it, and the other side waiting: it is broken off, so that the
-    other side can try again. A step of a task, or the call that was to tell it of a result, that did not come about
-    for want of memory leaves the task waiting for ever: it is made again."""
-    error, handle = context.get("exception"), context.get("handle")
-    callback = getattr(handle, "_callback", None)
-    owner = getattr(callback, "__self__", None)
-    if isinstance(error, MemoryError) and handle and not isinstance(owner, asyncio.BaseTransport | type(loop)):
-        loop._ready.append(handle)  # type: ignore[attr-defined]
-    if isinstance(error, Exception) and is_shortage(error):
-        log.error("%s: %s", context.get("message"), str(error) or type(error).__name__)
-        # A connection that was half taken up ends with what holds it: the traceback, and a task that was half made.
-        error.__traceback__ = None
-        if isinstance(error, MemoryError):
-            gc.collect()
-    else:
-        loop.default_exception_handler(context)
-    for each in (context.get("transport"), owner, *(getattr(handle, "_args", None) or ())):
-        if isinstance(each, asyncio.Transport):
-            each.abort()

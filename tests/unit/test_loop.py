@@ -11,18 +11,17 @@ from typing import Any
 
 import pytest
 
-from otellogdriver.serve import _hang_up, _Loop
+from otellogdriver.loop import Loop
 
 
 @pytest.fixture
-def loop() -> Iterator[_Loop]:
-    loop = _Loop()
-    loop.set_exception_handler(_hang_up)
+def loop() -> Iterator[Loop]:
+    loop = Loop()
     yield loop
     loop.close()
 
 
-def test_a_call_that_failed_for_want_of_memory_is_made_again(loop: _Loop) -> None:
+def test_a_call_that_failed_for_want_of_memory_is_made_again(loop: Loop) -> None:
     done = loop.create_future()
     calls: list[int] = []
 
@@ -37,7 +36,7 @@ def test_a_call_that_failed_for_want_of_memory_is_made_again(loop: _Loop) -> Non
     assert calls == [7, 7, 7]
 
 
-def test_another_fault_is_not_met_again(loop: _Loop, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_fault_is_not_met_again(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
     calls: list[int] = []
 
     def fail() -> None:
@@ -50,7 +49,7 @@ def test_another_fault_is_not_met_again(loop: _Loop, caplog: pytest.LogCaptureFi
 
 
 def test_a_connection_that_nobody_will_read_is_closed(
-    loop: _Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What failed is held by something, as a traceback does: to forget it does not close it."""
     kept: list[socket.socket] = []
@@ -69,3 +68,8 @@ def test_a_connection_that_nobody_will_read_is_closed(
     monkeypatch.setattr(loop, "_make_socket_transport", refuse)
     assert loop.run_until_complete(call()) == b""
     assert kept and kept[0].fileno() == -1
+
+
+@pytest.mark.parametrize("name", ["_run_once", "_start_serving", "_accept_connection2", "_make_socket_transport"])
+def test_this_python_has_the_parts_that_are_replaced(name: str) -> None:
+    assert hasattr(asyncio.SelectorEventLoop, name)
