@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 MOST = 64
 """Connections at a time: dozens of open status pages. One more is closed at once."""
 FIRST, AGAIN = 10.0, 30.0
+
+log = logging.getLogger(__name__)
+log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+"""What aiohttp says of requests, but not of those that are no HTTP: their sender is told, and any port scanner could
+fill the log with tracebacks."""
 
 
 class Doors:
@@ -59,7 +66,7 @@ class _Runner(web.AppRunner):
     """Sites take their protocols from the runner's server."""
 
     def __init__(self, application: web.Application, doors: Doors) -> None:
-        super().__init__(application, access_log=None)
+        super().__init__(application, access_log=None, logger=log)
         self._doors = doors
 
     @property

@@ -66,6 +66,17 @@ def test_headers_have_bounds(engine: Engine) -> None:
     assert get(engine, "/healthz")[1] == "ok\n"
 
 
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\r\n", b"GET /metrics HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+)
+def test_what_is_no_request_of_http_is_answered_and_not_logged(engine: Engine, sent: bytes) -> None:
+    """As TLS, a port scanner, or HTTP/2 send it."""
+    with connect(engine, sent) as connection:
+        assert b" 400 " in connection.recv(1 << 16)
+    assert get(engine, "/healthz")[1] == "ok\n"
+    assert "Traceback" not in engine.log()
+
+
 def test_connections_have_a_bound_and_the_engine_is_served_all_the_same(engine: Engine) -> None:
     assert engine.process
     files = Path(f"/proc/{engine.process.pid}/fd")
