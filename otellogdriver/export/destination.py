@@ -29,7 +29,7 @@ from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from otellogdriver.errors import OptionError
-from otellogdriver.settings.endpoints import LOGS_PATH, below, hidden, is_loopback, whole_url, zoned
+from otellogdriver.settings.endpoints import LOGS_PATH, address_or_name, below, hidden, is_loopback, whole_url, zoned
 from otellogdriver.settings.proxies import NONE
 
 HTTP = "http/protobuf"
@@ -96,7 +96,7 @@ class Destination:
         if self.compression != "auto" or self.proxy not in ("", NONE):
             return self.compression != "none"
         try:
-            return not is_loopback(parse_endpoint(endpoint, self.protocol, self.insecure).host)
+            return not is_loopback(address_or_name(parse_endpoint(endpoint, self.protocol, self.insecure).host))
         except OptionError:  # whoever sends to it says so
             return True
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from otellogdriver.values import Kind, shown
+
+if TYPE_CHECKING:  # a start without addresses does without this module
+    from ipaddress import IPv4Address, IPv6Address
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -65,17 +69,23 @@ def _check_peer(host: str) -> None:
             raise ValueError("the host is an address of many hosts (multicast), not of one")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by what is written: `localhost`, 127.0.0.0/8 or ::1. No name is looked up."""
-    from ipaddress import IPv6Address, ip_address
+def address_or_name(host: str) -> IPv4Address | IPv6Address | str:
+    """The address that a host is, or its name, in lower case and without the dot at the end."""
+    from ipaddress import ip_address
 
     host = host.lower().rstrip(".")
     try:
-        address = ip_address(host)
+        return ip_address(host)
     except ValueError:
+        return host
+
+
+def is_loopback(host: IPv4Address | IPv6Address | str) -> bool:
+    """Whether a host, as `address_or_name` gives it, is this machine by what is written: `localhost`, 127.0.0.0/8 or
+    ::1. No name is looked up."""
+    if isinstance(host, str):
         return host == "localhost"
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
+    return (getattr(host, "ipv4_mapped", None) or host).is_loopback
 
 
 def zoned(host: str) -> tuple[str, str]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from urllib.parse import urlsplit
 
-from otellogdriver.settings.endpoints import check_endpoint, is_loopback
+from otellogdriver.settings.endpoints import address_or_name, check_endpoint, is_loopback
 from otellogdriver.values import Kind
 
 NONE = "none"
@@ -52,16 +52,11 @@ NO_PROXY: Kind[tuple[str, ...]] = Kind(
 
 def goes_past(host: str, port: int, listed: tuple[str, ...]) -> bool:
     """Whether an endpoint goes without the proxies of the environment. `host` has neither brackets nor zone."""
-    if is_loopback(host):
-        return True
-    host = host.lower().rstrip(".")
-    address = None
-    with contextlib.suppress(ValueError):
-        address = ip_address(host)
-    return any(_matches(entry, host, address, port) for entry in listed)
+    known = address_or_name(host)
+    return is_loopback(known) or any(_matches(entry, known, port) for entry in listed)
 
 
-def _matches(entry: str, host: str, address: IPv4Address | IPv6Address | None, port: int) -> bool:
+def _matches(entry: str, known: IPv4Address | IPv6Address | str, port: int) -> bool:
     if entry == "*":
         return True
     with_port = re.fullmatch(r"(\[[^\]]*\]|[^:]*):([0-9]{1,5})", entry)
@@ -70,9 +65,10 @@ def _matches(entry: str, host: str, address: IPv4Address | IPv6Address | None, p
             return False
         entry = with_port[1]
     entry = entry.strip("[]")
-    if address is not None:
+    if not isinstance(known, str):
         with contextlib.suppress(ValueError):
-            return address in ip_network(entry, strict=False)
+            return known in ip_network(entry, strict=False)
     if entry.startswith("*."):
         entry = entry[1:]
+    host = str(known)
     return host.endswith(entry) if entry.startswith(".") else host == entry or host.endswith(f".{entry}")
