@@ -106,7 +106,7 @@ class Found:
 
 def look(environ: Mapping[str, str], entry: Entry) -> Found:
     """Disk. Raises OSError, MemoryError for a shortage."""
-    settings, faults = resolve_running(entry.info.get("Config") or {}, environ)
+    settings, faults = resolve_running(entry.log_opts, environ)
     positions = [cursor_at(entry.stream, role).position for role, _ in destinations(settings)]
     return Found(container_of(entry), settings, faults, positions)
 

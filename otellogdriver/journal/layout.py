@@ -40,6 +40,8 @@ VERSION = 1
 
 CONTAINERS = "containers"
 META = "meta.json"
+LOG_OPTS = "Config"
+"""What the engine calls the log-opts in the Info of StartLogging."""
 ENDED = "ended"
 SEGMENT, PACKED = ".log", ".log.gz"
 NEW = ".new"
@@ -105,11 +107,13 @@ def is_leftover(name: str) -> bool:
 
 
 def read_meta(directory: Path) -> Meta:
-    """What is known of the stream in this directory. Raises OSError; ValueError, which says why, where the file is
-    damaged; NewerVersion."""
+    """What is known of the stream in this directory, without log-opts that are no text. Raises OSError; ValueError,
+    which says why, where the file is damaged; NewerVersion."""
     try:
         meta = json.loads((directory / META).read_bytes())
         version, file, info = meta.get("version", VERSION), str(meta["file"]), dict(meta["info"])
+        if LOG_OPTS in info:
+            info[LOG_OPTS] = _texts(info[LOG_OPTS])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
     if isinstance(version, int) and version > VERSION:
@@ -117,6 +121,12 @@ def read_meta(directory: Path) -> Meta:
             f"{directory} was written by a later version of the driver (format {version}, known here: {VERSION})"
         )
     return Meta(file, info)
+
+
+def _texts(found: object) -> dict[str, str]:
+    """Of damaged log-opts, those that can be read: one that is lost must not take a `redact-pattern` along."""
+    items = found.items() if isinstance(found, dict) else ()
+    return {name: text for name, text in items if isinstance(text, str)}
 
 
 def write_meta(directory: Path, meta: Meta, sync: bool) -> None:

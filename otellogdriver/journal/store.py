@@ -85,6 +85,11 @@ class Entry:
             return {}
 
     @property
+    def log_opts(self) -> Mapping[str, str]:
+        """The container's log-opts. Raises as `info` does."""
+        return self.info.get(layout.LOG_OPTS) or {}
+
+    @property
     def file(self) -> str:
         """The FIFO's path."""
         return self._usual_file if self._file is None else self._file

@@ -277,12 +277,7 @@ def resolve_running(log_opts: Mapping[str, str], environ: Mapping[str, str]) -> 
 
     Each option falls back by itself: from the log-opt to the variable to the default, so that a bad value elsewhere
     (in the plugin's environment, after an upgrade) never takes a container's own `redact-pattern` away. One that
-    cannot be used any more hides whole lines. Where values do not go together, those of the lines stay longest. What
-    is no text, as in a damaged `meta.json`, counts as not given."""
-    found: object = log_opts
-    log_opts = (
-        {name: text for name, text in found.items() if isinstance(text, str)} if isinstance(found, Mapping) else {}
-    )
+    cannot be used any more hides whole lines. Where values do not go together, those of the lines stay longest."""
     settings, faults = container_settings(log_opts, environ)
     if not faults:
         return settings, _unknown_log_opts(log_opts)

@@ -251,3 +251,19 @@ def test_more_streams_than_files_may_be_open(tmp_path: Path, collector: ServerTh
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
     assert collector.server.taken == 300
+
+
+def test_of_damaged_log_opts_the_commands_use_what_can_be_read(engine: Engine, collector: ServerThread) -> None:
+    container = started(engine, "web", 3, redact_pattern="web")
+    engine.kill()
+    (meta,) = (engine.state / "containers" / container.id).glob("*/meta.json")
+    found = json.loads(meta.read_text())
+    found["info"]["Config"] |= {"otlp-mirror": 5, "severity": ["auto"]}
+    meta.write_text(json.dumps(found))
+    assert list(listed(engine)) == ["web"]
+    done = run("journal", "show", "--state", engine.state)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.rsplit("  ", 1)[1] for line in done.stdout.splitlines()] == [f"**** {number}" for number in range(3)]
+    done = run("journal", "export", "--otlp-endpoint", collector.server.endpoint, "--state", engine.state)
+    assert done.returncode == 0, done.stderr
+    assert bodies(collector, container.id) == [f"**** {number}" for number in range(3)]

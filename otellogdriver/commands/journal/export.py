@@ -242,8 +242,7 @@ def _send(
 def _settings(journal: Journal, entry: Entry, flags: Mapping[str, str]) -> Settings:
     if "otlp-endpoint" in flags:
         return resolve(flags, {})
-    config: Mapping[str, str] = entry.info.get("Config") or {}
-    settings = resolve_running({**config, **flags}, journal.environ)[0]
+    settings = resolve_running({**entry.log_opts, **flags}, journal.environ)[0]
     return journal.installed.settings_on_host(settings)[0] if journal.installed else settings
 
 

@@ -75,7 +75,7 @@ class _Unwritten(Cursor):
 
 def settings_of(entry: Entry, environ: Mapping[str, str]) -> Settings:
     """The container's settings, as the driver has them."""
-    return resolve_running(entry.info.get("Config") or {}, environ)[0]
+    return resolve_running(entry.log_opts, environ)[0]
 
 
 def feed_of(
@@ -92,7 +92,7 @@ def feed_of(
     `log_opts` are tried in place of the container's own of the same names. Raises OptionError if they are wrong."""
     settings, stream = settings_of(entry, environ), entry.stream
     if log_opts:
-        settings = resolve({**(entry.info.get("Config") or {}), **log_opts}, environ)
+        settings = resolve({**entry.log_opts, **log_opts}, environ)
     cursor = cursors(entry, environ).get(span.role) or _Unwritten(Position())
     position = cursor.position if span.undelivered else Position(stream.start)
     begin = max(span.begin, offset_at(stream, span.since) if span.since else 0)

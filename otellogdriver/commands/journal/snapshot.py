@@ -96,7 +96,6 @@ def chosen(found: Sequence[Entry], wanted: Sequence[str]) -> list[Entry]:
 
 def cursors(entry: Entry, environ: Mapping[str, str]) -> dict[str, Cursor]:
     """How far the stream is delivered, by role; a role without a file has got nothing. `environ` is the driver's."""
-    config = entry.info.get("Config") or {}
-    mirrored = bool(config.get("otlp-mirror", environ.get("OTELLOGDRIVER_OTLP_MIRROR", "")).strip())
+    mirrored = bool(entry.log_opts.get("otlp-mirror", environ.get("OTELLOGDRIVER_OTLP_MIRROR", "")).strip())
     places = {role: entry.stream.directory / role for role in layout.ROLES}
     return {role: Cursor(path) for role, path in places.items() if role == layout.MAIN or mirrored or path.exists()}

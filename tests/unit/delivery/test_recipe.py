@@ -72,11 +72,6 @@ def test_good_options_are_as_they_are_for_a_new_container() -> None:
     assert resolve_running(REDACTING, environ) == (resolve(REDACTING, environ), [])
 
 
-@pytest.mark.parametrize("found", ["text", 5, ["a"], {"a": 5, "severity": ["auto"], "streams": {}, "tag": None}])
-def test_options_that_are_no_text_count_as_not_given(found: Any) -> None:
-    assert resolve_running(found, {}) == (resolve({}, {}), [])
-
-
 def test_a_redaction_that_cannot_be_used_any_more_hides_whole_lines(tmp_path: Path) -> None:
     entry = Store(tmp_path).create("abc", "/run/" + "a" * 64, info(**{"redact-pattern": "("}), 0)
     entry.stream.append(frame(SECRET.encode()))

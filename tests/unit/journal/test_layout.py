@@ -54,6 +54,21 @@ def test_what_cannot_be_written_as_json_costs_the_description_and_no_line(tmp_pa
         deep = deep.pop("x")
 
 
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ("text", {}),
+        (5, {}),
+        (["a"], {}),
+        (None, {}),
+        ({"redact-pattern": "secret", "severity": ["auto"], "streams": {}, "tag": None}, {"redact-pattern": "secret"}),
+    ],
+)
+def test_of_damaged_log_opts_the_readable_ones_are_kept(tmp_path: Path, found: Any, kept: dict[str, str]) -> None:
+    layout.write_meta(tmp_path, layout.Meta("/fifo", {"ContainerName": "/web", "Config": found}), sync=False)
+    assert layout.read_meta(tmp_path).info == {"ContainerName": "/web", "Config": kept}
+
+
 def test_a_higher_version_is_not_taken_for_this_one(tmp_path: Path) -> None:
     (tmp_path / layout.META).write_text('{"version": 2, "file": "/fifo", "info": {}}')
     with pytest.raises(layout.NewerVersion, match="format 2, known here: 1"):
