@@ -39,10 +39,5 @@ def log_opts(arguments: argparse.Namespace) -> dict[str, str]:
     return found
 
 
-def is_of_destination(log_opt: str) -> bool:
-    """Whether a log-opt is one of these."""
-    return any(item.log_opt == log_opt for item in _options())
-
-
 def _options() -> list[Option]:
     return [item for item in options_of(Settings) if item.log_opt.startswith("otlp-")]

@@ -1,7 +1,7 @@
 """What the status page shows, as one JSON object: `/status.json`.
 
-In: the driver, the accounts, the latest events, the problems of the plugin's environment. Out: plain values; sizes in
-bytes, times in seconds since the epoch, counts since the driver's start. No header values, keys or line contents.
+In: an `Overview` of the driver, the latest events, the problems of the plugin's environment. Out: plain values; sizes
+in bytes, times in seconds since the epoch, counts since the driver's start. No header values, keys or line contents.
 """
 
 from __future__ import annotations
@@ -12,49 +12,48 @@ from typing import Any
 from otellogdriver import __version__
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.delivery.tally import LATENCY_BOUNDS
-from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Account
 from otellogdriver.telemetry.events import Event, Events
 from otellogdriver.telemetry.metrics import OUTCOMES
-from otellogdriver.telemetry.samples import destinations, journal_room, outcomes, resident, undelivered
+from otellogdriver.telemetry.overview import Overview
+from otellogdriver.telemetry.samples import outcomes, resident
 
 _RECENT = 900.0
 """Seconds that an event counts as a container's last error."""
 
 
-def report(driver: Driver, accounts: list[Account], events: Events, problems: list[str]) -> dict[str, Any]:
+def report(overview: Overview, events: Events, problems: list[str]) -> dict[str, Any]:
     """The object of `/status.json`."""
     users: dict[Pump, int] = {}
-    for account in accounts:
+    for account in overview.accounts:
         for pump in account.pumps:
             users[pump] = users.get(pump, 0) + 1
-    totals = driver.totals()
     return {
         "version": __version__,
-        "codec": driver.codec.name,
-        "codec_wanted": driver.plugin.codec,
-        "started": driver.started,
+        "codec": overview.codec,
+        "codec_wanted": overview.codec_wanted,
+        "started": overview.started,
         "now": time.time(),
-        "ready": driver.ready,
+        "ready": overview.ready,
         "problems": problems,
         "totals": {
-            "running": len(driver.sessions),
-            "delivered": totals.delivered,
-            "dropped": totals.dropped,
-            "undelivered": undelivered(driver, accounts),
-            "lag": max((account.lag for account in accounts), default=0.0),
-            "journal": driver.store.bytes(),
-            "limit": driver.plugin.journal_total_max_size,
-            "room": journal_room(driver, accounts),
-            "full": driver.room.full,
+            "running": overview.running,
+            "delivered": overview.totals.delivered,
+            "dropped": overview.totals.dropped,
+            "undelivered": overview.undelivered,
+            "lag": max((account.lag for account in overview.accounts), default=0.0),
+            "journal": overview.journal,
+            "limit": overview.journal_limit,
+            "room": overview.journal_room,
+            "full": overview.journal_full,
             "cpu": time.process_time(),
             "memory": resident(),
         },
         "destinations": [
             _destination(label, pumps, sum(users.get(pump, 0) for pump in pumps))
-            for label, pumps in destinations(driver).items()
+            for label, pumps in overview.destinations.items()
         ],
-        "containers": [_container(account, events) for account in accounts],
+        "containers": [_container(account, events) for account in overview.accounts],
         "events": [_event(event) for event in events.latest()[:10]],
     }
 

@@ -1,6 +1,7 @@
-"""The values of the metrics, read from the driver at the moment they are asked for.
+"""The values of the metrics.
 
-In: the driver. Out: a `Sample` per series, and the request durations, which are histograms. Used on the event loop.
+In: an `Overview` of the driver. Out: a `Sample` per series, and the request durations, which are histograms. Used on
+the event loop.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 
 from otellogdriver import __version__
 from otellogdriver.delivery.pump import Pump
-from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Account
 from otellogdriver.telemetry.metrics import AT_ONCE, BEFORE, OUTCOMES, REASONS, SEVERITIES
+from otellogdriver.telemetry.overview import Overview
 
 Sample = tuple[str, tuple[str, ...], str, float]
 """Name, label values in the declared order, the last value where it stands by itself (else empty), value. All series of
@@ -34,39 +35,21 @@ class Durations:
     seconds: float
 
 
-def samples(driver: Driver, accounts: list[Account], problems: int) -> Iterator[Sample]:
+def samples(overview: Overview, problems: int) -> Iterator[Sample]:
     """All series but the histograms. `problems`: values of the plugin's environment that cannot be used."""
-    for account in accounts:
+    for account in overview.accounts:
         if account.has_printed:
             yield from _of_container(account)
-    yield from _of_driver(driver, accounts, problems)
-    for label, pumps in destinations(driver).items():
+    yield from _of_driver(overview, problems)
+    for label, pumps in overview.destinations.items():
         yield from _of_destination(label, pumps)
 
 
-def durations(driver: Driver) -> Iterator[Durations]:
+def durations(overview: Overview) -> Iterator[Durations]:
     """The histogram of each destination."""
-    for label, pumps in destinations(driver).items():
+    for label, pumps in overview.destinations.items():
         counts = tuple(sum(values) for values in zip(*(pump.tally.durations for pump in pumps), strict=True))
         yield Durations(label, counts, sum(pump.tally.seconds for pump in pumps))
-
-
-def destinations(driver: Driver) -> dict[str, list[Pump]]:
-    """Destinations that differ in headers or batching alone share a label, and so their series."""
-    found: dict[str, list[Pump]] = {}
-    for pump in driver.pumps:
-        found.setdefault(pump.destination.label, []).append(pump)
-    return found
-
-
-def journal_room(driver: Driver, accounts: list[Account]) -> int:
-    """Bytes that may come until the limits of the whole driver make lines be given up."""
-    return driver.room.left(undelivered(driver, accounts) + driver.parking.overhead)
-
-
-def undelivered(driver: Driver, accounts: list[Account]) -> int:
-    """Bytes that wait for delivery, those of streams that wait on disk alone among them."""
-    return sum(account.undelivered for account in accounts) + driver.parking.bytes
 
 
 def outcomes(pumps: list[Pump]) -> dict[str, int]:
@@ -123,26 +106,25 @@ def _of_container(account: Account) -> Iterator[Sample]:
     yield "otellogdriver_journal_limit_bytes", who, "", account.limit
 
 
-def _of_driver(driver: Driver, accounts: list[Account], problems: int) -> Iterator[Sample]:
-    totals = driver.totals()
+def _of_driver(overview: Overview, problems: int) -> Iterator[Sample]:
+    totals = overview.totals
     yield "otellogdriver_driver_delivered_records_total", (), "", totals.delivered
     for reason, lines in (dict.fromkeys(REASONS, 0) | totals.dropped).items():
         yield "otellogdriver_driver_dropped_lines_total", (), reason, lines
     yield "otellogdriver_driver_read_bytes_total", (), "", totals.read
-    yield "otellogdriver_driver_undelivered_bytes", (), "", undelivered(driver, accounts)
-    yield "otellogdriver_driver_journal_bytes", (), "", driver.store.bytes()
-    yield "otellogdriver_driver_journal_limit_bytes", (), "", driver.plugin.journal_total_max_size
-    yield "otellogdriver_driver_journal_room_bytes", (), "", journal_room(driver, accounts)
-    yield "otellogdriver_driver_disk_free_bytes", (), "", driver.room.free
-    yield "otellogdriver_open_streams", (), "", len(driver.sessions)
-    blocked = sum(bool(session.fifo and session.fifo.blocked) for session in driver.sessions.values())
-    yield "otellogdriver_blocked_streams", (), "", blocked
-    yield "otellogdriver_stalled_streams", (), "", len(driver.stalled())
-    yield "otellogdriver_faults_total", (), "", driver.supervisor.faults
-    yield "otellogdriver_excluded_streams", (), "", sum(session.excluded for session in driver.sessions.values())
-    yield "otellogdriver_build_info", (__version__,), driver.codec.name, 1
+    yield "otellogdriver_driver_undelivered_bytes", (), "", overview.undelivered
+    yield "otellogdriver_driver_journal_bytes", (), "", overview.journal
+    yield "otellogdriver_driver_journal_limit_bytes", (), "", overview.journal_limit
+    yield "otellogdriver_driver_journal_room_bytes", (), "", overview.journal_room
+    yield "otellogdriver_driver_disk_free_bytes", (), "", overview.disk_free
+    yield "otellogdriver_open_streams", (), "", overview.running
+    yield "otellogdriver_blocked_streams", (), "", overview.blocked
+    yield "otellogdriver_stalled_streams", (), "", overview.stalled
+    yield "otellogdriver_faults_total", (), "", overview.faults
+    yield "otellogdriver_excluded_streams", (), "", overview.excluded
+    yield "otellogdriver_build_info", (__version__,), overview.codec, 1
     yield "otellogdriver_option_problems", (), "", problems
-    yield "otellogdriver_start_time_seconds", (), "", driver.started
+    yield "otellogdriver_start_time_seconds", (), "", overview.started
     yield "otellogdriver_cpu_seconds_total", (), "", time.process_time()
     yield "otellogdriver_resident_memory_bytes", (), "", resident()
     yield "otellogdriver_threads", (), "", threading.active_count()

@@ -55,6 +55,7 @@ from otellogdriver.settings.options import resolve
 from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.events import Early
 from otellogdriver.telemetry.metrics import METRICS
+from otellogdriver.telemetry.overview import Overview
 from otellogdriver.telemetry.samples import durations, samples
 
 log = logging.getLogger(__name__)
@@ -129,13 +130,14 @@ class SelfTelemetry:
             self._failed = failed
 
     def _collect(self) -> MetricsData:
-        start, now = int(self._driver.started * 1e9), time.time_ns()
+        overview = Overview.of(self._driver, self._accounts())
+        start, now = int(overview.started * 1e9), time.time_ns()
         points: dict[str, list[Any]] = {metric.name: [] for metric in METRICS}
         labels = {metric.name: metric.attributes for metric in METRICS}
-        for name, values, last, value in samples(self._driver, self._accounts(), self._problems):
+        for name, values, last, value in samples(overview, self._problems):
             attributes = dict(zip(labels[name], (*values, last) if last else values, strict=True))
             points[name].append(NumberDataPoint(attributes, start, now, value))
-        for item in durations(self._driver):
+        for item in durations(overview):
             points["otellogdriver_request_duration_seconds"].append(
                 HistogramDataPoint(
                     {"destination": item.destination},

@@ -20,6 +20,7 @@ from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.doors import Doors, guard
 from otellogdriver.telemetry.events import Events
 from otellogdriver.telemetry.exposition import exposition
+from otellogdriver.telemetry.overview import Overview
 from otellogdriver.telemetry.page import PAGE, POLICY
 from otellogdriver.telemetry.report import report
 from otellogdriver.telemetry.samples import durations, samples
@@ -39,13 +40,13 @@ def application(
         return web.Response(text=PAGE, content_type="text/html", headers=headers)
 
     async def status(_: web.Request) -> web.Response:
-        body = json.dumps(report(driver, accounts(), events, list(problems)), separators=(",", ":"))
+        body = json.dumps(report(Overview.of(driver, accounts()), events, list(problems)), separators=(",", ":"))
         return web.Response(text=body, content_type="application/json", headers=_HEADERS)
 
     async def metrics(request: web.Request) -> web.Response:
         accept = request.headers.get("Accept", "")
-        found = list(samples(driver, accounts(), len(problems)))
-        histograms = list(durations(driver))
+        overview = Overview.of(driver, accounts())
+        found, histograms = list(samples(overview, len(problems))), list(durations(overview))
         packed = "gzip" in request.headers.get("Accept-Encoding", "")
 
         def make() -> tuple[bytes, str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Accounts
-from otellogdriver.telemetry.samples import journal_room, samples
+from otellogdriver.telemetry.overview import Overview
+from otellogdriver.telemetry.samples import samples
 from tests.unit.telemetry.life import delivered, prints
 
 
@@ -32,19 +31,9 @@ async def test_what_a_forgotten_session_counted_stays_with_its_container(driver:
     await delivered(accounts, 1)  # seen anew: nobody compares it with what was before
 
 
-async def test_room_is_what_the_limit_leaves(driver: Driver, tmp_path: Path) -> None:
-    accounts = Accounts(driver)
-    assert journal_room(driver, accounts()) == 1 << 20
-    await prints(driver, tmp_path, 100, "http://127.0.0.1:9")
-    (account,) = accounts()
-    assert account.undelivered > 2000
-    assert journal_room(driver, [account]) == (1 << 20) - account.undelivered
-    assert account.lines_printed == pytest.approx(100, rel=0.2) or account.pending == account.undelivered
-
-
 def records(driver: Driver, accounts: Accounts) -> dict[str, float]:
     """The container's records by severity."""
-    found = samples(driver, accounts(), 0)
+    found = samples(Overview.of(driver, accounts()), 0)
     return {severity: value for name, _, severity, value in found if name == "otellogdriver_records_total"}
 
 

@@ -12,6 +12,7 @@ from otellogdriver.delivery.tally import LATENCY_BOUNDS
 from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.events import Events
+from otellogdriver.telemetry.overview import Overview
 from otellogdriver.telemetry.report import _median, report
 from tests.scene import soon
 from tests.unit.telemetry.life import CONTAINER, delivered, prints
@@ -21,7 +22,7 @@ async def test_a_container_and_its_destination(driver: Driver, tmp_path: Path) -
     accounts = Accounts(driver)
     await prints(driver, tmp_path, 5)
     await delivered(accounts, 5)
-    found = report(driver, accounts(), Events(), ["a problem"])
+    found = report(Overview.of(driver, accounts()), Events(), ["a problem"])
     assert json.loads(json.dumps(found)) == found
     assert found["ready"] and found["problems"] == ["a problem"] and found["events"] == []
     totals = found["totals"]
@@ -37,7 +38,7 @@ async def test_a_destination_that_is_away_says_why(driver: Driver, tmp_path: Pat
     accounts = Accounts(driver)
     await prints(driver, tmp_path, 5, "http://127.0.0.1:9")
     await soon(lambda: any(not pump.gate.is_open for pump in driver.pumps))
-    found = report(driver, accounts(), Events(), [])
+    found = report(Overview.of(driver, accounts()), Events(), [])
     (container,), (destination,) = found["containers"], found["destinations"]
     assert not container["up"] and not destination["up"]
     assert destination["error"] and container["error"].endswith(destination["error"])
@@ -49,7 +50,7 @@ async def test_what_was_lately_logged_of_a_container_is_its_error(driver: Driver
     await prints(driver, tmp_path, 1)
     await delivered(accounts, 1)
     events.emit(logging.LogRecord("otellogdriver", logging.ERROR, "", 0, f"{CONTAINER[:12]}: broken", (), None))
-    found = report(driver, accounts(), events, [])
+    found = report(Overview.of(driver, accounts()), events, [])
     assert found["containers"][0]["error"] == f"{CONTAINER[:12]}: broken"
     assert [(event["lost"], event["text"]) for event in found["events"]] == [(True, f"{CONTAINER[:12]}: broken")]
 
