@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from otellogdriver.codec.contract import Codec
 from otellogdriver.container import EXCLUDE, Container
@@ -111,6 +112,7 @@ class Driver:
         self._crowd = Crowd()
         self._rescue = Rescue()
         self._lingering: dict[Entry, asyncio.TimerHandle] = {}
+        self._calls: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
         self.parking = Parking()
         self.room = Room(plugin, self.store, self.active, self._disk, self.supervisor, lambda: self.parking.sizes)
@@ -165,13 +167,14 @@ class Driver:
         """Raises ProtocolError, OptionError, DriverError; the message goes to the user of `docker run`. The FIFO of
         what is refused goes: the engine leaves it, open, and a later start would take it for a lost container's."""
         self._check_path(file)
-        await self._within(_GLANCE, self._starts.submit(_check_fifo, file))
-        try:
-            await self._start_logging(file, info)
-        except Exception:
-            if file not in self.sessions:
-                self.supervisor.watch("removing a FIFO", self._starts.submit(_remove_fifo, file))
-            raise
+        async with self._calls_of(file):
+            await self._within(_GLANCE, self._starts.in_order(file, _check_fifo, file))
+            try:
+                await self._start_logging(file, info)
+            except Exception:
+                if file not in self.sessions:
+                    self._remove_fifo(file)
+                raise
 
     async def _start_logging(self, file: str, info: Mapping[str, Any]) -> None:
         container = Container.from_info(info)
@@ -180,9 +183,12 @@ class Driver:
                 f"ContainerID {container.id[:80]!r} is not an id: letters, digits, `_`, `.` and `-` are allowed"
             )
         while (known := self.sessions.get(file)) is not None:
-            if known.container.id == container.id and known.entry.info:
+            if known.is_ending:
+                await self._see_end(known)
+            elif known.container.id == container.id and known.entry.info:
                 return  # the engine repeats a call whose answer it did not get
-            await self._hand_over(known)
+            else:
+                await self._hand_over(known)
         settings = resolve(container.config, self.environ)
         resource_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
         for doubt in doubts(self.environ, container.config) if container.config else ():
@@ -211,6 +217,18 @@ class Driver:
                 self._on_disk(session, "removing a stream", self.store.remove, session.entry)
                 raise DriverError(f"no thread for container {session.container.name}: {error}") from error
 
+    def _calls_of(self, file: str) -> asyncio.Lock:
+        """What StartLogging and StopLogging of one FIFO hold while they decide: the later one sees what the earlier one
+        has come to, whether or not its caller is still there."""
+        return self._calls.setdefault(file, asyncio.Lock())
+
+    async def _see_end(self, known: Session) -> None:
+        """Wait until a FIFO is done that has been stopped, or has ended; whoever starts it anew gets a stream of its
+        own. Raises DriverError where that takes too long: two would take the FIFO apart."""
+        await asyncio.wait([known.stopped], timeout=_STOP_PATIENCE)
+        if not known.stopped.done():
+            raise DriverError(f"FIFO {known.entry.file} is still being emptied since its last StopLogging")
+
     async def _hand_over(self, known: Session) -> None:
         """The engine names a FIFO that is read for an unknown container (its state was lost, or StartLogging came
         late): what was read is finished, the rest becomes a stream of the container's own."""
@@ -230,12 +248,15 @@ class Driver:
 
     async def stop_logging(self, file: str) -> None:
         """Drain and finish. Never raises, whatever disk or collector do; an unknown FIFO is already finished."""
-        session = self.sessions.get(file)
-        if session is None:
-            return
-        session.stop()
-        done, _ = await asyncio.wait([session.stopped], timeout=_STOP_PATIENCE)
-        if not done:
+        try:
+            async with asyncio.timeout(_STOP_PATIENCE):
+                async with self._calls_of(file):
+                    session = self.sessions.get(file)
+                    if session is None:
+                        return
+                    session.stop()
+                await asyncio.shield(session.stopped)
+        except TimeoutError:
             log.error("FIFO %s is not drained after %.0f s", file, _STOP_PATIENCE)
 
     # What recovery and sessions ask for.
@@ -307,7 +328,11 @@ class Driver:
     def finished(self, session: Session, orphaned: bool) -> None:
         self._on_disk(session, "noting the end of a FIFO", session.stream.mark_ended)
         if orphaned:
-            self._on_disk(session, "removing a FIFO", _remove_fifo, session.entry.file)
+            self._remove_fifo(session.entry.file)
+
+    def _remove_fifo(self, file: str) -> None:
+        """In one order with the looks that StartLogging takes: what is started is not removed afterwards."""
+        self.supervisor.watch("removing a FIFO", self._starts.in_order(file, _remove_fifo, file))
 
     def _committed(self, feed: Feed) -> None:
         session = self.active.get(feed.entry)

@@ -162,6 +162,11 @@ class Session:
         return self._attaching
 
     @property
+    def is_ending(self) -> bool:
+        """StopLogging has come, or the thread has met the FIFO's end: what is printed from now on is not read."""
+        return self._stop_asked or (self.fifo is not None and self.fifo.finishing)
+
+    @property
     def is_unread(self) -> bool:
         """Nobody reads the FIFO although it has not ended: there was no thread for it, or its thread met its end."""
         return self._open_asked and self.stream.ended_at is None and (self.fifo is None or not self.fifo.is_alive)

@@ -104,7 +104,8 @@ class Fifo:
         """Monotonic time since when a thread may be in a call that waits for the disk; infinity where none is."""
         self._moved = b""
         """What a call that was overtaken has moved; it belongs with what is set aside."""
-        self._finishing = self._at_end = False
+        self.finishing = self._at_end = False
+        """The thread reads no more; it has done all that is to be done then."""
         self._notify = notify
         self._ended = ended
         self._resumed = resumed
@@ -192,7 +193,7 @@ class Fifo:
 
     def _finish(self) -> None:
         """Write what is still held, and let go of the journal's file."""
-        self._finishing = True
+        self.finishing = True
         for what in (self._put_back, self._drop.abandon, self.stream.close):
             try:
                 what()
@@ -348,7 +349,7 @@ class Fifo:
     def hangs(self) -> bool:
         """Whether the thread that reads has not come back from the disk, and the container would have to wait."""
         away = time.monotonic() - self._away
-        return away > _HANGS and self._limit.policy != "block" and not self._finishing
+        return away > _HANGS and self._limit.policy != "block" and not self.finishing
 
     @property
     def set_aside(self) -> int:

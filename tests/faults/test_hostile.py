@@ -344,11 +344,12 @@ def test_callers_that_hang_up_leave_nothing(engine: Engine, collector: ServerThr
             connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body[:cut])
             connection.close()
-    container = engine.container()  # calls for the first one may still be under way, and stop it again
-    container.start()
-    container.write(lines(0, 10))
-    container.stop()
-    until(lambda: arrived(collector, container.id) and engine.metric("otellogdriver_open_streams") == 0)
+    for each in (container, engine.container()):  # calls for the first one may still be under way
+        assert each.start() == {"Err": ""}
+        each.write(lines(0, 10))
+        each.stop()
+        until(lambda each=each: len(arrived(collector, each.id)) == 10)  # type: ignore[misc]
+    until(lambda: engine.metric("otellogdriver_open_streams") == 0)
     until(lambda: Size(engine).descriptors <= before.descriptors + 3)
 
 

@@ -16,7 +16,7 @@ from otellogdriver.driver.session import OVERHEAD
 from otellogdriver.journal.store import Entry
 from tests.fakes.otlp_server import OtlpServer
 from tests.scene import lines, number, soon
-from tests.unit.driver.test_driver import Scene
+from tests.unit.driver.driver_scene import Scene
 
 DEAD = "http://127.0.0.1:9"
 
