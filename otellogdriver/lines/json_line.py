@@ -48,6 +48,11 @@ def parsed(line: bytes) -> dict[str, Value] | None:
     return None if "" in members else members
 
 
+def text(members: dict[str, Value]) -> str:
+    """A line with these members."""
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+
+
 def _value(value: Any, depth: int) -> Value:
     """Raises ValueError."""
     if isinstance(value, _Members | list) and depth > MAX_DEPTH:

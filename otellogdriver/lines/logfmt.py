@@ -21,6 +21,7 @@ _PAIR = re.compile(
     re.ASCII,
 )
 _SPACE = re.compile(r"[ \t]+|\Z")
+_WORD = re.compile(r"[^\s\"=\\\x00-\x1f]*+")
 _HEX = re.compile(r"((?<!\\)(?:\\\\)*)\\x([0-7][0-9a-fA-F])")
 
 
@@ -51,6 +52,14 @@ def parsed(line: bytes, least: int = 1) -> dict[str, Value] | None:
         found.pop(pair["key"], None)
         found[pair["key"]] = value
     return found if len(found) >= least else None
+
+
+def text(pairs: dict[str, Value]) -> str:
+    """A line with these pairs."""
+    return " ".join(
+        f"{key}={value if _WORD.fullmatch(str(value)) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in pairs.items()
+    )
 
 
 def _unquoted(text: str) -> str:

@@ -92,13 +92,18 @@ class PythonWriter:
         if members is None:
             found = self._as_text(line)
         else:
-            if rules.redaction is not None and values:
-                members = rules.redaction.members(members)
+            redaction = rules.redaction if values else None
+            written = line.decode()
+            hidden = redaction is not None and "\\" in written  # also in a member that a later one replaces
+            if redaction is not None and (redacted := redaction.members(members)) != members:
+                members, hidden = redacted, True
             if rules.strip_ansi:
                 members = escapes.of_members(members)
-                if rules.redaction is not None and values:
-                    members = rules.redaction.members(members)
-            found = mapped(members, line.decode(), rules.parse_time)
+                if redaction is not None:
+                    members = redaction.members(members)
+            if hidden:
+                written = logfmt.text(members) if rules.parse == "logfmt" else json_line.text(members)
+            found = mapped(members, written, rules.parse_time)
         if rules.severity and not found.severity_number:
             text = found.body.encode() if isinstance(found.body, str) else found.body
             found.severity_number, found.severity_text = severity.in_text(text)
