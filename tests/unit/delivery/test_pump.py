@@ -8,8 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,15 +22,6 @@ from tests.fakes.received import count_records
 from tests.scene import line, lines, soon
 from tests.unit.delivery.accounting import check
 from tests.unit.delivery.pump_scene import Scene
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    made = Scene(tmp_path)
-    yield made
-    await made.close()
-    check(made.feeds.values())
-
 
 # Order and shares
 

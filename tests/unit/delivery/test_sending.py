@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -15,18 +14,10 @@ from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Re
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
 from tests.scene import line, lines, soon
-from tests.unit.delivery.accounting import check, fates
+from tests.unit.delivery.accounting import fates
 from tests.unit.delivery.pump_scene import Scene
 
 MARK = b"poison"
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    made = Scene(tmp_path)
-    yield made
-    await made.close()
-    check(made.feeds.values())
 
 
 def marked(begin: int, end: int, bad: set[int]) -> bytes:
