@@ -15,7 +15,6 @@ import stat
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -27,6 +26,8 @@ from otellogdriver.delivery.pump import STALLED, Pump
 from otellogdriver.delivery.pumps import Pumps, cursor_at, destinations
 from otellogdriver.delivery.recipe import Recipe
 from otellogdriver.driver import recovery
+from otellogdriver.driver.ended import Ended
+from otellogdriver.driver.limits import Limits
 from otellogdriver.driver.parking import Parking
 from otellogdriver.driver.room import Room
 from otellogdriver.driver.session import OVERHEAD, Session
@@ -58,28 +59,11 @@ _GLANCE = 0.05
 """Seconds that StartLogging waits for a disk: `meta.json` is most often written by then, else with the first byte."""
 _START_PATIENCE = 2.0
 """Seconds StartLogging waits for a thread where the system gives none."""
-_LINGER, _LINGER_MOST = 300.0, 200
-"""Seconds, and number of sessions, that ended sessions stay visible in the metrics."""
 _EXPIRE_EVERY = 60.0
 _SWEEP_EVERY = 1.0
 """Seconds between two looks for work that was left lying: a FIFO that nobody reads, a stream that nobody sends."""
 _GIVEN_UP = 50
 """Parked streams that a sweep looks at, at most, while there is no room: by `journal-full=drop-oldest` they go."""
-
-
-@dataclass(slots=True)
-class Totals:
-    """Sums over all containers, those forgotten included."""
-
-    read: int = 0
-    delivered: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def add(self, session: Session) -> None:
-        self.read += session.fifo.bytes_read if session.fifo else 0
-        self.delivered += sum(feed.counters.delivered for _, feed in session.feeds)
-        for reason, (lines, _) in session.dropped.items():
-            self.dropped[reason] = self.dropped.get(reason, 0) + lines
 
 
 class Driver:
@@ -106,16 +90,16 @@ class Driver:
         self._disk = Pool(4, "disk")
         self._cursors = Pool(1, "cursors")
         self.unresumed: list[Entry] = []
-        self._past = Totals()
         self._unread: dict[Session, float] = {}
         """Whose FIFO nobody reads, and since when (loop time), as the last sweep found."""
         self._crowd = Crowd()
         self._rescue = Rescue()
-        self._lingering: dict[Entry, asyncio.TimerHandle] = {}
         self._calls: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
         self.parking = Parking()
         self.room = Room(plugin, self.store, self.active, self._disk, self.supervisor, lambda: self.parking.sizes)
+        self.ended = Ended(self.active, self.supervisor)
+        self._limits = Limits(self.room, self.supervisor)
 
     # Start and end.
 
@@ -344,54 +328,19 @@ class Driver:
         """Something happened to a session: keep the limits, notice its end."""
         self.room.check()
         stream = session.stream
-        for pump, feed in session.feeds[1:]:
-            self._bound_mirror(session, pump, feed)
-        if session.settings.journal_full == "drop-oldest" and stream.waiting:
-            excess = session.excess
-            if excess > 0:
-                excess += session.settings.journal_max_size // 16  # not again with the next line
-            claimed = self.room.claim(session.weight)
-            excess = max(excess, claimed)
-            if excess > 0:
-                to = min(stream.end, stream.end - stream.waiting + excess)
-                for pump, feed in session.feeds:
-                    if feed.delivered < to:  # a mirror may be far ahead
-                        self._skip(pump, feed, to, spares_one=not claimed)  # one longer than the limit is not cut by it
+        self._limits.keep(session)
         if session.enough_to_trim():
             self.trim(session.container.id)
         if stream.ended_at is not None:
             if self.sessions.get(session.entry.file) is session:
                 del self.sessions[session.entry.file]
-            if session.entry in self._lingering or session.entry not in self.active:
+            if session.entry in self.ended or session.entry not in self.active:
                 return
             self._follow(session)
             if session.is_exhausted:
                 self._end(session)
-            elif stream.undelivered and not self.parking.has_bay(session) and not self._may_give_up(session):
+            elif stream.undelivered and not self.parking.has_bay(session) and not self._limits.may_need(session):
                 self._park(session)
-
-    def _may_give_up(self, session: Session) -> bool:
-        """Whether lines of this session can make room where there is none, for which it needs its feeds."""
-        stream = session.stream
-        return self.room.short and (
-            session.settings.journal_full == "drop-oldest" or stream.undelivered > stream.waiting
-        )
-
-    def _bound_mirror(self, session: Session, pump: Pump, feed: Feed) -> None:
-        """A mirror that is slower than the main destination, or dead, costs disk up to the container's limit and what
-        the whole driver has to spare; beyond that it gets gaps, whatever `journal-full` says. Nobody waits for it."""
-        kept = session.feeds[0][1].delivered - feed.delivered
-        if kept <= 0:
-            return
-        limit = session.settings.journal_max_size
-        excess = session.stream.end - feed.delivered - limit
-        excess = max(excess + limit // 16 if excess > 0 else 0, self.room.claim_of_mirror(kept))
-        to = feed.delivered + min(kept, excess)
-        if to > feed.offset:  # else it is on its way
-            self._skip(pump, feed, to)
-
-    def _skip(self, pump: Pump, feed: Feed, to: int, spares_one: bool = False) -> None:
-        self.supervisor.task(f"giving up lines of {feed.stream.directory}", pump.skip(feed, to, spares_one))
 
     def _follow(self, session: Session) -> None:
         """Streams that have ended come off the disk alone where this one has left a bay."""
@@ -405,8 +354,7 @@ class Driver:
         session.close()
         for pump, _ in session.feeds:
             self.pumps.release(pump)
-        del self.active[session.entry]
-        self._past.add(session)
+        self.ended.forget(session)
         self.parking.park(session)
 
     def _unpark(self, entry: Entry) -> None:
@@ -442,23 +390,7 @@ class Driver:
             self._on_disk(session, "removing a stream", self.store.remove, entry)
             return
         self.trim(entry.container_id)
-        self._lingering[entry] = self._later(_LINGER, self._forget, session)
-        for other in list(self._lingering)[:-_LINGER_MOST]:
-            self._forget(self.active[other])
-
-    def _forget(self, session: Session) -> None:
-        timer = self._lingering.pop(session.entry, None)
-        if timer:
-            self.supervisor.cancel(timer)
-        if self.active.pop(session.entry, None):
-            self._past.add(session)
-
-    def totals(self) -> Totals:
-        """What all containers together came to since the start."""
-        totals = replace(self._past, dropped=dict(self._past.dropped))
-        for session in self.active.values():
-            totals.add(session)
-        return totals
+        self.ended.linger(session)
 
     def stalled(self) -> set[Entry]:
         """Streams with work at which nobody has looked for a minute: their pumps, or who should read their FIFOs."""
@@ -488,7 +420,7 @@ class Driver:
                 self.supervisor.guard("starting to read a FIFO", self._read_again, session)
         for entry, session in list(self.active.items()):
             if (
-                entry not in self._lingering
+                entry not in self.ended
                 and entry in self.active
                 and (session.stream.undelivered or session.stream.ended_at is not None)
             ):

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otellogdriver.delivery.pump import Pump
-from otellogdriver.driver.driver import Driver, Totals
+from otellogdriver.driver.driver import Driver
+from otellogdriver.driver.ended import Totals
 from otellogdriver.telemetry.account import Account
 
 
@@ -54,7 +55,7 @@ class Overview:
         return cls(
             accounts=accounts,
             destinations=destinations,
-            totals=driver.totals(),
+            totals=driver.ended.totals(),
             started=driver.started,
             ready=driver.ready,
             codec=driver.codec.name,

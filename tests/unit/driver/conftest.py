@@ -1,3 +1,5 @@
+"""The scene of tests with a whole driver; test_session.py and test_room.py have their own."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

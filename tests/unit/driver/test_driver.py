@@ -24,34 +24,6 @@ from otellogdriver.telemetry.account import Accounts
 from tests.scene import files, lines, number, soon
 from tests.unit.driver.driver_scene import Scene
 
-# Sessions that have ended
-
-
-async def test_ended_sessions_are_forgotten_and_the_totals_stay(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_module, "_LINGER", 0.05)
-    driver = scene.start()
-    for _ in range(5):
-        file = await scene.container()
-        scene.write(file, lines(0, 10))
-        await scene.stop(file)
-    await scene.server.reach(records=50)
-    await soon(lambda: not driver.active)
-    assert driver.sessions == {}
-    totals = driver.totals()
-    assert (totals.delivered, totals.read, totals.dropped) == (50, 5 * len(lines(0, 10)), {})
-
-
-async def test_no_more_than_a_bound_of_ended_sessions_linger(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_module, "_LINGER_MOST", 10)
-    driver = scene.start()
-    for _ in range(40):
-        file = await scene.container()
-        scene.write(file, lines(0, 1))
-        await scene.stop(file)
-    await soon(lambda: driver.totals().delivered == 40)
-    await soon(lambda: len(driver._lingering) == len(driver.active))
-    assert len(driver.active) <= 11
-
 
 async def test_a_pump_goes_when_nobody_needs_it_and_equal_settings_share_one(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -225,9 +197,9 @@ async def test_a_state_directory_that_is_none_keeps_nobody_waiting(
         driver = scene.start()
         file = await scene.container()
         scene.write(file, lines(0, 1000))
-        await soon(lambda: driver.totals().dropped.get("disk_error") == 1000)
+        await soon(lambda: driver.ended.totals().dropped.get("disk_error") == 1000)
         await scene.stop(file)
-    assert driver.totals().dropped == {"disk_error": 1000}
+    assert driver.ended.totals().dropped == {"disk_error": 1000}
     assert "nothing is resumed" in caplog.text
 
 
@@ -265,7 +237,7 @@ async def test_settings_that_cannot_be_used_fall_back_for_containers_that_run(
         await scene.container()
     scene.write(file, lines(1, 2))
     await scene.stop(file)
-    await soon(lambda: scene.driver.totals().read > 0)
+    await soon(lambda: scene.driver.ended.totals().read > 0)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x"])
@@ -390,7 +362,7 @@ async def test_a_pump_that_looks_at_nothing_is_seen_in_spite_of_the_sweep(
     file = await scene.container()
     scene.write(file, lines(0, 1))
     await scene.server.reach(records=1)
-    await soon(lambda: driver.totals().delivered == 1)
+    await soon(lambda: driver.ended.totals().delivered == 1)
     assert not driver.stalled()
     for pump in driver.pumps:
         for lane in list(pump._lanes):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 
@@ -14,20 +13,10 @@ from otellogdriver.driver import driver as driver_module
 from otellogdriver.driver import parking, recovery
 from otellogdriver.driver.session import OVERHEAD
 from otellogdriver.journal.store import Entry
-from tests.fakes.otlp_server import OtlpServer
 from tests.scene import lines, number, soon
 from tests.unit.driver.driver_scene import Scene
 
 DEAD = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with OtlpServer() as server:
-        made = Scene(tmp_path / "logging", server)
-        made.root.mkdir()
-        yield made
-        await made.close()
 
 
 async def short_lived(scene: Scene, count: int, begin: int = 0, **options: str) -> None:
@@ -51,8 +40,8 @@ async def test_a_bounded_number_keeps_sessions_and_the_others_follow(
     await scene.server.up()
     await scene.server.reach(records=40)
     assert sorted(number(record.body) for record in scene.server.records()) == [*range(40)]
-    await soon(lambda: not len(driver.parking) and driver.totals().delivered == 40)
-    assert driver.parking.bytes == 0 and driver.totals().dropped == {}
+    await soon(lambda: not len(driver.parking) and driver.ended.totals().delivered == 40)
+    assert driver.parking.bytes == 0 and driver.ended.totals().dropped == {}
 
 
 async def test_a_dead_destination_holds_up_no_other_ones_streams(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,14 +99,14 @@ async def test_what_they_cost_beside_their_lines_counts_for_the_limit_of_all(
     driver = scene.start(OTELLOGDRIVER_JOURNAL_TOTAL_MAX_SIZE="512k")
     await scene.server.down()
     await short_lived(scene, 30)
-    assert not driver.room.short and not driver.totals().dropped
+    assert not driver.room.short and not driver.ended.totals().dropped
     await short_lived(scene, 20, begin=30)
-    await soon(lambda: driver.totals().dropped)
+    await soon(lambda: driver.ended.totals().dropped)
     await soon(lambda: not driver.room.short, within=90)
     assert len(driver.parking) <= (512 << 10) // OVERHEAD
     await scene.server.up()
-    await soon(lambda: driver.totals().delivered + sum(driver.totals().dropped.values()) == 50)
-    assert set(driver.totals().dropped) == {"journal_full"} and driver.totals().delivered >= 15
+    await soon(lambda: driver.ended.totals().delivered + sum(driver.ended.totals().dropped.values()) == 50)
+    assert set(driver.ended.totals().dropped) == {"journal_full"} and driver.ended.totals().delivered >= 15
 
 
 @pytest.mark.parametrize("policy", ["drop-newest", "block"])
@@ -134,7 +123,7 @@ async def test_where_nothing_is_to_be_given_up_they_wait_on_disk_alone_all_the_s
     await soon(lambda: len(driver.active) <= 10)
     await scene.server.up()
     await scene.server.reach(records=40)
-    assert driver.totals().dropped == {}
+    assert driver.ended.totals().dropped == {}
 
 
 async def test_a_stream_with_two_destinations_waits_for_the_one_that_is_dead(

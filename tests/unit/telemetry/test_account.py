@@ -18,15 +18,15 @@ async def test_what_a_forgotten_session_counted_stays_with_its_container(driver:
     await prints(driver, tmp_path, 2)
     await delivered(accounts, 7)
     for session in list(driver.active.values())[:1]:
-        driver._forget(session)
+        driver.ended.forget(session)
     (account,) = accounts()
     assert (account.counts.delivered, account.counts.lines, account.container.name) == (7, [7, 0], "web")
     assert accounts()[0].counts.delivered == 7  # not added again
 
     for session in list(driver.active.values()):
-        driver._forget(session)
+        driver.ended.forget(session)
     assert accounts() == []
-    assert driver.totals().delivered == 7
+    assert driver.ended.totals().delivered == 7
     await prints(driver, tmp_path, 1)
     await delivered(accounts, 1)  # seen anew: nobody compares it with what was before
 
@@ -44,7 +44,7 @@ async def test_records_are_counted_by_severity_over_sessions(driver: Driver, tmp
     await prints(driver, tmp_path, 14, severity="auto")
     await delivered(accounts, 19)
     assert records(driver, accounts) == {"none": 16, "error": 3, "fatal": 0}
-    driver._forget(next(iter(driver.active.values())))
+    driver.ended.forget(next(iter(driver.active.values())))
     assert records(driver, accounts) == {"none": 16, "error": 3, "fatal": 0}
 
 

@@ -1,0 +1,70 @@
+"""Sessions that are over: visible in the metrics for a while, then part of the sums alone.
+
+In: the driver's active sessions, those that are over, those that are parked. Out: `Totals` since the driver's start,
+which never fall. Lives on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from otellogdriver.driver.session import Session
+from otellogdriver.driver.supervisor import Supervisor
+from otellogdriver.journal.store import Entry
+
+_LINGER, _LINGER_MOST = 300.0, 200
+"""Seconds, and number of sessions, that ended sessions stay visible in the metrics."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over all containers, those forgotten included."""
+
+    read: int = 0
+    delivered: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def add(self, session: Session) -> None:
+        self.read += session.fifo.bytes_read if session.fifo else 0
+        self.delivered += sum(feed.counters.delivered for _, feed in session.feeds)
+        for reason, (lines, _) in session.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + lines
+
+
+class Ended:
+    """See the module's text. `active`: the sessions that count beside the sums, from which those leave here that have
+    been seen for long enough."""
+
+    def __init__(self, active: dict[Entry, Session], supervisor: Supervisor) -> None:
+        self._active = active
+        self._supervisor = supervisor
+        self._lingering: dict[Entry, asyncio.TimerHandle] = {}
+        self._past = Totals()
+
+    def __contains__(self, entry: Entry) -> bool:
+        return entry in self._lingering
+
+    def __len__(self) -> int:
+        return len(self._lingering)
+
+    def linger(self, session: Session) -> None:
+        """Forget the session after a while, or sooner where there are many."""
+        self._lingering[session.entry] = self._supervisor.later(_LINGER, "Ended.forget", self.forget, session)
+        for other in list(self._lingering)[:-_LINGER_MOST]:
+            self.forget(self._active[other])
+
+    def forget(self, session: Session) -> None:
+        """Keep what the session came to, and nothing else of it."""
+        timer = self._lingering.pop(session.entry, None)
+        if timer:
+            self._supervisor.cancel(timer)
+        if self._active.pop(session.entry, None):
+            self._past.add(session)
+
+    def totals(self) -> Totals:
+        """What all containers together came to since the start."""
+        totals = replace(self._past, dropped=dict(self._past.dropped))
+        for session in self._active.values():
+            totals.add(session)
+        return totals
