@@ -21,7 +21,7 @@ from otellogdriver.container import Container
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.errors import ProtocolError
-from otellogdriver.intake.crowd import Crowd
+from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.drop import Count
 from otellogdriver.intake.fifo import Fifo, Limit
 from otellogdriver.journal.store import Entry
@@ -34,6 +34,8 @@ OVERHEAD = 16 << 10
 """Bytes that a stream takes beside its lines: a directory and its files, each a block of the disk at least."""
 _TELL_BYTES, _TELL_SECONDS = 1 << 20, 1.0
 """How much and how long a FIFO may grow without the loop, which watches the limits, looking at the session."""
+_PAUSE_LEAST = 0.005
+"""Seconds that lines wait in a FIFO for more of them, however short the batch delay is."""
 
 
 class Owner(Protocol):
@@ -97,7 +99,15 @@ class Session:
         if self.fifo and self.fifo.is_alive:
             return
         fifo = Fifo(
-            self.entry.file, self.stream, self.limit, self._count, self._notify, self._fifo_ended, self._crowd, resumed
+            self.entry.file,
+            self.stream,
+            self.limit,
+            self._count,
+            self._notify,
+            self._fifo_ended,
+            self._crowd,
+            resumed,
+            max(_PAUSE_LEAST, min(PAUSE, self.settings.batch_delay / 8)),
         )
         fifo.start()
         self.fifo = fifo

@@ -1,14 +1,18 @@
-"""Many FIFOs that all have something to say: one thread reads them in turn, while their own threads wait.
+"""Many FIFOs that all have something to say: one thread reads those that are ready, while their own threads wait.
 
 In: FIFOs, lent by their threads (`lend`, `take_back`). Out: calls of `read`; a FIFO of which that says no is given back
-(`wake`). A thousand threads that wake for a line each would cost more than the lines: each has to get the interpreter's
-lock, and all the others that wait for it.
+(`wake`). A thread that wakes for a line costs more than the line: it has to get the interpreter's lock, and so have all
+others. So this one lets some time go by between two rounds, in which lines gather; the first after that is read at
+once. It waits in the kernel while none of them says anything, however long that is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import os
+import select
 import threading
 import time
 from typing import Protocol
@@ -21,9 +25,11 @@ _FEW = 4
 """FIFOs that are no crowd."""
 _HANGS = 0.5
 """Seconds after which a read that has not come back counts as hanging in the disk."""
-_PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.005, 0.4, 0.0005
-"""Seconds between two reads of a busy FIFO: at least, at most, and for each busy FIFO. It is what coalescing may add to
-a line's latency."""
+PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.025, 0.4, 0.0005
+"""Seconds between two reads of a FIFO: usually, at most, and for each busy FIFO. It is what coalescing may add to a
+line's latency."""
+_AGAIN = 0.05
+"""Seconds after which what met a lack of memory is tried again."""
 
 
 class Member(Protocol):
@@ -41,9 +47,14 @@ class Crowd:
         self._second = 0
         self._now: set[Member] = set()
         self._before = 0
+        self._patience = PAUSE
         self._lock = threading.Lock()
-        self._lent: set[Member] = set()
-        self._thread: threading.Thread | None = None
+        self._lent: dict[int, Member] = {}
+        """By the file number of the FIFO."""
+        self._ready: select.epoll | None = None
+        """As long as there is a thread."""
+        self._bell = -1
+        """Is in `_ready`, too: nobody is lent any more."""
         self._since = math.inf
         """When the read began that is under way."""
 
@@ -64,30 +75,35 @@ class Crowd:
     def is_one(self) -> bool:
         return self.size > _FEW
 
-    @property
-    def pause(self) -> float:
-        """Seconds between two reads of a busy FIFO."""
-        return min(_PAUSE_LONGEST, max(_PAUSE, self.size * _PAUSE_EACH))
+    def pause(self, patience: float = PAUSE) -> float:
+        """Seconds between two reads of a FIFO; `patience` is what it allows if there are few."""
+        return min(_PAUSE_LONGEST, max(patience, self.size * _PAUSE_EACH))
 
-    def lend(self, member: Member) -> bool:
-        """Have `member` read in turn with the others, until it is taken back or given back. False where the system
-        gives no thread for it, or the one that there is hangs in a disk."""
+    def lend(self, member: Member, fd: int, patience: float = PAUSE) -> bool:
+        """Have `member` read with the others when `fd` has something, until it is taken back or given back. False where
+        the system gives no thread or file number for it, or the thread that there is hangs in a disk."""
         with self._lock:
             if self.hangs:
                 return False
-            if self._thread is None:
-                thread = Thread(self._run, "crowd")
-                try:
-                    thread.start()
-                except (RuntimeError, MemoryError):
-                    return False
-                self._thread = thread
-            self._lent.add(member)
+            try:
+                ready = self._ready or self._begin()
+                self._lent[fd] = member
+                ready.register(fd, select.EPOLLIN)
+            except (OSError, RuntimeError, MemoryError):
+                self._lent.pop(fd, None)
+                return False
+            self._patience = min(self._patience, patience)
         return True
 
-    def take_back(self, member: Member) -> None:
+    def take_back(self, member: Member, fd: int) -> None:
+        """Before `fd` is closed, or read by somebody else."""
         with self._lock:
-            self._lent.discard(member)
+            if self._ready and self._lent.get(fd) is member:
+                del self._lent[fd]
+                with contextlib.suppress(OSError):
+                    self._ready.unregister(fd)
+                if not self._lent:
+                    os.eventfd_write(self._bell, 1)
 
     @property
     def hangs(self) -> bool:
@@ -96,29 +112,72 @@ class Crowd:
 
     def relieve(self) -> None:
         """Give all back, if the thread hangs, so that it takes nobody with it."""
-        if not self.hangs:
-            return
-        with self._lock:
-            lent, self._lent = self._lent, set()
-        for member in lent:
-            member.wake()
+        if self.hangs:
+            for member in list(self._lent.values()):
+                member.wake()
+
+    def _begin(self) -> select.epoll:
+        ready, bell = select.epoll(), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            ready.register(bell, select.EPOLLIN)
+            Thread(self._run, "crowd").start()
+        except BaseException:
+            ready.close()
+            os.close(bell)
+            raise
+        self._ready, self._bell = ready, bell
+        return ready
 
     def _run(self) -> None:
-        while True:
-            time.sleep(self.pause)
-            with self._lock:
-                lent = list(self._lent)
-                if not lent:
-                    self._thread = None
-                    return
-            for member in lent:
-                self._since = time.monotonic()
-                try:
-                    goes_on = member.read()
-                except Exception:
-                    log.exception("reading a FIFO failed")
-                    goes_on = False
-                self._since = math.inf
-                if not goes_on:
-                    self.take_back(member)
-                    member.wake()
+        last = 0.0
+        while not self._is_done():
+            try:
+                last = self._round(last)
+            except Exception as error:  # no memory for it: who is ready stays so
+                log.error("reading FIFOs in turn failed, tried again: %r", error)
+                time.sleep(_AGAIN)
+
+    def _is_done(self) -> bool:
+        with self._lock:
+            if self._lent or self._ready is None:
+                return False
+            self._ready.close()
+            os.close(self._bell)
+            self._ready, self._bell = None, -1
+            return True
+
+    def _round(self, last: float) -> float:
+        """Read each FIFO that is ready, some time after the last round; when this one was."""
+        ready = self._ready
+        assert ready
+        found = ready.poll()
+        early = last + self.pause(self._patience) - time.monotonic()
+        if early > 0:
+            time.sleep(early)
+            found = ready.poll(0)
+        now = time.monotonic()
+        for fd, _ in found:
+            member = self._lent.get(fd)
+            if member is None:
+                self._hush(fd)
+                continue
+            self._since = time.monotonic()
+            try:
+                goes_on = member.read()
+            except Exception:
+                log.exception("reading a FIFO failed")
+                goes_on = False
+            self._since = math.inf
+            if not goes_on:
+                self.take_back(member, fd)
+                member.wake()
+        return now
+
+    def _hush(self, fd: int) -> None:
+        """The bell, or what could not be taken out."""
+        with self._lock:
+            if fd == self._bell:
+                os.eventfd_read(fd)
+            elif self._ready and fd not in self._lent:
+                with contextlib.suppress(OSError):
+                    self._ready.unregister(fd)

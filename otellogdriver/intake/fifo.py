@@ -7,8 +7,8 @@ codec's) for frame boundaries, so that what is dropped are whole lines, counted.
 How it waits: `poll` on the FIFO and an eventfd, without a time-out, so an idle container costs nothing. On a busy FIFO
 it pauses a little after each read, so that the next read is big: fewer system calls here, and fewer wake-ups of this
 thread by the engine's writes. The pause follows the fill level: pipes are grown up to PIPE_SIZE when busy (best effort)
-and shrunk again when quiet, for the kernel limits what all pipes of a user may hold. Where many FIFOs are busy, their
-threads wait while one reads them all (see crowd.py).
+and shrunk again when quiet, for the kernel limits what all pipes of a user may hold. Where more than a few FIFOs have
+something to say, their threads wait while one reads them (see crowd.py), but for those that fill their pipes.
 
 When it drops (`reason`): the undelivered limit with policy `drop-newest` (`journal_full`), a disk that takes no more
 (`disk_full`, `disk_error`). It then reads into memory, gives each new whole frame a chance to be written, and goes back
@@ -34,7 +34,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from otellogdriver.intake.aside import Aside, peek
-from otellogdriver.intake.crowd import Crowd
+from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.drop import Count, Drop, Dropped, reason_of
 from otellogdriver.journal.stream import Overtaken, Stream
 from otellogdriver.pool import Thread
@@ -46,10 +46,9 @@ PIPE_SIZE = 1 << 20
 _PIPE_DEFAULT = 64 << 10
 _BUSY = 0.02
 """Seconds between two reads below which a FIFO counts as busy."""
-_PAUSE_MIN = 0.0005
-"""Least pause in seconds; the longest one is the crowd's."""
-_LENT = 15.0
-"""Seconds after which a FIFO's own thread looks after it again, should the crowd's hang with another's disk."""
+_PAUSE_MIN, _PAUSE_FULL = 0.0005, 0.005
+"""Least pause in seconds, and the longest one before the next look at a pipe that was more than half full; else the
+longest one is the crowd's."""
 _QUIET = 10.0
 """Seconds of silence after which a grown pipe is shrunk."""
 _WAITING = 64 << 10
@@ -76,7 +75,7 @@ class Limit:
 
 class Fifo:
     """One FIFO on its way into one stream. `start` it once; `stop` and `abandon` may be called from any thread.
-    `crowd` is shared by all FIFOs."""
+    `crowd` is shared by all FIFOs; `patience`: seconds that lines may wait for more of them."""
 
     def __init__(
         self,
@@ -88,6 +87,7 @@ class Fifo:
         ended: Callable[[], None],
         crowd: Crowd,
         resumed: bool = False,
+        patience: float = PAUSE,
     ) -> None:
         self.path = path
         self.stream = stream
@@ -110,6 +110,7 @@ class Fifo:
         self._ended = ended
         self._resumed = resumed
         self._crowd = crowd
+        self._patience = patience
         self._opened = self._wake = -1
         self._rung = threading.Event()
         """Stands for `_wake` as long as there is no file number for that."""
@@ -279,17 +280,22 @@ class Fifo:
             self._took(moved)
             if moved > self._pipe_size // 2 and self._pipe_size < PIPE_SIZE:
                 self._resize(fd, min(PIPE_SIZE, self._pipe_size * 4))
-            now = time.monotonic()
-            longest = self._crowd.pause
-            if now - last < max(_BUSY, 2 * longest) and not self._stopping:
-                if moved > self._pipe_size // 2:
-                    pause = pause / 2 if pause > _PAUSE_MIN else 0.0
-                else:
-                    pause = min(longest, max(_PAUSE_MIN, longest / 8, pause * 1.5))
-                if pause and not (pause > longest / 4 and self._crowd.is_one and self._lend(fd, bell)):
-                    self._wait(bell, pause)
-                now = time.monotonic()
+            now, longest = time.monotonic(), self._crowd.pause(self._patience)
+            is_busy = now - last < max(_BUSY, 1.25 * longest)
             last = now
+            if moved > self._pipe_size // 2:
+                pause = min(_PAUSE_FULL, pause / 2) if pause > _PAUSE_MIN else 0.0
+            elif not is_busy:
+                pause = 0.0
+            elif moved <= self._pipe_size // 4:
+                pause = min(longest, max(_PAUSE_MIN, longest / 8, pause * 1.5))
+            if self._stopping:
+                continue
+            may_wait = moved <= self._pipe_size // 4 and (pause > longest / 4 or not is_busy)
+            if may_wait and self._crowd.is_one and self._lend(fd, bell):
+                last, pause = time.monotonic(), 0.0
+            elif pause:
+                self._wait(bell, pause)
 
     def _took(self, moved: int) -> None:
         self.bytes_read += moved
@@ -312,10 +318,10 @@ class Fifo:
         self._fd = fd
         self._reading.release()
         try:
-            lent = self._crowd.lend(self)
+            lent = self._crowd.lend(self, fd, self._patience)
             if lent:
-                self._wait(bell, _LENT)
-                self._crowd.take_back(self)
+                self._wait(bell, _QUIET if self._pipe_size > _PIPE_DEFAULT else None)
+                self._crowd.take_back(self, fd)
         finally:
             self._reading.acquire()
             self._away = time.monotonic()
@@ -337,6 +343,8 @@ class Fifo:
             if moved:
                 self._took(moved)
             return 0 < moved <= self._pipe_size // 2
+        except BlockingIOError:
+            return True
         except OSError:
             return False
         finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from otellogdriver.codec import python
-from otellogdriver.intake.crowd import Crowd
+from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.fifo import Fifo, Limit
 from otellogdriver.journal.stream import Stream
 from tests.scene import content, lines, until
@@ -109,13 +109,46 @@ def test_stop_of_a_lent_fifo_is_quick_and_whole(many: list[Busy]) -> None:
         assert content(each.stream) == bytes(each.written)
 
 
-def test_quiet_fifos_go_back_to_their_own_threads(many: list[Busy]) -> None:
+def switches(thread: threading.Thread) -> str:
+    return (
+        Path(f"/proc/self/task/{thread.native_id}/status").read_text().split("voluntary_ctxt_switches:")[1].split()[0]
+    )
+
+
+def test_lent_fifos_that_are_quiet_wake_nobody(many: list[Busy]) -> None:
     write_until_lent(many)
-    until(lambda: crowd_threads() == 0)
-    many[0].threads.clear()
+    until(lambda: all(content(each.stream) == bytes(each.written) for each in many))
+    crowd = next(thread for thread in threading.enumerate() if thread.name == "crowd")
+    own = [each.fifo._thread for each in many]
+    task = Path(f"/proc/self/task/{crowd.native_id}/status")
+    until(lambda: "S (sleeping)" in task.read_text())
+    time.sleep(2 * PAUSE)  # not a wait for something: the end of the pause that it may be in
+    before = [switches(thread) for thread in (crowd, *own)]
+    time.sleep(0.3)  # the time in which nothing may happen
+    assert [switches(thread) for thread in (crowd, *own)] == before
     many[0].write(10**6)
     until(lambda: content(many[0].stream) == bytes(many[0].written))
-    assert many[0].threads == {"fifo-fifo"}
+    for each in many:
+        each.stop()
+
+
+def test_a_line_after_a_while_is_read_at_once_and_those_that_follow_together(many: list[Busy]) -> None:
+    write_until_lent(many)
+    until(lambda: all(content(each.stream) == bytes(each.written) for each in many))
+    time.sleep(2 * PAUSE)  # not a wait for something: what comes now comes after a while
+    reads: list[int] = []
+    note = many[0].fifo._notify
+
+    def count() -> None:
+        reads.append(many[0].stream.end)
+        note()
+
+    many[0].fifo._notify = count
+    first = many[0].stream.end
+    for number in range(10**6, 10**6 + 100):
+        many[0].write(number)
+    until(lambda: content(many[0].stream) == bytes(many[0].written))
+    assert reads[0] > first and len(reads) < 30
     for each in many:
         each.stop()
 
@@ -132,11 +165,16 @@ def test_limits_hold_for_lent_fifos(limited: list[Busy]) -> None:
 
 
 class Member:
+    """Has something to say, always."""
+
     def __init__(self, answers: list[bool | Exception]) -> None:
         self.answers = answers
+        self.reads = 0
         self.woken = threading.Event()
+        self.fd = os.eventfd(1, os.EFD_CLOEXEC)
 
     def read(self) -> bool:
+        self.reads += 1
         answer = self.answers.pop(0) if self.answers else True
         if isinstance(answer, Exception):
             raise answer
@@ -145,20 +183,63 @@ class Member:
     def wake(self) -> None:
         self.woken.set()
 
+    def close(self, crowd: Crowd) -> None:
+        crowd.take_back(self, self.fd)
+        os.close(self.fd)
+
 
 def test_who_says_no_is_given_back(caplog: pytest.LogCaptureFixture) -> None:
     crowd = Crowd()
-    steady, ending, broken = Member([]), Member([True, False]), Member([ValueError("a fault")])
-    for member in (steady, ending, broken):
-        assert crowd.lend(member)
+    steady, ending, broken = members = Member([]), Member([True, False]), Member([ValueError("a fault")])
+    for member in members:
+        assert crowd.lend(member, member.fd)
     assert ending.woken.wait(5) and broken.woken.wait(5) and not steady.woken.is_set()
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    crowd.take_back(steady)
+    assert (ending.reads, broken.reads) == (2, 1)
+    crowd.take_back(steady, steady.fd)
     until(lambda: crowd_threads() == 0)
-    assert crowd.lend(steady)  # it begins again
+    assert crowd.lend(steady, steady.fd)  # it begins again
     assert crowd_threads() == 1
-    crowd.take_back(steady)
+    for member in members:
+        member.close(crowd)
     until(lambda: crowd_threads() == 0)
+
+
+def test_what_cannot_be_waited_for_is_not_lent(tmp_path: Path) -> None:
+    crowd, member = Crowd(), Member([])
+    with open(tmp_path / "file", "wb") as file:
+        assert not crowd.lend(member, file.fileno())
+    until(lambda: crowd_threads() == 0)
+    assert crowd.lend(member, member.fd)
+    member.close(crowd)
+    until(lambda: crowd_threads() == 0)
+
+
+def test_the_least_patience_counts() -> None:
+    crowd, slow, hasty = Crowd(), Member([]), Member([])
+    assert crowd.lend(slow, slow.fd)
+    assert crowd.lend(hasty, hasty.fd, 0.001)
+    until(lambda: slow.reads > 20)
+    for member in (slow, hasty):
+        member.close(crowd)
+
+
+def test_faults_of_the_thread_do_not_end_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    crowd, member = Crowd(), Member([])
+    assert crowd.lend(member, member.fd)
+    fault = [MemoryError()]
+
+    def pause(patience: float = PAUSE) -> float:
+        if fault:
+            raise fault.pop()
+        return 0.001
+
+    monkeypatch.setattr(crowd, "pause", pause)
+    until(lambda: not fault)
+    reads = member.reads
+    until(lambda: member.reads > reads + 2)
+    member.close(crowd)
+    assert "tried again" in caplog.text
 
 
 def test_without_a_thread_nobody_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,15 +247,17 @@ def test_without_a_thread_nobody_is_lent(monkeypatch: pytest.MonkeyPatch) -> Non
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", none)
-    assert not Crowd().lend(Member([]))
+    member, before = Member([]), len(os.listdir("/proc/self/fd"))
+    assert not Crowd().lend(member, member.fd)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_pause_grows_with_the_crowd() -> None:
     crowd = Crowd()
-    assert not crowd.is_one and crowd.pause == 0.005
+    assert not crowd.is_one and crowd.pause() == PAUSE and crowd.pause(0.01) == 0.01
     for _ in range(100):
         crowd.note(Member([]))
-    assert crowd.is_one and crowd.pause == pytest.approx(0.05)
+    assert crowd.is_one and crowd.pause() == pytest.approx(0.05)
     for _ in range(1000):
         crowd.note(Member([]))
-    assert crowd.pause == 0.4
+    assert crowd.pause() == 0.4

@@ -17,9 +17,10 @@ import pytest
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
+from otellogdriver.intake import crowd as crowd_module
 from otellogdriver.intake import drop as drop_module
 from otellogdriver.intake import fifo as fifo_module
-from otellogdriver.intake.crowd import Crowd
+from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.fifo import PIPE_SIZE, Fifo, Limit
 from otellogdriver.journal.stream import Stream
 from tests.fakes.engine import pieces
@@ -40,8 +41,10 @@ class Pipe:
         self.ends = 0
         self.fifo: Fifo
 
-    def start(self, limit: Limit = NO_LIMIT, resumed: bool = False) -> Fifo:
-        self.fifo = Fifo(self.path, self.stream, limit, python.count, self._notify, self._end, Crowd(), resumed)
+    def start(self, limit: Limit = NO_LIMIT, resumed: bool = False, patience: float = PAUSE) -> Fifo:
+        self.fifo = Fifo(
+            self.path, self.stream, limit, python.count, self._notify, self._end, Crowd(), resumed, patience
+        )
         self.fifo.start()
         return self.fifo
 
@@ -196,6 +199,37 @@ def test_an_idle_fifo_costs_no_wake_up(pipe: Pipe) -> None:
     before = switches()
     time.sleep(0.3)  # not a wait for something: the time in which nothing may happen
     assert switches() == before
+
+
+def test_lines_that_come_one_by_one_are_read_together(pipe: Pipe) -> None:
+    pipe.start()
+    for each in range(100):
+        pipe.write(lines(each, each + 1))
+        time.sleep(0.002)  # not a wait for something: the pace of the container
+    pipe.stop()
+    assert pipe.numbers() == list(range(100))
+    assert pipe.notified < 50
+
+
+def test_a_stop_ends_the_pause(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd_module, "_PAUSE_LONGEST", 1000.0)
+    pipe.start(patience=1000.0)
+    written = 0
+
+    def pauses() -> bool:
+        nonlocal written
+        if not in_pipe(pipe.fd):
+            pipe.write(lines(written, written + 1))
+            written += 1
+        return time.monotonic() - since > 0.2
+
+    since = time.monotonic()
+    until(pauses)
+    assert in_pipe(pipe.fd)
+    began = time.monotonic()
+    pipe.stop()
+    assert time.monotonic() - began < 10
+    assert pipe.numbers() == list(range(written))
 
 
 def test_a_busy_pipe_grows_and_a_quiet_one_shrinks(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,14 +95,15 @@ class Scene:
 class Watch:
     """Looks as often as the driver does in a test's time."""
 
-    def __init__(self, rescue: Rescue, scenes: list[Scene]) -> None:
+    def __init__(self, rescue: Rescue, crowd: Crowd, scenes: list[Scene]) -> None:
         self._over = threading.Event()
-        self._rescue, self._scenes = rescue, scenes
+        self._rescue, self._crowd, self._scenes = rescue, crowd, scenes
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._over.wait(0.02):
+            self._crowd.relieve()
             with contextlib.suppress(MemoryError):  # a thread that does not begin soon enough: the next look has one
                 self._rescue.look([scene.fifo for scene in self._scenes])
 
@@ -122,7 +123,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 def open_scene(tmp_path: Path, disk: Disk) -> Iterator[Callable[..., Scene]]:
     scenes: list[Scene] = []
     rescue, crowd = Rescue(), Crowd()
-    watch = Watch(rescue, scenes)
+    watch = Watch(rescue, crowd, scenes)
 
     def made(limit: Limit = NO_LIMIT, sync: bool = False) -> Scene:
         folder = tmp_path / str(len(scenes))
