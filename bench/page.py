@@ -94,6 +94,6 @@ def _micro(value: float | None) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], left: int = 1) -> str:
-    """In Markdown; columns behind the first `left` are numbers."""
+    """In Markdown; columns after the first `left` are numbers."""
     rule = ["---"] * left + ["---:"] * (len(head) - left)
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, tuple(rule), *rows))

@@ -33,7 +33,7 @@ class Loop(asyncio.SelectorEventLoop):
             log.error("no memory for a round of the event loop; it goes on")
 
     def _start_serving(self, *arguments: Any) -> None:
-        """Take up one connection in a round: where there is no file number for it, asyncio would try again, log and set
+        """Accept one connection in a round: where there is no file number for it, asyncio would try again, log and set
         a timer as often as the backlog is long, and hold up everything else meanwhile."""
         factory, sock, context, server, _, *rest = arguments
         super()._start_serving(factory, sock, context, server, 1, *rest)  # type: ignore[misc]

@@ -230,7 +230,7 @@ async def _tell_of_itself(
 
 
 async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> None:
-    """Open the metrics port; tried again until it can be had, for an address may come later (a network's gateway)."""
+    """Open the metrics port; tried again until it can be had: an address may come later (a network's gateway)."""
     from aiohttp import web
 
     if address is None:

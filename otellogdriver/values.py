@@ -1,7 +1,7 @@
 """How option values are written: from text to a typed value, the same way wherever an option is given.
 
 A `Kind` is one sort of value: a parser and a sentence that says what is allowed. A parser takes any text and returns a
-value or raises ValueError; the text of that error says what is wrong and never repeats the value, for it may be a
+value or raises ValueError; the text of that error says what is wrong and never repeats the value, which may be a
 secret. `shown` is the one way in which a value may get into an error text. Nothing here reads files or looks names up.
 """
 

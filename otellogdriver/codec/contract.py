@@ -138,7 +138,7 @@ class Encoded:
     last_time: int
     end: int
     carry: Any = field(default=NOTHING)
-    """What `encode` was given as such, as it is behind `end`."""
+    """The carry for the next call: what has not ended at `end`."""
     skipped: int = 0
     severities: Sequence[int] = ()
     """How many of the records have a severity: of trace, debug, info, warn, error and fatal. Empty where none is looked
@@ -199,7 +199,7 @@ class Codec(Protocol):
         """Encode the frames of `chunk`, whose first byte is offset `start` of the stream.
 
         Stops before the payload would pass `limit` bytes (a record that is too long alone is written if the payload is
-        empty); `end` is the offset behind the last frame used and the damage behind it. A frame may end a group and
+        empty); `end` is the offset after the last frame used and the damage after it. A frame may end a group and
         be a record as well: where only the first of the two fits, the group is ended and the frame stays.
         If the limit was not the reason to stop, the open groups of the streams in the mask `flush` (`final`: of both)
         end as they are, in the order of their begin, unless the limit stops this as well.
@@ -233,7 +233,7 @@ class Codec(Protocol):
         self, chunk: bytes | bytearray | memoryview, start: int, offset: int, final: bool = False
     ) -> tuple[int, int, int, int]:
         """Walk over frames without encoding, at least to `offset`: (lines on stdout, lines on stderr, bytes skipped as
-        damage, end). `end` is the first place at or behind `offset` where a frame begins or may begin, or the place
+        damage, end). `end` is the first place at or after `offset` where a frame begins or may begin, or the place
         where the walk stops. A line is counted where it ends: a whole line, or a piece with nothing to come."""
 
     def readable(
@@ -241,8 +241,8 @@ class Codec(Protocol):
     ) -> tuple[bytes, int, bool]:
         """Frames for `docker logs`: (frames, end, done). Each entry with since <= time (and time <= until, if until is
         not 0) is written again as a frame with source, time and line (as protobuf does, without empty fields), and a
-        newline behind the line unless it is a piece with more to come, for the engine adds none. `done` is True once an
-        entry behind `until` was met; `end` is its offset then."""
+        newline after the line, as the engine adds none, unless it is a piece with more to come. `done` is True once an
+        entry after `until` was met; `end` is its offset then."""
 
     def positions(self, chunk: bytes | bytearray | memoryview, start: int) -> Sequence[int]:
         """Offsets of the frames in the chunk (damage skipped, an incomplete last one left out), for `--tail`."""

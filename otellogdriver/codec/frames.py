@@ -12,8 +12,8 @@ from struct import Struct
 from otellogdriver.codec.contract import MAX_FRAME, MIN_FRAME
 
 Frame = tuple[int, int, int, int, int, int, "bytes | None", bool]
-"""begin, end, stream (0 stdout, 1 stderr), time, begin of the line, end of the line, id of the piece (None: a whole
-line), more to come. Places count from the begin of the chunk."""
+"""begin, end, stream (0 stdout, 1 stderr), time, start of the line, end of the line, id of the piece (None: a whole
+line), more to come. Places count from the start of the chunk."""
 
 SOURCES = (b"stdout", b"stderr")
 HEADS = tuple(b"\n\x06" + source for source in SOURCES)
@@ -22,7 +22,7 @@ HEADER = 4 + MIN_FRAME
 """A length and a head: what must be seen before a frame is worth parsing."""
 
 USUAL = Struct(">I8sB9sBB")
-"""The begin of a whole line as the engine writes it: a header, 0x10, a time since 1972, 0x1a, a length's first byte."""
+"""The start of a whole line as the engine writes it: a header, 0x10, a time since 1972, 0x1a, a length's first byte."""
 
 VARINT, I64, LEN, I32 = 0, 1, 2, 5
 SHORT, LONG = 35, 70
@@ -150,7 +150,7 @@ def _usual_frame(data: bytes, at: int) -> Frame | None:
 
 def _field(data: bytes, at: int, end: int, known: dict[int, int]) -> tuple[int, int, int]:
     """One field of a message that ends at `end`: its number, its value (of a LEN field: where the value begins) and the
-    place behind it. Raises _Damage or _Cut; what is cut by the end of `data` may be skipped, but is not read."""
+    place after it. Raises _Damage or _Cut; what is cut by the end of `data` may be skipped, but is not read."""
     tag, at = _read_varint(data, at, end, SHORT)
     number, wire = tag >> 3, tag & 7
     if not number or tag >> 32 or known.get(number, wire) != wire:

@@ -261,9 +261,9 @@ class _Records:
             if time > 0:
                 observed = fixed64(time)
                 head = b"\x09" + observed + head
-            behind = len(tail) + len(observed)
-            head = b"\x12" + varint(len(head) + size + behind) + head
-            size += len(head) + behind
+            after = len(tail) + len(observed)
+            head = b"\x12" + varint(len(head) + size + after) + head
+            size += len(head) + after
             if self.size and self.size + size > self._limit:
                 return False
             if self._with_uid:
@@ -283,7 +283,7 @@ class _Records:
 
 @lru_cache(maxsize=1024)
 def tails(options: EncodeOptions) -> tuple[bytes, bytes]:
-    """What stands behind the body in every record of stdout and stderr, to the tag of the observed time, whose value
+    """What stands after the body in every record of stdout and stderr, to the tag of the observed time, whose value
     (`fixed64`) follows. The second half of `log.record.uid`, which comes from the offset and so is different for each
     record, has its place UID_BEHIND bytes before the end. Made once, for a quiet container's batch is a few lines."""
     more = options.attributes

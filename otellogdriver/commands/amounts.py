@@ -31,7 +31,7 @@ def moment(nanoseconds: int) -> str:
         return ""
     try:
         return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):  # behind the year 9999
+    except (ValueError, OverflowError, OSError):  # after the year 9999
         return str(nanoseconds)
 
 

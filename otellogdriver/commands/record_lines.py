@@ -114,7 +114,7 @@ def _time(record: LogRecord) -> str:
     seconds, nanos = divmod(record.time_unix_nano or record.observed_time_unix_nano, 1_000_000_000)
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09d}Z"
-    except (ValueError, OverflowError):  # behind the year 9999
+    except (ValueError, OverflowError):  # after the year 9999
         return f"{seconds}.{nanos:09d}"
 
 

@@ -484,7 +484,7 @@ _LEAVE_PATIENCE = 3.0
 
 
 def _remove_fifo(file: str) -> None:
-    """The engine went away without a word (live-restore, crash): nobody else removes it. Raises OSError."""
+    """The engine went away without StopLogging (live-restore, crash): nobody else removes it. Raises OSError."""
     try:
         if stat.S_ISFIFO(os.lstat(file).st_mode):
             os.unlink(file)
@@ -496,7 +496,7 @@ def _check_fifo(file: str) -> None:
     """Raises ProtocolError for what is not a FIFO; whoever opens it looks again."""
     try:
         mode = os.lstat(file).st_mode
-    except (OSError, ValueError) as error:  # ValueError: no name of a file, for a NUL
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = getattr(error, "strerror", None) or "not the name of a file"
         raise ProtocolError(f"File {file[:200]!r} cannot be opened: {why}") from error
     if not stat.S_ISFIFO(mode):

@@ -149,7 +149,7 @@ def orphans(directory: str, known: Mapping[str, object]) -> list[str]:
 
 def adopt(driver: Driver, files: list[str]) -> None:
     """Read FIFOs that are still nobody's: their containers would block otherwise. One that says nothing (of a start
-    that failed, or of a removed container) is not worth a word: it goes away when nobody holds it any more."""
+    that failed, or of a removed container) is not worth a warning: it goes away when nobody holds it any more."""
     for file in files:
         if file in driver.sessions or not os.path.exists(file):
             continue

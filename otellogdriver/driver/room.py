@@ -3,7 +3,7 @@
 In: what waits for delivery, what the disk has left. Out: `full`, by which the FIFOs keep their `journal-full` policies,
 and how much is to be given up (`claim`): what is kept for mirrors alone goes first, and while that is enough nothing is
 full. It looks while something arrives, and again as long as there is no room. Lives
-on the event loop; the disk itself is asked in a thread, for it may hang, and then what it said last holds.
+on the event loop; the disk itself is asked in a thread, because it may hang; then its last answer holds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Room:
         self.short = False
         """Something is to be given up, if only by mirrors."""
         self.free = 0
-        """Free bytes where the journal is, as the disk said last."""
+        """Free bytes where the journal is, by the disk's last answer."""
         self._plugin = plugin
         self._store = store
         self._active = active
@@ -55,7 +55,7 @@ class Room:
         self._missing = 0
         """Bytes that lack to the free-disk floor, as far as is known."""
         self._floor: int | None = None
-        """Bytes that are to stay free; None as long as the disk has said nothing."""
+        """Bytes that are to stay free; None as long as the disk has not answered."""
         self._over = self._over_of_mirrors = 0
         """Bytes still to be given up, found by the last look; and of those that are kept for mirrors alone."""
         self._checked = 0.0

@@ -1,6 +1,6 @@
-"""The unix socket on which the engine calls, which takes up a call even where the process has no file number left.
+"""The unix socket on which the engine calls, which accepts a call even where the process has no file number left.
 
-A call that is not taken up holds a container's start or end, and whoever waits for it. So some numbers are kept from
+A call that is not accepted holds up a container's start or end, and whoever waits for it. So some numbers are kept from
 the beginning. One is given up for a connection that could not be had otherwise, and comes back when that is closed.
 """
 
@@ -13,7 +13,7 @@ import socket
 from typing import Any
 
 SPARE = 8
-"""Connections that are taken up where there is no file number: the engine keeps a few, and opens one for each call that
+"""Connections that are accepted where there is no file number: the engine keeps a few, and opens one for each call that
 it makes at the same time as others."""
 
 _NO_NUMBER = (errno.EMFILE, errno.ENFILE)

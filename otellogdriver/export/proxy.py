@@ -78,7 +78,7 @@ async def tunnel(
     server_name: str = "",
 ) -> tuple[asyncio.Transport, P]:
     """A connection to the endpoint, with TLS if there is a `context`. Raises ProxyFault; OSError and ssl.SSLError for
-    what goes wrong behind the proxy."""
+    what goes wrong beyond the proxy."""
     transport, head = await _dial(proxy, endpoint, resolver)
     loop = asyncio.get_running_loop()
     protocol = factory()

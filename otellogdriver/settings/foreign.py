@@ -1,8 +1,8 @@
-"""Log-opts of other drivers: what takes the place of each here, said to whoever brings one along.
+"""Log-opts of other drivers: what takes the place of each here, for the error that names it.
 
 In: a name. Out: a few words for an error text, or nothing for a name that no driver has. docs/MIGRATING.md says the
 same at more length; a test holds both to the same names. What all drivers share (`tag`, `labels`, `max-size` ...) is
-not here, for it is an option of ours. Source: Docker's pages on its drivers, those of Loki's plugin.
+not here, because it is an option of ours. Source: Docker's pages on its drivers, those of Loki's plugin.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The driver's latest warnings and errors, kept for the status page.
 
 A logging handler: in go records of level WARNING and above, out come the last MOST of them as one-line texts. They hold
-no secrets and no line contents, for nothing that the driver logs does.
+no secrets and no line contents, because nothing that the driver logs does.
 """
 
 from __future__ import annotations

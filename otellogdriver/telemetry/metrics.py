@@ -70,7 +70,7 @@ class Declared:
 
     @property
     def text(self) -> str:
-        """The help, with the word that it is deprecated."""
+        """The help, which begins by saying if it is deprecated."""
         return f"Deprecated: `{self.instead}` has it. {self.help}" if self.instead else self.help
 
     @property

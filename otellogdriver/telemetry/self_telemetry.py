@@ -96,7 +96,7 @@ class SelfTelemetry:
         self._resource = Resource({**dict(settings.plugin_resource_attributes), **about})
         self._failed = False
         self._every = _every(environ)
-        logging.getLogger("opentelemetry.sdk").setLevel(logging.CRITICAL)  # what matters of it is said here, once
+        logging.getLogger("opentelemetry.sdk").setLevel(logging.CRITICAL)  # what matters of it is logged here, once
         (_, place), *_ = destinations(settings)
         place = replace(place, timeout=place.timeout or _TIMEOUT)
         self._metrics = _Way(encode_metrics, _of_metrics(place), _METRICS_METHOD)

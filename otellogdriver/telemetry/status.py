@@ -31,7 +31,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "R
 def application(
     driver: Driver, events: Events, problems: Sequence[str], doors: Doors, names: Collection[str]
 ) -> web.Application:
-    """The HTTP application of the metrics port. `problems` are those of the plugin's environment, `doors` are told of
+    """The HTTP application of the metrics port. `problems` are those of the plugin's environment, `doors` hear of
     each request, `names` are those with a dot that it answers to, beside addresses."""
     accounts = Accounts(driver)
 

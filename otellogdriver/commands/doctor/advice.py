@@ -137,7 +137,7 @@ def _by_code(place: Place, code: str, outcome: Denied | Refused | Retry | Unread
             "it), and has the receiver a pipeline for logs?"
         )
     if code.startswith("3"):
-        return "redirects are not followed, for the token would go along: write the final address"
+        return "redirects are not followed, because the token would go along: write the final address"
     if "web page" in reason:
         return "this is a web server, not an OTLP receiver: check host, port and path"
     if code == "413":

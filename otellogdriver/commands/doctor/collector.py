@@ -125,7 +125,7 @@ async def _shake_hands(place: Place, context: ssl.SSLContext) -> Check:
             )
         if await _objects(reader):
             writer.transport.abort()
-            text = f"{place}: closed right behind the handshake, as servers do that want another certificate, or one"
+            text = f"{place}: closed right after the handshake, as servers do that want another certificate, or one"
             return failed("TLS", text, advice.OURS)
     except ssl.SSLCertVerificationError as error:
         return failed("TLS", f"{place}: {error.verify_message}", advice.of_certificate(place, error.verify_code))

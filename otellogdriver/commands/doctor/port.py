@@ -53,7 +53,7 @@ async def speech(host: str, port: int, tls: bool) -> Speech:
 
 
 def _says_enough(begin: bytes) -> bool:
-    """Whether what follows would change nothing; behind a status of 400 there may be a word about TLS."""
+    """Whether what follows would change nothing; after a status of 400 there may be a word about TLS."""
     if begin.startswith(b"HTTP/"):
         return len(begin) >= 512 or len(begin) >= 12 and begin[9:12] != b"400"
     return len(begin) >= 9

@@ -150,7 +150,7 @@ def offset_at(stream: Stream, moment: int) -> int:
 
 
 def first_time(stream: Stream, offset: int) -> int:
-    """When the first line at or behind the offset was printed; 0 if there is none. Raises OSError."""
+    """When the first line at or after the offset was printed; 0 if there is none. Raises OSError."""
     return next((printed for _, printed in _frames(stream, offset)), 0)
 
 
@@ -174,7 +174,7 @@ def last_time(stream: Stream, codec: Codec, before: int) -> int:
 
 
 def tail_at(stream: Stream, codec: Codec, lines: int, least: int) -> tuple[int, int]:
-    """(a place behind which so many lines end, or `least`; how many do). Raises OSError."""
+    """(a place after which so many lines end, or `least`; how many do). Raises OSError."""
     found, behind = 0, stream.end
     for segment in reversed(stream.segments):
         if segment.start >= behind:

@@ -21,7 +21,8 @@ from otellogdriver.journal.layout import MAIN, MIRROR
 log = logging.getLogger(__name__)
 
 HELP = """\
-Print the lines of containers, named or by the begin of their ids (of all without any), the oldest of each first.
+Print the lines of the containers that are given by name or by the first characters of their ids, or of all; the oldest
+of each come first.
 
     otellogdriver journal show web --tail 20
     otellogdriver journal show web db --undelivered --json | jq -r .body
