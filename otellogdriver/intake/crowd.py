@@ -125,16 +125,19 @@ class Crowd:
             ready.close()
             os.close(bell)
             raise
-        self._ready, self._bell = ready, bell
+        self._ready, self._bell, self._patience = ready, bell, PAUSE
         return ready
 
     def _run(self) -> None:
         last = 0.0
-        while not self._is_done():
+        while True:
             try:
+                if self._is_done():
+                    return
                 last = self._round(last)
             except Exception as error:  # no memory for it: who is ready stays so
-                log.error("reading FIFOs in turn failed, tried again: %r", error)
+                with contextlib.suppress(Exception):
+                    log.error("reading FIFOs in turn failed, tried again: %r", error)
                 time.sleep(_AGAIN)
 
     def _is_done(self) -> bool:

@@ -242,6 +242,23 @@ def test_faults_of_the_thread_do_not_end_it(monkeypatch: pytest.MonkeyPatch, cap
     assert "tried again" in caplog.text
 
 
+def test_a_fault_between_two_rounds_that_cannot_even_be_logged_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd, member = Crowd(), Member([])
+    faults = [MemoryError()] * 2
+
+    def fail(*_: object) -> bool:
+        if faults:
+            raise faults.pop()
+        return False
+
+    monkeypatch.setattr(crowd, "_is_done", fail)
+    monkeypatch.setattr("otellogdriver.intake.crowd.log.error", fail)
+    assert crowd.lend(member, member.fd)
+    until(lambda: not faults and member.reads > 2)
+    monkeypatch.undo()
+    member.close(crowd)
+
+
 def test_without_a_thread_nobody_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
