@@ -1,8 +1,10 @@
-"""An event loop that goes on where memory or file numbers are short for a moment.
+"""An event loop that goes on where memory or file numbers are short for a moment, and what tasks wait for on it.
 
 asyncio takes such an error for one of the code that it runs: a task then waits for ever for a result of which nobody
 told it, and the engine for an answer on a connection that nobody reads. This loop makes such a step again, and closes
-such a connection. It reaches into asyncio, so its test holds that the names it uses are still there.
+such a connection. `Event`, `Lock` and `Semaphore` are asyncio's, but whoever waits hears of it: there an error strikes
+between the change and the telling, and later changes tell nobody. All this reaches into asyncio, so its test holds that
+the names it uses are still there.
 """
 
 from __future__ import annotations
@@ -11,11 +13,17 @@ import asyncio
 import gc
 import logging
 import socket
-from typing import Any
+import time
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Literal
 
 from otellogdriver.errors import is_shortage
 
 log = logging.getLogger(__name__)
+
+_NO_MEMORY = 0.01
+"""Seconds until what met a lack of memory is tried again."""
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -24,6 +32,21 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.set_exception_handler(_mend)
+        # A future that is done tells of it by `call_soon`, and forgets whom it was to tell where that fails. It is not
+        # a method, for to look one up takes memory, too.
+        setattr(self, "call_soon", _insistent(super().call_soon))  # noqa: B010
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As asyncio's; a thread that has done something can tell of it."""
+        handle: asyncio.Handle = self.call_soon(callback, *args, context=context)
+        while True:
+            try:
+                self._write_to_self()  # type: ignore[attr-defined]
+                return handle
+            except MemoryError:  # the loop may be asleep: nobody else wakes it
+                time.sleep(_NO_MEMORY)
 
     def _run_once(self) -> None:
         """One round; what is ready stays so where there is no memory, and is run in the next one."""
@@ -43,6 +66,60 @@ class Loop(asyncio.SelectorEventLoop):
         await super()._accept_connection2(factory, connection, *arguments)  # type: ignore[misc]
         if connection.fileno() >= 0 and connection.fileno() not in self._selector.get_map():  # type: ignore[attr-defined]
             connection.close()
+
+
+class Event(asyncio.Event):
+    """See the module's text."""
+
+    def set(self) -> None:
+        while True:
+            try:
+                self._value = False  # else nobody is told
+                super().set()
+                return
+            except MemoryError:
+                time.sleep(_NO_MEMORY)
+
+
+class Lock(asyncio.Lock):
+    """See the module's text."""
+
+    async def acquire(self) -> Literal[True]:
+        try:
+            return await super().acquire()
+        except BaseException:  # the turn may have been this one's: the next is told
+            if not self.locked():
+                self._wake_up_first()
+            raise
+
+    def _wake_up_first(self) -> None:
+        while True:
+            try:
+                return super()._wake_up_first()  # type: ignore[misc, no-any-return]
+            except MemoryError:
+                time.sleep(_NO_MEMORY)
+
+
+class Semaphore(asyncio.Semaphore):
+    """See the module's text."""
+
+    def _wake_up_next(self) -> None:
+        while True:
+            try:
+                return super()._wake_up_next()
+            except MemoryError:
+                time.sleep(_NO_MEMORY)
+
+
+def _insistent(call_soon: Callable[..., asyncio.Handle]) -> Callable[..., asyncio.Handle]:
+    def insist(callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        while True:
+            try:
+                return call_soon(callback, *args, context=context)
+            except MemoryError:
+                time.sleep(_NO_MEMORY)
+
+    return insist
 
 
 def _mend(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from otellogdriver.engine.listener import Listener
-from otellogdriver.loop import Loop
+from otellogdriver.loop import Event, Loop
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -171,7 +171,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     gc.freeze()  # what is loaded now stays; later collections need not walk it
     own = await _tell_of_itself(driver, environ, len(wrong), early) if early else None
 
-    stop = asyncio.Event()
+    stop = Event()
     loop = asyncio.get_running_loop()
     while not _hears_signals(loop, stop):
         await asyncio.sleep(_START_AGAIN)

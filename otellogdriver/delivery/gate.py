@@ -12,6 +12,8 @@ import contextlib
 import random
 from collections.abc import Callable
 
+from otellogdriver.loop import Event
+
 FIRST = 0.05
 """First pause in seconds after a failure."""
 LONGEST = {"unreachable": 0.8, "timeout": 0.8, "unavailable": 0.8, "throttled": 5.0, "denied": 10.0}
@@ -30,7 +32,7 @@ class Gate:
         self._until = 0.0
         self._closed = False
         self._probing = False
-        self._changed = asyncio.Event()
+        self._changed = Event()
         self.last_failure = ""
 
     @property

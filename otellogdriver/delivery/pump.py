@@ -38,6 +38,7 @@ from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client
 from otellogdriver.export.request import AROUND, SCOPE, resource_logs
 from otellogdriver.journal.cursor import Position
+from otellogdriver.loop import Event, Lock
 
 _FAIR = 64 << 10
 """Least bytes a feed may put into a batch when many want to."""
@@ -120,7 +121,7 @@ class Pump:
         sync: bool = False,
     ) -> None:
         self.destination = destination
-        self._wake = asyncio.Event()
+        self._wake = Event()
         self._sending = Sending(
             destination, client, executor, self._settle, self._free, self._put_back, self._wake.set, hold=hold
         )
@@ -135,7 +136,7 @@ class Pump:
         self._ready: deque[Feed] = deque()
         self._queued_bytes = 0
         self._oldest = 0.0
-        self._turn = asyncio.Lock()
+        self._turn = Lock()
         self._building = False
         self._reading: list[Feed] = []
         """Those that the batch which is just built has marked as busy."""

@@ -36,6 +36,7 @@ from otellogdriver.export.client import prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.request import AROUND, SCOPE, record_ends, resource_logs
+from otellogdriver.loop import Semaphore
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class Sending:
         self._loop = asyncio.get_running_loop()
         self._empty = prepare(destination, [])
         self._apart: dict[Feed, _Apart] = {}
-        self._slots = asyncio.Semaphore(_GROUPS)
+        self._slots = Semaphore(_GROUPS)
         self._taken = float("-inf")
         """When the destination took records last."""
         self._limit = (0, 0.0)

@@ -38,6 +38,7 @@ from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.rescue import Rescue
 from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
+from otellogdriver.loop import Lock
 from otellogdriver.pool import Pool
 from otellogdriver.resource import Host, resource_of
 from otellogdriver.settings.doubts import doubts
@@ -94,7 +95,7 @@ class Driver:
         """Whose FIFO nobody reads, and since when (loop time), as the last sweep found."""
         self._crowd = Crowd()
         self._rescue = Rescue()
-        self._calls: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._calls: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
         self.parking = Parking()
         self.room = Room(plugin, self.store, self.active, self._disk, self.supervisor, lambda: self.parking.sizes)
@@ -201,10 +202,10 @@ class Driver:
                 self._on_disk(session, "removing a stream", self.store.remove, session.entry)
                 raise DriverError(f"no thread for container {session.container.name}: {error}") from error
 
-    def _calls_of(self, file: str) -> asyncio.Lock:
+    def _calls_of(self, file: str) -> Lock:
         """What StartLogging and StopLogging of one FIFO hold while they decide: the later one sees what the earlier one
         has come to, whether or not its caller is still there."""
-        return self._calls.setdefault(file, asyncio.Lock())
+        return self._calls.setdefault(file, Lock())
 
     async def _see_end(self, known: Session) -> None:
         """Wait until a FIFO is done that has been stopped, or has ended; whoever starts it anew gets a stream of its

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 from typing import Any
+from weakref import WeakSet
 
 SPARE = 8
 """Connections that are accepted where there is no file number: the engine keeps a few, and opens one for each call that
@@ -30,6 +31,9 @@ class Listener(socket.socket):
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._spare: list[int] = []
         self._nothing = -1
+        self._taken: WeakSet[_Connection] = WeakSet()
+        self._forgotten = False
+        """There may be a connection of which only the kernel knows."""
         try:
             self._nothing = os.open(os.devnull, os.O_RDWR)
             self._keep()
@@ -44,19 +48,54 @@ class Listener(socket.socket):
         """The next connection, as `socket.accept` has it. Raises OSError as that does, of EMFILE and ENFILE only where
         every spare number is in use."""
         self._keep()
+        self._close_forgotten()
         while True:
             try:
                 number, address = self._accept()  # type: ignore[attr-defined]
+            except MemoryError:
+                self._forgotten = True
+                self._close_forgotten()
+                raise
             except OSError as error:
                 if error.errno not in _NO_NUMBER or not self._spare:
                     raise
                 os.close(self._spare.pop())  # another thread may be faster to use it: then the next one
                 continue
+            connection = None
             try:
-                return _Connection(self, number), address
+                connection = _Connection(self, number)
+                self._taken.add(connection)
+                return connection, address
             except BaseException:  # the library's own `accept` would forget it, and the engine would wait for ever
-                os.close(number)
+                os.close(connection.detach() if connection else number)
                 raise
+
+    def _close_forgotten(self) -> None:
+        """Close connections that nobody has: CPython loses what it has accepted where it gets no memory for the rest,
+        and the engine would wait for ever. Never raises; what fails is done with the next call."""
+        if not self._forgotten:
+            return
+        try:
+            known = {self.fileno(), *(connection.fileno() for connection in self._taken)}
+            for number in {int(name) for name in os.listdir("/proc/self/fd")} - known:
+                if self._is_ours(number):
+                    os.close(number)
+            self._forgotten = False
+        except (OSError, MemoryError):
+            pass
+
+    def _is_ours(self, number: int) -> bool:
+        """Whether it is a connection of this listener's, or was."""
+        try:
+            other = socket.socket(self.family, self.type, self.proto, number)
+        except OSError:
+            return False  # not a socket, or not there any more
+        try:
+            return bool(other.getsockname() == self.getsockname())
+        except OSError:
+            return False
+        finally:
+            other.detach()
 
     def close(self) -> None:
         super().close()

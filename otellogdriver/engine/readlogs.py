@@ -21,6 +21,7 @@ from otellogdriver.engine.turns import Turns
 from otellogdriver.errors import ProtocolError
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.stream import Stream
+from otellogdriver.loop import Event
 from otellogdriver.pool import Pool
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class LogReader:
     async def _follow(self, copy: _Copy) -> None:
         active = self._driver.active.values()
         session = next((session for session in active if session.stream is copy.stream), None)
-        grown = asyncio.Event()
+        grown = Event()
         if session:
             session.followers.add(grown)
         try:

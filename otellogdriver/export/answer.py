@@ -27,6 +27,10 @@ MAX_WAIT = 86400.0
 
 PROTOBUF = "application/x-protobuf"
 
+_NOTHING_TO_SAY = (b"", b"\x0a\x00")
+"""An ExportLogsServiceResponse that is empty, or has an empty `partial_success`: most often nothing else comes. It is
+not given to protobuf's library, which ends the process where it gets no memory."""
+
 _MAX_TEXT = 300
 
 
@@ -41,6 +45,8 @@ def delivered(body: bytes, content_type: str = PROTOBUF, secrets: Iterable[str] 
     """Read an ExportLogsServiceResponse, as protobuf or JSON. By now the collector has the data, so a response that
     cannot be read, whatever is wrong with it, is noted and no more; plain text ("OK") and nothing at all are usual with
     vendors and are success."""
+    if content_type == PROTOBUF and body in _NOTHING_TO_SAY:
+        return Delivered()
     try:
         if content_type == "application/json":
             told = json.loads(body or b"{}").get("partialSuccess") or {}

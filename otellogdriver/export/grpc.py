@@ -46,6 +46,7 @@ from otellogdriver.export.http import by_status
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.proxy import Forwarder, proxy_for
 from otellogdriver.export.resolver import replaced
+from otellogdriver.loop import Lock
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class GrpcClient:
         self._metadata: tuple[tuple[str, str], ...] = ()
         self._secrets: tuple[str, ...] = ()
         self._line: _Line | None = None
-        self._dialing = asyncio.Lock()
+        self._dialing = Lock()
         self._files = Files(destination)
         self._forwarder: Forwarder | None = None
         self._forwarder_path = ""

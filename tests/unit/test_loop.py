@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from otellogdriver.loop import Loop
+from otellogdriver.loop import Event, Lock, Loop, Semaphore
 
 
 @pytest.fixture
@@ -34,6 +36,122 @@ def test_a_call_that_failed_for_want_of_memory_is_made_again(loop: Loop) -> None
     loop.call_soon(tell, 7)
     assert loop.run_until_complete(asyncio.wait_for(done, 20)) == 7
     assert calls == [7, 7, 7]
+
+
+def test_who_waits_for_a_result_hears_of_it_though_there_is_no_memory_for_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A future forgets whom it has to tell, whether or not that went well."""
+    missing: list[int] = []
+    real: Any = asyncio.SelectorEventLoop.call_soon
+
+    def call_soon(*arguments: Any, **named: Any) -> asyncio.Handle:
+        if missing:
+            missing.pop()
+            raise MemoryError
+        handle: asyncio.Handle = real(*arguments, **named)
+        return handle
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "call_soon", call_soon)
+
+    async def wait(loop: asyncio.AbstractEventLoop) -> list[int]:
+        done = loop.create_future()
+        waiting = [asyncio.create_task(_value(done)) for _ in range(3)]
+        await asyncio.sleep(0)
+        missing.extend((1, 1))
+        done.set_result(7)
+        assert not missing
+        return await asyncio.wait_for(asyncio.gather(*waiting), 20)
+
+    with contextlib.closing(Loop()) as loop:
+        assert loop.run_until_complete(wait(loop)) == [7, 7, 7]
+
+
+async def _value(future: asyncio.Future[int]) -> int:
+    return await future
+
+
+def test_a_thread_wakes_the_loop_though_there_is_no_memory_at_first(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    real: Any = loop._write_to_self  # type: ignore[attr-defined]
+
+    def wake() -> None:
+        calls.append("wake")
+        if calls.count("wake") < 3:
+            raise MemoryError
+        real()
+
+    monkeypatch.setattr(loop, "_write_to_self", wake)
+
+    async def wait() -> None:
+        called = asyncio.Event()
+
+        def call() -> None:
+            calls.append("call")
+            called.set()
+
+        thread = threading.Thread(target=loop.call_soon_threadsafe, args=(call,))
+        thread.start()
+        await asyncio.wait_for(called.wait(), 20)
+        await asyncio.to_thread(thread.join)
+
+    loop.run_until_complete(wait())
+    assert calls.count("call") == 1
+
+
+class Scarce(deque[Any]):
+    """Gives no memory to whoever looks at what is in it, as often as told."""
+
+    missing = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.missing:
+            self.missing -= 1
+            raise MemoryError
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("kind", [Event, Lock, Semaphore])
+def test_who_waits_for_a_turn_hears_of_it_though_there_is_no_memory_for_the_telling(
+    loop: Loop, kind: type[Event | Lock | Semaphore]
+) -> None:
+    async def wait() -> None:
+        what = kind()
+        if isinstance(what, Event):
+            waiting = [asyncio.create_task(what.wait()) for _ in range(2)]
+        else:
+            await what.acquire()
+            waiting = [asyncio.create_task(what.acquire()) for _ in range(2)]
+        await asyncio.sleep(0)
+        what._waiters = scarce = Scarce(what._waiters or ())
+        scarce.missing = 2
+        for each in waiting:
+            what.set() if isinstance(what, Event) else what.release()
+            await asyncio.wait_for(each, 20)
+
+    loop.run_until_complete(wait())
+
+
+def test_a_turn_that_is_not_taken_for_want_of_memory_is_the_next_ones(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait() -> None:
+        lock = Lock()
+        await lock.acquire()
+        first = asyncio.create_task(lock.acquire())
+        await asyncio.sleep(0)
+        second = asyncio.create_task(lock.acquire())
+        await asyncio.sleep(0)
+        assert lock._waiters
+        lock._waiters[0].set_exception(MemoryError())
+        lock.release()
+        with pytest.raises(MemoryError):
+            await first
+        await asyncio.wait_for(second, 20)
+
+    loop.run_until_complete(wait())
 
 
 def test_another_fault_is_not_met_again(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
@@ -70,6 +188,13 @@ def test_a_connection_that_nobody_will_read_is_closed(
     assert kept and kept[0].fileno() == -1
 
 
-@pytest.mark.parametrize("name", ["_run_once", "_start_serving", "_accept_connection2", "_make_socket_transport"])
+@pytest.mark.parametrize(
+    "name", "_run_once _start_serving _accept_connection2 _make_socket_transport _write_to_self".split()
+)
 def test_this_python_has_the_parts_that_are_replaced(name: str) -> None:
     assert hasattr(asyncio.SelectorEventLoop, name)
+
+
+def test_this_python_has_the_parts_that_tell_who_waits() -> None:
+    assert hasattr(asyncio.Lock, "_wake_up_first") and hasattr(asyncio.Semaphore, "_wake_up_next")
+    assert hasattr(asyncio.Event(), "_value")

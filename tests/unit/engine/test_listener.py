@@ -9,6 +9,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,3 +94,42 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
     for connection in (*taken[SPARE:], *calls):
         connection.close()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_connection_that_python_loses_for_want_of_memory_is_closed(listener: Listener) -> None:
+    """CPython forgets what it has accepted if it gets no memory for the address."""
+    lost, kept, later = callers(listener, 3)
+    pair = socket.socketpair()
+    real, losing = listener._accept, [1]  # type: ignore[attr-defined]
+
+    def accept() -> Any:
+        found = real()
+        if losing:
+            losing.pop()
+            raise MemoryError
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Listener, "_accept", lambda _: accept(), raising=False)
+        with pytest.raises(MemoryError):
+            listener.accept()
+        assert is_closed(lost)
+        connection, _ = listener.accept()
+        assert connection.recv(1) == b"\1"
+        losing.append(1)
+        with pytest.raises(MemoryError):
+            listener.accept()
+        assert is_closed(later)
+        connection.sendall(b"a")
+        assert kept.recv(1) == b"a", "what is in use stays"
+    pair[0].sendall(b"a")
+    assert pair[1].recv(1) == b"a"
+    for each in (lost, kept, later, connection, *pair):
+        each.close()
+
+
+def is_closed(caller: socket.socket) -> bool:
+    """By the other side, which has or has not read what came."""
+    with contextlib.suppress(ConnectionResetError):
+        return caller.recv(1) == b""
+    return True

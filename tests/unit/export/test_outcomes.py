@@ -8,7 +8,9 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
+from otellogdriver.export import answer
 from otellogdriver.export.answer import PROTOBUF, delivered, error_message, retry_info
 from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import Destination
@@ -132,6 +134,15 @@ async def test_http_retry_after(code: int) -> None:
         outcomes = [await send(destination) for _ in range(4)]
         waits = [outcome.after for outcome in outcomes if isinstance(outcome, Retry)]
         assert waits[0] == 7 and waits[1] == pytest.approx(60, abs=2) and waits[2:] == [None, None]
+
+
+@pytest.mark.parametrize("body", [b"", b"\x0a\x00"])
+def test_an_answer_that_says_nothing_is_not_given_to_a_library(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    """Protobuf's ends the process where there is no memory, and these answers come with each request."""
+    assert not ExportLogsServiceResponse.FromString(body).partial_success.ByteSize()
+    monkeypatch.setattr(answer, "ExportLogsServiceResponse", None)
+    assert delivered(body) == Delivered()
+    assert delivered(b"\x0a\x02\x08\x01").message, "what says something is read"
 
 
 @pytest.mark.measures
