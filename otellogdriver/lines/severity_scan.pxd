@@ -30,6 +30,7 @@ cdef bint is_digits(const uint8_t *p, int n, int i, int count) noexcept nogil
 cdef int space(const uint8_t *p, int n, int i) noexcept nogil
 cdef int escape(const uint8_t *p, int n, int i) noexcept nogil
 cdef int after(const uint8_t *p, int n, int j) noexcept nogil
+cdef bint is_remark(const uint8_t *p, int n, int j) noexcept nogil
 cdef int frame(const uint8_t *p, int n, int i) noexcept nogil
 cdef int logcat(const uint8_t *p, int n, int i) noexcept nogil
 cdef int syslog(int number) noexcept nogil
@@ -47,13 +48,14 @@ cdef int member(const uint8_t *p, int n, int i) noexcept nogil
 )
 cdef int line(const uint8_t *p, int n) noexcept nogil
 cdef bint is_command(const uint8_t *p, int n, int i) noexcept nogil
+cdef bint is_unnamed(const uint8_t *p, int n, int i) noexcept nogil
 cdef bint is_constant(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint in_brackets(
     const uint8_t *p, int n, int i, int j, int form, int level, int before, int follows, int opened, int inner,
     bint time, int plain
 ) noexcept nogil
 cdef bint capitals(
-    const uint8_t *p, int n, int j, int level, int before, int follows, bint time, int plain, int names, int tag
+    const uint8_t *p, int n, int i, int j, int level, int before, int follows, bint time, int plain, int names, int tag
 ) noexcept nogil
 cdef bint is_prose(const uint8_t *p, int n, int j) noexcept nogil
 cdef bint in_angles(const uint8_t *p, int i) noexcept nogil

@@ -324,10 +324,17 @@ def after(p: bytes, n: int, j: int) -> int:
     if c in b"])}>":
         return ord("]")
     if c in b"[(<{":
-        return ord("[")
+        return ord(":") if c == ord("(") and is_remark(p, n, j) else ord("[")
     if c == 27:
         return ord("m")
     return ord("g") if j - i > 1 else ord(" ")
+
+
+def is_remark(p: bytes, n: int, j: int) -> bool:
+    """Whether round brackets are here and a colon follows them: "error (device sda1): x"."""
+    while j < n and p[j] not in b")\n":
+        j += 1
+    return j + 2 < n and p[j + 1] == ord(":") and p[j + 2] == ord(" ")
 
 
 # --- whole frames
@@ -375,6 +382,8 @@ def frame(p: bytes, n: int, i: int) -> int:
         return letter(c) | i << 8 | i + 1 << 16
     if digits:
         return 0
+    if p[j] == ord(" ") and is_digits(p, n, j + 1, 4) and p[j + 5] == ord(" ") and is_digits(p, n, j + 6, 2):
+        return letter(c) | i << 8 | j << 16 if p[j + 8] == ord(":") else 0  # Finagle: I 0102 03:04:05.678 THREAD7: x
     if p[j] == ord("[") and is_digits(p, n, j + 1, 4) and j + 5 < n and p[j + 5] == ord("-"):
         return letter(c) | i << 8 | j << 16
     if p[j] == ord(" ") and p[j + 1] == ord("[") and is_digits(p, n, j + 2, 2) and p[j + 4] == ord("/"):
@@ -549,6 +558,8 @@ def json(p: bytes, n: int, i: int) -> int:
                     found = member(p, n, k)
                     if found:
                         return found
+                    if k + 1 < n and p[k] in b"34567" and p[k + 1] in b",}" and same(p, 0, 13, b'{"version":"1', 13):
+                        return syslog(p[k] - 48) | k << 8 | k + 1 << 16  # GELF
                 if depth == 1 and j == i + 3 and p[i + 1] == ord("s") and same(p, 0, 5, b'{"t":', 5):
                     return member(p, n, k)  # MongoDB
                 if depth == 1:
@@ -652,7 +663,7 @@ def line(p: bytes, n: int) -> int:
                         ):
                             good = True
                         elif form == 2:
-                            good = capitals(p, n, end, level, before, follows, time, plain, names, tag)
+                            good = capitals(p, n, i, end, level, before, follows, time, plain, names, tag)
                         elif form == 1:
                             good = titled(p, n, i, end, level, before, follows, time, plain, tag)
                         else:
@@ -665,7 +676,10 @@ def line(p: bytes, n: int) -> int:
                                 else False
                             )
                     if good and not (
-                        follows in b":\t" and (not time or before == ord("-")) and not opened and is_constant(p, n, end)
+                        follows in b":|\t "
+                        and (not time or before == ord("-"))
+                        and not opened
+                        and is_constant(p, n, end)
                     ):
                         return moved(p, level & 31, j, end) | i << 8 | end << 16
             elif level == _TIME and (before in b"^t|:b/;" or opened) and (j >= n or not KIND[p[j]] & 7):
@@ -686,6 +700,8 @@ def line(p: bytes, n: int) -> int:
                         else 0
                     )
                 if kind == 1 and i + 1 < n and p[i + 1] == ord(",") and before == ord("^"):
+                    if letter(c) and p[i + 2] == ord(" ") and is_unnamed(p, n, i + 3):
+                        return letter(c) | i << 8 | i + 1 << 16
                     i += 2  # Ruby's logger: E, [2024-01-01T12:00:00 #1] ERROR
                     continue
             # Any other word: how far it goes, and of what kind it is.
@@ -717,6 +733,10 @@ def line(p: bytes, n: int) -> int:
                                 break  # Monolog: app.ERROR: x
                             if p[j] == ord("-") and k + 2 < n and p[k + 1] == ord("*") and p[k + 2] == ord("*"):
                                 return found & 31 | j + 1 << 8 | k << 16  # GLib: Gtk-WARNING **: x
+                    if time and before == ord("b") and p[j] == ord(".") and j + 1 < n and KIND[p[j + 1]] == 2:
+                        found = level_at(p, n, j + 1)
+                        if found and found & 255 < _SHY_BIT and after(p, n, found >> 8) == ord(":"):
+                            break  # Monolog in Symfony: [2026-01-02T03:04:05+00:00] app.error: x
                     if opened and p[j] in b".#" and j + 1 < n and KIND[p[j + 1]] == 2:
                         found = level_at(p, n, j + 1)
                         k = found >> 8
@@ -740,7 +760,10 @@ def line(p: bytes, n: int) -> int:
                 if (
                     (plain == 0 or before in b":|p\t")
                     and (time or before != ord(":"))
-                    and (names_level(p, i, j) or (i == begin and c == ord("l") and j == i + 1))
+                    and (
+                        names_level(p, i, j)
+                        or (i == begin and (j == i + 1 and c == ord("l") or same(p, i, j, b"at", 2)))
+                    )
                 ):
                     found = value(p, n, j + 1)
                     if found and (i > begin or space(p, n, (found >> 16) + 1) < n):
@@ -783,7 +806,7 @@ def line(p: bytes, n: int) -> int:
             else:
                 names += 1
                 before = ord("i")
-            if plain > (2 if time else 1) or names > 5:
+            if plain > (2 if time or (KIND[p[i]] == 2 and is_digits(p, n, j + 1, 8)) else 1) or names > 5:
                 return 0
             i = j + 1 if j == i else j
             continue
@@ -817,7 +840,7 @@ def line(p: bytes, n: int) -> int:
                 else:
                     break
                 j += 1
-            if marks or digits > 8:
+            if marks or digits > 8 or (opened and digits > 6 and p[i - 1] == ord(" ")):  # [    7.123456] of the kernel
                 time = True
             if j == i:
                 j += 1
@@ -921,6 +944,14 @@ def line(p: bytes, n: int) -> int:
             if i + 1 < n and KIND[p[i + 1]] == 4 and i == begin:
                 i += 1
                 continue
+            if time and i > 0 and p[i - 1] == ord(","):
+                j = skipped(p, n, i)  # a column
+                found = level_at(p, n, i + 1)
+                if found and found >> 8 == j - 1 and case(p, i + 1, j - 1) == 2 and j < n and p[j] == ord(","):
+                    return found & 31 | i + 1 << 8 | j - 1 << 16
+                before = ord("|")
+                i = j
+                continue
             if before == ord("|") and KIND[p[i - 1]] != 16 or opened:
                 i += 1
                 continue
@@ -954,6 +985,15 @@ def line(p: bytes, n: int) -> int:
 def is_command(p: bytes, n: int, i: int) -> bool:
     """Whether this is what GitHub's runner prints: ##[error]x."""
     return i + 2 < n and p[i + 1] == ord("#") and p[i + 2] == ord("[")
+
+
+def is_unnamed(p: bytes, n: int, i: int) -> bool:
+    """Whether this is how Nim's logger goes on behind its letter: [2026-01-02T03:04:05] -- shop: x."""
+    if i + 5 >= n or p[i] != ord("[") or not is_digits(p, n, i + 1, 4):
+        return False
+    while i < n and p[i] != ord("]"):
+        i += 1
+    return i + 4 < n and p[i + 1] == ord(" ") and p[i + 2] == p[i + 3] == ord("-") and p[i + 4] == ord(" ")
 
 
 def is_constant(p: bytes, n: int, j: int) -> bool:
@@ -1029,16 +1069,30 @@ def in_brackets(
         return (KIND[p[k]] == 4 and (time or i == 1)) or (
             form == 2 and (time or KIND[p[k]] != 1 or KIND[p[k + 1]] != 1)
         )
+    if follows in b"g " and before == ord("t") and inner == 1:
+        return form == 2 and time  # [RUNNER 2026-01-02 03:04:05Z INFO Terminal]
     return False
 
 
 def capitals(
-    p: bytes, n: int, j: int, level: int, before: int, follows: int, time: bool, plain: int, names: int, tag: int
+    p: bytes,
+    n: int,
+    i: int,
+    j: int,
+    level: int,
+    before: int,
+    follows: int,
+    time: bool,
+    plain: int,
+    names: int,
+    tag: int,
 ) -> bool:
-    """ERROR outside of brackets, before j."""
+    """ERROR from i to j, outside of brackets."""
     if follows == ord("/"):
         return False
     if level & _SHY_BIT:
+        if before == ord("^") and follows == ord("[") and p[j + 1] == ord("[") and is_digits(p, n, j + 2, 8):
+            return True  # WAR [20260102-03:04:05.678] x
         if (level & 31 == 13 and p[j - 1] == ord("D")) or (level & 31 == 9 and p[j - 1] in b"MP"):
             return False
         if not time and before == ord("^") and (p[j - 1] in b"EL" and level & 31 in (9, 17) or level & 31 == 1):
@@ -1051,6 +1105,8 @@ def capitals(
         return True
     if before == ord("*"):
         return follows in b":;" and level < _SHY_BIT
+    if before == ord("b") and not time and in_angles(p, i):
+        return False  # <joe> WARNING: x
     if before in b"tb\tp;":
         if before == ord("b") and plain and not time:
             return follows in b":;|]\tg[m"
@@ -1125,6 +1181,15 @@ def titled(
         return follows in b":|\t" or (follows == ord(" ") and is_numbered(p, n, j))
     if not time and (in_angles(p, i) or (before == ord("\t") and is_row(p, n, j))):
         return False
+    if (
+        before in b"iW"
+        and plain < 2
+        and follows == ord(" ")
+        and j + 4 < n
+        and same(p, j, j + 4, b" at ", 4)
+        and is_file(p, n, j + 4)
+    ):
+        return True  # CMake Error at CMakeLists.txt:7 (x)
     if before in b"tb|-\tp":
         if follows in b":|" or (follows in b"[g\t]m;" and time):
             return True
@@ -1203,4 +1268,6 @@ def small(
         )
     if before == ord("i"):
         return follows in b":\t" or (time and follows == ord("[") and p[space(p, n, j)] == ord("<"))
+    if before in b"Wi" and follows == ord(":") and p[j] == ord(" "):
+        return time  # the kernel's "BTRFS error (device sda1): x"
     return before == ord("w") and time and follows == ord("\t")
