@@ -43,6 +43,7 @@ def build() -> Path:
         return OUTPUT
     with locked("build-engine") as data:
         if not is_built(wanted):  # somebody else may have built it while we waited
+            print("building the plugin, which takes some minutes the first time", file=sys.stderr, flush=True)
             with obtain(data) as engine:
                 build_with(engine)
             STAMP.write_text(wanted)
