@@ -267,13 +267,12 @@ def own_gateway(kind: str, protocol: str) -> Iterator[tuple[str, list[int]]]:
             processes = []
         else:
             store = stack.enter_context(VictoriaLogs(folder / "store"))
-            processes = [store.process.pid]
+            processes = [store.pid]
             if kind == "victorialogs":
                 yield store.endpoint, processes
                 return
             collector = stack.enter_context(Gateway(folder / "gateway", store))
-        assert collector.process
-        yield (collector.grpc if protocol == GRPC else collector.http), [collector.process.pid, *processes]
+        yield (collector.grpc if protocol == GRPC else collector.http), [collector.pid, *processes]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tests.engine.loopback import free_port, listening, wait_for
+from tests.engine.program import Program
 from tests.engine.records import Record, read
 from tests.tools.collector import collector
 
 
-class Collector:
+class Collector(Program):
     """`receiver` is merged into each protocol's settings (`tls`, `auth`); `extensions` are added to the service."""
+
+    name = "collector"
 
     def __init__(
         self,
@@ -29,19 +31,13 @@ class Collector:
         receiver: Mapping[str, Any] | None = None,
         extensions: Mapping[str, Any] | None = None,
     ) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.http_port, self.grpc_port = free_port(), free_port()
         self.output = folder / "records.json"
-        self.log = folder / "collector.log"
         self.receiver = dict(receiver or {})
         self.extensions = dict(extensions or {})
-        self.process: subprocess.Popen[bytes] | None = None
         self.received: list[Record] = []
         self.read_to = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
 
     def __exit__(self, *reason: object) -> None:
         self.stop()
@@ -76,54 +72,20 @@ class Collector:
             },
         }
 
-    def start(self) -> None:
-        """Start it, or start it again on the same ports, and wait until it takes connections."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def command(self) -> list[str | Path]:
         settings = self.folder / "collector.json"
         settings.write_text(json.dumps(self.settings()))
-        with open(self.log, "ab") as log:
-            self.process = process = subprocess.Popen(
-                [collector(), f"--config={settings}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        try:
-            wait_for(lambda: process.poll() is not None or self.listening(), "collector that listens", 30)
-            assert self.listening(), f"the collector ended:\n{self.log.read_text()[-4000:]}"
-        except BaseException:
-            self.kill()
-            raise
+        return [collector(), f"--config={settings}"]
 
-    def listening(self) -> bool:
+    def ready(self) -> bool:
         return listening(self.http_port) and listening(self.grpc_port)
-
-    def stop(self) -> None:
-        """End it as an operator does."""
-        if self.process:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
-            self.process = None
-
-    def kill(self) -> None:
-        """End it with SIGKILL."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
 
     def freeze(self) -> None:
         """Let it hang: the kernel takes connections, nobody answers."""
-        assert self.process
-        os.kill(self.process.pid, signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        assert self.process
-        os.kill(self.process.pid, signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def records(self, container: str | None = None) -> list[Record]:
         """All records so far, or those whose resource names the container (without the leading `/`)."""

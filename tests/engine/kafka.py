@@ -6,15 +6,19 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from tests.engine.loopback import free_port, listening, wait_for
+from tests.engine.loopback import free_port, listening
+from tests.engine.program import Program
 from tests.tools.kafka import java, kafka
 
 
-class Kafka:
-    """A context manager."""
+class Kafka(Program):
+    """A context manager, which makes the broker's data when it is entered."""
+
+    name = "kafka"
+    within = 90.0
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.port, self.controller = free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.settings = folder / "server.properties"
@@ -46,26 +50,14 @@ class Kafka:
             check=True,
             capture_output=True,
         )
-        self.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+    def command(self) -> list[str | Path]:
+        return self._command("kafka.Kafka", self.settings)
 
-    def start(self) -> None:
-        """Start it, or start it again on the same data, and wait until it listens."""
-        log = self.folder / "kafka.log"
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                self._command("kafka.Kafka", self.settings), stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-        wait_for(lambda: self.process.poll() is not None or listening(self.port), "broker that listens", 90, 0.1)
-        assert self.process.poll() is None, f"Kafka ended:\n{log.read_text()[-4000:]}"
+    def ready(self) -> bool:
+        return listening(self.port)
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def _command(self, program: str, *arguments: object) -> list[str]:
+    def _command(self, program: str, *arguments: object) -> list[str | Path]:
         options = ["-Xmx256m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         return [java(), *options, "-cp", f"{kafka()}/*", program, *map(str, arguments)]

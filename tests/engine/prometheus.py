@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from plugin.debian import require
-from tests.engine.loopback import free_port, wait_for
+from tests.engine.loopback import free_port
+from tests.engine.program import Program, answers
 
 
-class Prometheus:
+class Prometheus(Program):
     """A context manager; scrapes `targets` (host:port) every second as the job `otellogdriver` of the
     cluster `east`."""
 
+    name = "prometheus"
+
     def __init__(self, folder: Path, targets: Sequence[str], rules: Path | None = None) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.targets = targets
         self.rules = rules
         self.port = free_port()
 
-    def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        settings, log = self.folder / "prometheus.json", self.folder / "prometheus.log"
+    def command(self) -> list[str | Path]:
+        settings = self.folder / "prometheus.json"
         static = [{"targets": list(self.targets), "labels": {"cluster": "east"}}]
         settings.write_text(
             json.dumps(
@@ -38,33 +39,16 @@ class Prometheus:
                 }
             )
         )
-        command = [
+        return [
             require("prometheus", "prometheus"),
             f"--config.file={settings}",
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--log.level=warn",
         ]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
-            wait_for(lambda: self.process.poll() is not None or self.ready(), "Prometheus that is ready", 60, 0.1)
-            assert self.process.poll() is None, f"Prometheus ended:\n{log.read_text()[-4000:]}"
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
 
     def ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5):
-                return True
-        except OSError:
-            return False
+        return answers(f"http://127.0.0.1:{self.port}/-/ready")
 
     def get(self, path: str, **parameters: str) -> Any:
         """The `data` of an answer of its API; AssertionError with its complaint."""

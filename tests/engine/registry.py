@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import urllib.request
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from tests.engine.loopback import free_port, listening, wait_for
+from tests.engine.loopback import free_port, listening
+from tests.engine.program import Program
 from tests.tools.registry import registry
 
 
-class Registry:
-    """A context manager; `address` is what references begin with."""
+class Registry(Program):
+    """`address` is what references begin with."""
+
+    name = "registry"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.address = f"127.0.0.1:{free_port()}"
 
-    def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def command(self) -> list[str | Path]:
         settings = self.folder / "registry.json"
         storage = {"filesystem": {"rootdirectory": str(self.folder / "data")}}
         settings.write_text(json.dumps({"version": 0.1, "storage": storage, "http": {"addr": self.address}}))
-        with open(self.folder / "registry.log", "wb") as log:
-            self.process = subprocess.Popen(
-                [registry(), "serve", settings], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        try:
-            wait_for(lambda: listening(int(self.address.rpartition(":")[2])), "registry", 20)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        return [registry(), "serve", settings]
 
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
+    def ready(self) -> bool:
+        return listening(int(self.address.rpartition(":")[2]))
 
     def get(self, path: str) -> Any:
         """An answer of its API below /v2/."""

@@ -3,45 +3,37 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from tests.engine.loopback import free_port, wait_for
+from tests.engine.loopback import free_port
+from tests.engine.program import Program, answers
 from tests.tools.victorialogs import victorialogs
 
 Row = dict[str, str]
 """One record: its fields by name, all of them text."""
 
 
-class VictoriaLogs:
-    """A context manager. `endpoint` is what the driver takes, `logs_endpoint` what a collector's `otlp_http` takes.
+class VictoriaLogs(Program):
+    """`endpoint` is what the driver takes, `logs_endpoint` what a collector's `otlp_http` takes.
     `flags` are further ones of the program, e.g. `-storage.minFreeDiskSpaceBytes=...`."""
 
+    name = "victoria-logs"
+
     def __init__(self, folder: Path, *flags: str) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.flags = flags
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.endpoint = f"{self.url}/insert/opentelemetry"
         self.logs_endpoint = f"{self.endpoint}/v1/logs"
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        """Start it, or start it again on the same data, and wait until it answers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        log = self.folder / "victoria-logs.log"
-        command = [
+    def command(self) -> list[str | Path]:
+        return [
             str(victorialogs()),
             f"-storageDataPath={self.folder / 'data'}",
             f"-httpListenAddr=127.0.0.1:{self.port}",
@@ -50,30 +42,9 @@ class VictoriaLogs:
             "-loggerLevel=WARN",
             *self.flags,
         ]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
-            wait_for(lambda: self.process.poll() is not None or self.ready(), "VictoriaLogs that is ready", 60, 0.05)
-            assert self.process.poll() is None, f"VictoriaLogs ended:\n{log.read_text()[-4000:]}"
-        except BaseException:
-            self.kill()
-            raise
-
-    def stop(self) -> None:
-        """End it as an operator does; what it holds in memory goes to the disk."""
-        self.process.terminate()
-        self.process.wait(30)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
     def ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=5):
-                return True
-        except OSError:
-            return False
+        return answers(f"{self.url}/health")
 
     def ask(self, path: str, **parameters: str) -> str:
         """The answer of `/select/logsql/PATH`; AssertionError with its complaint."""

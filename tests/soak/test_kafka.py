@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import subprocess
 import threading
 import time
 import urllib.error
@@ -28,6 +27,7 @@ from tests.conftest import missing_means_skip
 from tests.docs import blocks
 from tests.engine.kafka import Kafka
 from tests.engine.loopback import free_port, listening, wait_for
+from tests.engine.program import Program
 from tests.engine.victorialogs import VictoriaLogs
 from tests.fakes.engine import Container, Engine, frame
 from tests.tools.collector import kafka_collector
@@ -48,33 +48,23 @@ def configurations() -> tuple[str, str]:
     return writes, reads
 
 
-class Between:
+class Between(Program):
     """A collector of the chain, with its own metrics off."""
 
+    name = "collector"
+    within = 30.0
+
     def __init__(self, folder: Path, name: str, text: str, port: int = 0) -> None:
+        super().__init__(folder)
         self.settings, self.log, self.port = folder / f"{name}.yaml", folder / f"{name}.log", port
         self.settings.write_text(text)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
+    def command(self) -> list[str | Path]:
         quiet = "yaml:service::telemetry::metrics::level: none"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [kafka_collector(), f"--config={self.settings}", f"--config={quiet}"], stdout=log, stderr=log
-            )
-        if self.port:
-            wait_for(lambda: self.process.poll() is not None or listening(self.port), "collector that listens", 30)
-        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        return [kafka_collector(), f"--config={self.settings}", f"--config={quiet}"]
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    def ready(self) -> bool:
+        return not self.port or listening(self.port)
 
 
 class Gate:
