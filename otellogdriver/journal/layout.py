@@ -12,7 +12,7 @@ below does not change; `tests/data/state` holds a state directory as this versio
         ended                   the FIFO is finished; its mtime says when
     containers/<container id>/doomed-<name>     a stream that is being deleted: nothing in it counts
 
-    slot = magic "OLC1" · sequence u64 · offset u64 · begin of the open stdout group i64 (-1: none) · same for stderr
+    slot = magic "OLC1" · sequence u64 · offset u64 · start of the open stdout group i64 (-1: none) · same for stderr
            · CRC-32 of the bytes before · zeros up to 64 bytes      (all little-endian)
 
 `meta.json.new` and `<offset>.log.new` are files that were being written when a process ended: nothing in them counts.
@@ -46,7 +46,7 @@ ENDED = "ended"
 SEGMENT, PACKED = ".log", ".log.gz"
 NEW = ".new"
 DOOMED = "doomed-"
-"""Begin of a directory's name while it is being deleted: without its cursor it would be sent again."""
+"""How a directory's name begins while it is being deleted: without its cursor it would be sent again."""
 
 MAIN, MIRROR = "cursor", "cursor-mirror"
 ROLES = {MAIN: "main", MIRROR: "mirror"}

@@ -46,7 +46,7 @@ def test_a_gateway_that_refuses(server: ServerThread, capsys: pytest.CaptureFixt
 
 
 def test_a_gateway_that_hangs_is_not_waited_for(server: ServerThread, capsys: pytest.CaptureFixture[str]) -> None:
-    """Open loop: what was due and not answered counts, though it was never sent for want of a free connection."""
+    """Open loop: what was due and not answered counts, though it was never sent because no connection was free."""
     server.server.default = hang()
     main([f"--endpoint={server.server.endpoint}", "--seconds=1.2", "--hosts=2"])
     said = capsys.readouterr().out

@@ -42,7 +42,7 @@ def of(*languages: str) -> list[Any]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The simple commands in a piece of shell, as words; what is behind a pipe or && is one of its own."""
+    """The simple commands in a piece of shell, as words; what follows a pipe or && is a command of its own."""
     for line in text.replace("\\\n", " ").splitlines():
         words: list[str] = []
         for word in shlex.split(line, comments=True):

@@ -218,7 +218,7 @@ def test_frames_go_on_after_a_gap(tmp_path: Path, fault: str) -> None:
     lines, _, damaged, end = python.count(data, 0, len(data))
     assert done.returncode == 1 and f"{lines:,} lines written" in done.stderr and "damaged or lost" in done.stderr
     assert size // 21 >= 4000 - lines >= size // 30 and end == len(data)
-    assert damaged < 60, "the end of a frame whose begin is lost"
+    assert damaged < 60, "the end of a frame whose start is lost"
 
 
 @pytest.mark.parametrize(

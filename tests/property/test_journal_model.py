@@ -1,8 +1,8 @@
-"""The journal against a plain model: a byte string, how much of its begin is gone, and a position.
+"""The journal against a plain model: a byte string, how much of its start is gone, and a position.
 
 Random appends, splices, reads, commits, rotations, deletions, disks that are full at any call, and crashes before or
 after any system call that changes a file. The promise: what is read back is exactly what was appended. A crash may keep
-a begin of what was just being written, and a position is the last one written or the one before.
+the first part of what was just being written, and a position is the last one written or the one before.
 """
 
 from __future__ import annotations

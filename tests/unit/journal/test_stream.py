@@ -129,7 +129,7 @@ def test_packed_segments_are_read_as_before_and_never_written(tmp_path: Path) ->
     assert reader.read(150, buffer) == (150, 100)  # the file it has open is gone by name only
     reader.close()
     assert content(stream) == data[:3500]
-    stream.truncate(3000)  # the torn begin of a frame was all that the last segment had
+    stream.truncate(3000)  # the torn start of a frame was all that the last segment had
     stream.close()
     again = Stream(tmp_path, segment_size=8000)
     assert again.end == 3000
