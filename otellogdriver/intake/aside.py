@@ -30,7 +30,7 @@ def peek(fd: int) -> bytes:
         os.set_blocking(out, False)
         try:
             return os.read(out, _HEAD)
-        except BlockingIOError:  # nothing, for nobody can write the FIFO any more
+        except BlockingIOError:  # nothing: nobody can write the FIFO any more
             return b""
     finally:
         os.close(out)
@@ -55,7 +55,7 @@ def _tee(source: int, target: int, most: int) -> None:
 
 
 class Aside:
-    """See the module's text. `torn` gives the begin of the frame that the journal ends in; empty where it cannot be
+    """See the module's text. `torn` gives the start of the frame that the journal ends in; empty where it cannot be
     read."""
 
     def __init__(self, count: Count, torn: Callable[[], bytes], note: Note) -> None:

@@ -49,9 +49,9 @@ class Drop:
         self._waiting = False
         """They may be whole frames, and wait for the disk."""
         self._cut = False
-        """They may begin within a frame, whose begin is in the stream and could not be read."""
+        """They may begin within a frame, whose start is in the stream and could not be read."""
         self._restless = ""
-        """Why the rest of the stream's last frame was dropped, if it was and its begin is still there."""
+        """Why the rest of the stream's last frame was dropped, if it was and its start is still there."""
         self._stream = stream
         self._count = count
         self._buffer = bytearray()
@@ -92,7 +92,7 @@ class Drop:
         self._hold(torn, at, len(data))
 
     def torn(self) -> bytes:
-        """The begin of the frame that the FIFO's next bytes go on with; empty where it cannot be read."""
+        """The start of the frame that the FIFO's next bytes go on with; empty where it cannot be read."""
         if not self.may_pass_by:
             with memoryview(self._buffer) as view, view[: self.held] as data:
                 *_, boundary = self._count(data, 0, self.held, False)
@@ -162,7 +162,7 @@ class Drop:
         self.held, self._buffer, self._waiting, self._cut = 0, bytearray(), False, False
 
     def _cut_off(self) -> None:
-        """Take the begin of a frame without its rest out of the stream. Raises OSError where it cannot be read."""
+        """Take the start of a frame without its rest out of the stream. Raises OSError where it cannot be read."""
         self._boundary = self._find_boundary()
         torn = bytearray(max(0, self._stream.end - self._boundary))
         if torn:

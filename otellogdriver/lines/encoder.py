@@ -2,7 +2,7 @@
 codec.
 
 Nothing is kept between calls that their arguments do not tell, but for how far the rate limit is used and what the last
-record began with: that is remembered for the two places where the next call may begin, the begin of the last one (whose
+record began with: that is remembered for the two places where the next call may begin, the start of the last one (whose
 result may be thrown away) and its end. Whoever begins elsewhere, after a restart for one, has the whole burst again.
 """
 

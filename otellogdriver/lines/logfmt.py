@@ -1,8 +1,8 @@
-"""A line as logfmt: `key=value` pairs separated by spaces, from its begin to its end; anything else is no logfmt line.
+"""A line as logfmt: `key=value` pairs separated by spaces, from its start to its end; anything else is no logfmt line.
 
     pair  = key "=" (word | quoted)?         a bare word is no pair: plain text has too many of them
-    key   = letters, digits and _ . - / @ : with a letter, _ or @ at the begin
-    word  = neither spaces nor control characters, and no quote at its begin
+    key   = letters, digits and _ . - / @ : with a letter, _ or @ at the start
+    word  = neither spaces nor control characters, and no quote at its start
     quoted = '"' text with \\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX \\xXX '"'
 
 Values are text: logfmt knows no types, and guessing would change what `version=1.10` says. Of equal

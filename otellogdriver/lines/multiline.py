@@ -68,7 +68,7 @@ class Joining:
     def join(
         self, lines: Sequence[Line], carry: Waiting, pieces: Carry, flush: int, streams: int, steps: int, heads: Heads
     ) -> tuple[list[Record], Waiting, Heads]:
-        """The records that are finished, and the carry behind `lines`, to which `pieces` belong, and the heads then.
+        """The records that are finished, and the carry after `lines`, to which `pieces` belong, and the heads then.
 
         Each line is a step, and then each record that is ended because its stream is in the mask `flush`; at most
         `steps` are made. What is not in the mask `streams` will not be sent, and need not wait."""

@@ -59,7 +59,7 @@ class Redaction:
 
     def __init__(self, pattern: str) -> None:
         self._matcher = Matcher(pattern, GROUP)
-        # An escaped character is itself, and the sign for "none of these" is no begin of a text.
+        # An escaped character is itself, and the sign for "none of these" begins no text.
         shortened = re.sub(r"\\[^bBAzQ]", "", pattern, flags=re.DOTALL).replace("[^", "[")
         self._asserts = re.search(r"[\^$]|\\", shortened) is not None
 

@@ -40,7 +40,7 @@ class Selection:
         self._takes_all = streams == BOTH and not include and not exclude and not rate
 
     def apply(self, records: Sequence[Line | Record], used: Used) -> tuple[Sequence[int], Mapping[str, int], Used]:
-        """(indexes of those that stay, reason -> lines of the others, the rate's state behind them)."""
+        """(indexes of those that stay, reason -> lines of the others, the rate's state after them)."""
         if self._takes_all:
             return range(len(records)), NONE, used
         kept: list[int] = []

@@ -16,7 +16,7 @@ RANGES = 6
 """Of SeverityNumbers: trace, debug, info, warn, error, fatal."""
 
 HEAD = 200
-"""Bytes of a text's begin that a level is looked for in: timestamp, host, process, thread and logger come before it."""
+"""Bytes at a text's start in which a level is looked for: a timestamp, host, process, thread, logger come before it."""
 
 LEVELS: dict[str, int] = {name: number for number, names in NAMES.items() for name in names.split()} | {
     name: letter(ord(name)) for name in "tvdinwefc"
@@ -61,7 +61,7 @@ def of_number(level: int, name: str, gelf: bool) -> int:
 
 
 def in_text(text: bytes) -> tuple[int, str]:
-    """(number, text) of the level that a plain line names in its begin; (0, "") if there is none to be sure of."""
+    """(number, text) of the level that a plain line names at its start; (0, "") if there is none to be sure of."""
     found = find(text[:HEAD], min(len(text), HEAD))
     if not found:
         return 0, ""

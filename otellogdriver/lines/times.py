@@ -3,7 +3,7 @@ Of RFC 3339 other forms are taken as well: a space before the zone, UTC and GMT,
 and dates whose month is a name: of access logs, perhaps in their brackets, and of mail.
 
 A local time without a zone is no time: nobody here knows the container's zone. A number is in seconds, milliseconds,
-microseconds or nanoseconds, by its size, and must lie behind the year 2000, so that a duration is not taken for a time.
+microseconds or nanoseconds, by its size, and must be after the year 2000, so that a duration is not taken for a time.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _rearranged(text: str) -> str:
 
 
 def _of_number(number: int, fraction: str) -> int:
-    """`fraction` are the nine digits behind the point."""
+    """`fraction` are the nine digits after the point."""
     for digits in (9, 6, 3, 0):
         unit = 10 ** (9 - digits)
         if _LEAST * unit <= number < _MOST * unit:

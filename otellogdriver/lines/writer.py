@@ -69,7 +69,7 @@ class PythonWriter:
         return b"".join(payload), len(payload), tuple(severities)
 
     def record(self, line: bytes, time: int, tail: bytes) -> tuple[bytes, int]:
-        """One LogRecord, and its SeverityNumber; `tail` is what the codec puts behind the body."""
+        """One LogRecord, and its SeverityNumber; `tail` is what the codec puts after the body."""
         fields = self.fields(line)
         return wire.record(fields, time, tail), fields.severity_number
 
