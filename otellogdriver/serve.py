@@ -130,6 +130,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     from otellogdriver import __version__, codec
     from otellogdriver.driver.driver import Driver
     from otellogdriver.engine import protocol
+    from otellogdriver.engine.connections import Runner
     from otellogdriver.engine.readlogs import LogReader
     from otellogdriver.resource import this_host
     from otellogdriver.settings.doubts import doubts
@@ -151,7 +152,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     driver = Driver(plugin, environ, codec.load(plugin.codec), host)
     driver.recover()
     logs = LogReader(driver)
-    api = web.AppRunner(protocol.application(driver, logs), access_log=None, handler_cancellation=True)
+    api = Runner(protocol.application(driver, logs), access_log=None, handler_cancellation=True)
     await api.setup()
     await _open(
         api,

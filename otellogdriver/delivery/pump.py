@@ -142,6 +142,8 @@ class Pump:
         """Those that the batch which is just built has marked as busy."""
         self._unbuilt: list[Part] = []
         """What has been taken for it."""
+        self._made: _Batch | None = None
+        """One that no lane has yet."""
         self._known: dict[Feed, _Known] = {}
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
         self._positions: dict[Feed, Position] = {}
@@ -288,7 +290,9 @@ class Pump:
         while not self._closing:
             try:
                 async with self._turn:
-                    batch = await self._build(await self._gather())
+                    if self._made is None:
+                        await self._build(await self._gather())
+                    batch, self._made = self._made, None
             except Exception as error:
                 self.tally.count("fault")
                 self._sending.say(logging.ERROR, "fault", f"a request cannot be built: {error!r}; it is tried again")
@@ -300,10 +304,19 @@ class Pump:
                 continue
             self._holding += 1
             try:
-                await self._bring(batch)
+                while not await self._is_brought(batch):
+                    with contextlib.suppress(Exception):
+                        await asyncio.sleep(_DISK_PAUSE)
             finally:
                 self._holding -= 1
                 self._wake.set()
+
+    async def _is_brought(self, batch: _Batch) -> bool:
+        """Nobody else has the batch: there may be no memory even for a call that never raises."""
+        with contextlib.suppress(Exception):
+            await self._bring(batch)
+            return True
+        return False
 
     def _ask_all(self) -> None:
         """After a fault it is not certain who is marked as what, for even to undo that may have failed. Again where
@@ -361,8 +374,9 @@ class Pump:
             room -= min(quota, feed.pending) + len(feed.resource) + AROUND
         return first
 
-    async def _build(self, feeds: list[Feed]) -> _Batch | None:
-        """Have a batch made of these feeds. Whatever this raises, what is to be sent of them is queued again."""
+    async def _build(self, feeds: list[Feed]) -> None:
+        """Have a batch made of these feeds. Whatever this raises, it is made, or what is to be sent of them is queued
+        again."""
         if self._reading or self._unbuilt:
             self._ask_all()
         known = {feed: self._known[feed] for feed in feeds if feed in self._known}
@@ -379,8 +393,8 @@ class Pump:
             self._queued_bytes = sum(feed.pending for feed in self._ready)
             others = bool(self._ready)
             body, left, failed = await off_loop(self._executor, lambda: self._encode(reading, apart, parts))
-            batch = self._batch(parts, body, apart) if parts else None
-            self._unbuilt = []
+            self._made = self._batch(parts, body, apart) if parts else None
+            parts.clear()
         except BaseException:
             self._ask_all()
             raise
@@ -395,7 +409,6 @@ class Pump:
             self.tally.count("fault")
             self._sending.say(logging.ERROR, "fault", f"feeds cannot be asked again: {error!r}; all are")
             self._ask_all()
-        return batch
 
     def _ask_again(
         self,

@@ -18,6 +18,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from otellogdriver.engine.connections import Runner
+
 MOST = 64
 """Connections at a time: dozens of open status pages. One more is closed at once."""
 FIRST, AGAIN = 10.0, 30.0
@@ -62,7 +64,7 @@ class Doors:
         self._open.pop(transport, None)
 
 
-class _Runner(web.AppRunner):
+class _Runner(Runner):
     """Sites take their protocols from the runner's server."""
 
     def __init__(self, application: web.Application, doors: Doors) -> None:

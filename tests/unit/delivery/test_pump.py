@@ -396,6 +396,31 @@ async def test_faults_while_a_request_is_built_or_committed_leave_everything_as_
     assert calls[0] > 30 and scene.pump.tally.outcomes["fault"] > 5
 
 
+@pytest.mark.parametrize("call", ["_build", "_bring"])
+async def test_a_batch_that_is_made_is_brought_though_memory_ends_at_that_moment(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(pump_module, "_DISK_PAUSE", 0.01)
+    client = scene.start()
+    real, missing = getattr(scene.pump, call), [1]
+
+    async def scarce(argument: Any) -> None:
+        if call == "_build":
+            await real(argument)
+        if missing:
+            missing.pop()
+            raise MemoryError
+        if call == "_bring":
+            await real(argument)
+
+    monkeypatch.setattr(scene.pump, call, scarce)
+    scene.feed("a")
+    scene.write("a", lines(0, 10))
+    await scene.settled()
+    assert client.of("a") == [*range(10)] and not missing
+    check(scene.feeds.values(), printed=10)
+
+
 async def test_a_lane_that_ends_is_started_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump_module, "_DISK_PAUSE", 0.01)
     client = scene.start(lanes=2)
