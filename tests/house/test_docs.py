@@ -177,3 +177,34 @@ def test_wheels_are_built_for_what_is_promised() -> None:
     for command in settings["test-command"]:
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, cwd=ROOT)
         assert done.returncode == 0, done.stderr
+
+
+ARCHITECTURE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+PACKAGE = ROOT / "otellogdriver"
+
+
+def files_of(text: str) -> list[Path]:
+    """The Python files that a piece of ARCHITECTURE.md names; a name without a folder is that of some module."""
+    found: list[Path] = []
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        places = [PACKAGE / name, ROOT / name] if "/" in name else list(PACKAGE.rglob(name))
+        there = [place for place in places if place.exists()]
+        assert there, f"ARCHITECTURE.md names {name}, which is not there"
+        found += there
+    return found
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    assert len(files_of(ARCHITECTURE)) > 40
+
+
+def test_where_something_is_decided_is_where_the_architecture_says() -> None:
+    table = ARCHITECTURE.partition("## Where is it decided?")[2].partition("##")[0]
+    answers = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ") and row.count("|") == 3]
+    assert len(answers) > 10
+    for answer in answers[1:]:
+        texts = [file.read_text() for file in files_of(answer)]
+        assert texts, answer
+        for name in re.findall(r"`([A-Za-z_][\w.]*)`", answer):
+            if not name.endswith(".py"):
+                assert any(re.search(rf"\b{name.split('.')[-1]}\b", text) for text in texts), f"no {name}: {answer}"
