@@ -10,14 +10,17 @@ Imported only for containers that have such an option; for all others `codec.enc
 
 `encoder.py` joins these stages behind the contract of `codec/contract.py`. The stages from redaction on are a `Writer`:
 `writer.py` is the specification, and `native.pyx` does the same for JSON lines at a small fraction of the cost.
+`levels.py` is a shorter way for the one option that needs none of them but severity.
 """
 
 from __future__ import annotations
 
 import logging
+from types import ModuleType
 
-from otellogdriver.codec.contract import Codec, EncodeOptions
+from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
 from otellogdriver.lines.encoder import LineEncoder
+from otellogdriver.lines.levels import LevelEncoder, levelled
 from otellogdriver.lines.multiline import multiline
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.selection import Selection
@@ -27,7 +30,7 @@ from otellogdriver.settings.line_options import LineSettings
 log = logging.getLogger(__name__)
 
 
-def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -> LineEncoder:
+def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -> Encoder:
     """The encoder of one feed: it remembers how far the rate limit is used. `options` are those that it will get."""
     rules = Rules(
         parse=settings.parse,
@@ -37,6 +40,11 @@ def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -
         keep_bytes=options.keep_bytes,
         strip_ansi=settings.strip_ansi,
     )
+    native = _native(codec.name)
+    joining = multiline(settings.multiline_pattern, settings.multiline_timeout)
+    selects = settings.include_pattern or settings.exclude_pattern or settings.rate_limit
+    if rules == Rules(severity=True, keep_bytes=options.keep_bytes) and joining is None and not selects:
+        return LevelEncoder(codec, native.levelled if native else levelled)
     selection = Selection(
         options.streams,
         settings.include_pattern,
@@ -44,18 +52,18 @@ def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -
         settings.rate_limit,
         settings.rate_burst or settings.rate_limit,
     )
-    joining = multiline(settings.multiline_pattern, settings.multiline_timeout)
-    return LineEncoder(codec, joining, selection, _writer(rules, codec.name), rules.redaction is not None)
-
-
-def _writer(rules: Rules, codec: str) -> Writer:
-    """The writer that goes with the codec."""
     python = PythonWriter(rules)
+    writer: Writer = native.NativeWriter(rules, python) if native else python
+    return LineEncoder(codec, joining, selection, writer, rules.redaction is not None)
+
+
+def _native(codec: str) -> ModuleType | None:
+    """What goes with the codec: C with the native one."""
     if codec != "native":
-        return python
+        return None
     try:
-        from otellogdriver.lines.native import NativeWriter
+        from otellogdriver.lines import native
     except ImportError as error:
         log.warning("the native line writer cannot be imported (%s); the Python one costs far more CPU", error)
-        return python
-    return NativeWriter(rules, python)
+        return None
+    return native

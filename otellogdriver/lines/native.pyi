@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from otellogdriver.codec.contract import EncodeOptions, Line
+from otellogdriver.lines.levels import Levelled
 from otellogdriver.lines.traces import Record
 from otellogdriver.lines.writer import PythonWriter, Rules, Written
+
+def levelled(payload: bytes) -> Levelled: ...
 
 class NativeWriter:
     def __init__(self, rules: Rules, python: PythonWriter) -> None: ...

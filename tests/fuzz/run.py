@@ -27,7 +27,7 @@ from typing import Any
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, Codec, EncodeOptions
-from otellogdriver.lines import severity, severity_scan, traces
+from otellogdriver.lines import levels, severity, severity_scan, traces
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.writer import PythonWriter, Rules
 from tests.data.frames.corpus import CASES
@@ -145,6 +145,11 @@ def line_differences(native: Any, chance: random.Random, data: bytes) -> str:
     options = EncodeOptions(chance.choice([None, b"12345678"]))
     records = [(5, OBSERVED, 0, data), (70, 0, 1, data[chance.randrange(len(data) + 1) :])]
     limit = chance.choice([HUGE, 0, 100])
+    kept = EncodeOptions(options.uid, b"", 3, chance.random() < 0.5)
+    frames = b"".join(frame(data[begin:], chance.choice([OBSERVED, 0])) for begin in (0, len(data) // 2))
+    payload = python.encode(frames, 0, NOTHING, kept, OBSERVED, HUGE).payload
+    if native.levelled(payload) != levels.levelled(payload):
+        return "levelled"
     writer = PythonWriter(rules)
     found = native.NativeWriter(rules, writer).write(records, options, OBSERVED, limit)
     return "" if found == writer.write(records, options, OBSERVED, limit) else f"write with {rules}"

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from otellogdriver.codec.contract import BOTH, NOTHING, Encoded, EncodeOptions, Line
+from otellogdriver.codec.contract import BOTH, NOTHING, Encoded, EncodeOptions, Encoder, Line
 from otellogdriver.lines import json_line, line_encoder, logfmt, severity, severity_scan, times
-from otellogdriver.lines.encoder import LineEncoder
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.traces import MAX_LINES
 from otellogdriver.lines.writer import PythonWriter, Rules, Writer
@@ -198,7 +197,8 @@ frames = st.builds(
 streams = st.lists(st.one_of(frames, frames, written, damaged), max_size=12).map(b"".join)
 options = st.builds(
     Settings,
-    parse=st.sampled_from(["none", "json"]),
+    parse=st.sampled_from(["none", "none", "json"]),
+    severity=st.sampled_from(["none", "auto"]),
     multiline_pattern=st.sampled_from(["", "^A", "x", "auto", "java", "python", "go", "timestamp"]),
     include_pattern=st.sampled_from(["", "", "[a-z]"]),
     exclude_pattern=st.sampled_from(["", "", "Trace"]),
@@ -207,7 +207,7 @@ options = st.builds(
 )
 
 
-def encoders(settings: Settings) -> list[LineEncoder]:
+def encoders(settings: Settings) -> list[Encoder]:
     return [line_encoder(settings, codec, encode_options(settings)) for codec in codecs()]
 
 
@@ -216,7 +216,7 @@ def encode_options(settings: Settings) -> EncodeOptions:
 
 
 def run(
-    encoder: LineEncoder, settings: Settings, data: bytes, ends: list[int], limit: int, final: bool = True
+    encoder: Encoder, settings: Settings, data: bytes, ends: list[int], limit: int, final: bool = True
 ) -> list[Encoded]:
     """Every call that it takes to encode a stream that is seen up to each of `ends` in turn, and with `final` ends
     then. Each is made twice, for its result may be thrown away."""

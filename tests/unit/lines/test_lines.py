@@ -11,10 +11,9 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import TraceFlags
 
-from otellogdriver.codec.contract import BOTH, NOTHING, Codec, Encoded, EncodeOptions
+from otellogdriver.codec.contract import BOTH, NOTHING, Codec, Encoded, EncodeOptions, Encoder
 from otellogdriver.codec.python import as_text
 from otellogdriver.lines import line_encoder
-from otellogdriver.lines.encoder import LineEncoder
 from otellogdriver.settings.options import Settings, resolve
 from tests.data.frames.codecs import NAMES, codec
 from tests.data.frames.log_entry import frame
@@ -29,7 +28,7 @@ def _codec(request: pytest.FixtureRequest) -> Codec:
     return codec(request.param)
 
 
-def made(case_options: dict[str, str], codec: Codec) -> tuple[LineEncoder, EncodeOptions, Settings]:
+def made(case_options: dict[str, str], codec: Codec) -> tuple[Encoder, EncodeOptions, Settings]:
     settings = resolve(case_options, {})
     options = EncodeOptions(streams={"stdout": 1, "stderr": 2}.get(settings.streams, BOTH))
     return line_encoder(settings, codec, options), options, settings
