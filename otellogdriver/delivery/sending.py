@@ -192,8 +192,9 @@ class Sending:
 
     # Requests of many containers.
 
-    async def deliver(self, parts: Sequence[Part], body: bytes | None = None) -> None:
-        """Send until each part is settled or set apart. `body` is the request of all of them, if it has been made."""
+    async def deliver(self, parts: Sequence[Part], body: bytes | None = None, alone: bool = False) -> None:
+        """Send until each part is settled or set apart. `body` is the request of all of them, if it has been made.
+        `alone`: something of what was sent together has failed, and is not to break the connection of the rest."""
         for part in parts:
             if not part.records:
                 self._settled(part)
@@ -204,7 +205,7 @@ class Sending:
             pieces = [piece for part in parts for piece in resource_logs(part.feed.resource, part.payload, SCOPE)]
             body = await off_loop(self._executor, lambda: prepare(self._destination, pieces))
         size = sum(part.size + len(part.feed.resource) + AROUND for part in parts)
-        end = await self._send(body, sum(part.records for part in parts), size)
+        end = await self._send(body, sum(part.records for part in parts), size, alone)
         if not isinstance(end, Trouble):
             self._account([(part, part.records) for part in parts], end)
             for part in parts:
@@ -214,17 +215,17 @@ class Sending:
                 self._learn(size)
             each = -(-len(parts) // _GROUPS)
             groups = [parts[at : at + each] for at in range(0, len(parts), each)]
-            await asyncio.gather(*(self.deliver(group) for group in groups))
+            await asyncio.gather(*(self.deliver(group, alone=True) for group in groups))
         else:
             self.set_apart(parts[0], end)
 
-    async def _send(self, body: bytes, records: int, size: int) -> _End:
+    async def _send(self, body: bytes, records: int, size: int, alone: bool) -> _End:
         """One request of `size` bytes before compression, repeated until it has an end."""
         failures = strikes = 0
         failed_at = float("inf")
         while True:
             await self.gate.admit()
-            outcome = await self._once(body, records, size)
+            outcome = await self._once(body, records, size, alone)
             match outcome:
                 case Delivered() | Unread():
                     self._opened()
@@ -263,12 +264,12 @@ class Sending:
                 return False, outcome
             self._failed(outcome)
 
-    async def _once(self, body: bytes, records: int, size: int = 0) -> Outcome:
+    async def _once(self, body: bytes, records: int, size: int = 0, alone: bool = False) -> Outcome:
         """One request, counted."""
         started = self._loop.time()
         self.tally.in_flight += 1
         try:
-            outcome = await self._client.send(body)
+            outcome = await self._client.send(body, alone)
         except asyncio.CancelledError:
             self.gate.withdrawn()
             raise
@@ -492,7 +493,7 @@ class Sending:
                 if denied:
                     return denied
             async with self._slots:
-                outcome = await self._once(body, records, size)
+                outcome = await self._once(body, records, size, alone=True)
             match outcome:
                 case Delivered() | Unread():
                     return outcome

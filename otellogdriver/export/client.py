@@ -52,15 +52,15 @@ class _Compressing:
         self._level = level
         self.close = client.close
 
-    async def send(self, body: bytes) -> Outcome:
-        return await self._client.send(gzip.compress([body], self._level))
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+        return await self._client.send(gzip.compress([body], self._level), alone)
 
 
 class _NoClient:
     def __init__(self, reason: str) -> None:
         self._outcome = Denied(reason, local=True)
 
-    async def send(self, body: bytes) -> Outcome:
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
         return self._outcome
 
     async def close(self) -> None:

@@ -43,7 +43,7 @@ class FailoverClient:
         self._used = 0
         self._back_at = 0.0
 
-    async def send(self, body: bytes) -> Outcome:
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
         """Send to the endpoint in use, then to the others in their order."""
         order = [self._used, *(index for index in range(len(self._clients)) if index != self._used)]
         probe = bool(self._used) and time.monotonic() >= self._back_at
@@ -53,7 +53,7 @@ class FailoverClient:
             order.insert(0, 0)
         failed: list[Retry | Denied] = []
         for index in order:
-            outcome = await self._clients[index].send(body)
+            outcome = await self._clients[index].send(body, alone)
             away = self._is_away(index, outcome)
             if isinstance(outcome, Retry | Denied) and (away or probe or failed and isinstance(outcome, Denied)):
                 failed.append(outcome)

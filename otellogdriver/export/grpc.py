@@ -92,10 +92,12 @@ class GrpcClient:
         self._forwarder: Forwarder | None = None
         self._forwarder_path = ""
 
-    async def send(self, body: bytes) -> Outcome:
-        """Make one call. Never raises, except CancelledError."""
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+        """Make one call. Never raises, except CancelledError. One that is `alone` has a channel of its own."""
         try:
             line = await self._dial()
+            if alone:
+                line = await self._open()
         except OptionError as error:
             return Denied(str(error), local=True)
         line.calls += 1
@@ -168,13 +170,14 @@ class GrpcClient:
         async with self._dialing:
             old = self._line
             if old is None:
-                return await self._open()
+                self._line = await self._open()
+                return self._line
             if not stale:
                 return old
             kept = self._endpoint, self._metadata, self._secrets
             self._line = self._endpoint = None
             try:
-                line = await self._open()
+                line = self._line = await self._open()
             except OptionError as error:  # perhaps the second of two files is not there yet
                 log.warning("%s; what was read before stays in use", str(error))
                 self._line, (self._endpoint, self._metadata, self._secrets) = old, kept
@@ -229,8 +232,7 @@ class GrpcClient:
         else:
             channel = aio.insecure_channel(target, options, compression)
         self._files.settle(signature)
-        self._line = _Line(channel, channel.unary_unary(self._method))
-        return self._line
+        return _Line(channel, channel.unary_unary(self._method))
 
     def _classify(self, error: Any, stands: bool) -> Outcome:
         """Sort a failed call. grpcio does not say who made a status: an UNAVAILABLE came from the collector if the

@@ -74,8 +74,8 @@ class HttpClient:
         self._secrets: tuple[str, ...] = ()
         self._files = Files(destination)
 
-    async def send(self, body: bytes) -> Outcome:
-        """POST one request. Never raises, except CancelledError."""
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+        """POST one request. Never raises, except CancelledError. Each is alone on its connection."""
         try:
             endpoint, session = self._ready()
             async with session.post(

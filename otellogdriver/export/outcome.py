@@ -67,8 +67,9 @@ Outcome = Delivered | Retry | Refused | Denied | Unread
 class Client(Protocol):
     """A way to one destination. Cheap to make; connects when it must."""
 
-    async def send(self, body: bytes) -> Outcome:
-        """Send one request as `prepare` made it. Never raises, except CancelledError."""
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+        """Send one request as `prepare` made it. Never raises, except CancelledError. `alone`: it may break its
+        connection, so no other request is to be on that."""
 
     async def close(self) -> None:
         """Give up all connections. Sends that are under way are best cancelled before."""

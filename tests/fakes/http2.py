@@ -1,12 +1,13 @@
 """A server that speaks just enough HTTP/2 to answer a call in ways that no gRPC server does: it resets streams, goes
-away, answers as a proxy that knows no gRPC, answers at too great a length."""
+away, answers as a proxy that knows no gRPC, answers at too great a length. And a proxy before a gRPC server that breaks
+off the calls with something in them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
@@ -54,22 +55,80 @@ def message(size: int) -> bytes:
 @contextlib.asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[str]:
     """The endpoint of a server that gives this answer to the first call of each connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(24)
+        writer.write(h2_frame(SETTINGS, 0, 0))
+        while True:
+            kind, flags, _, payload = await _frame(reader)
+            if kind in (SETTINGS, PING) and not flags & ACK:
+                writer.write(h2_frame(kind, ACK, 0, payload if kind == PING else b""))
+            if kind in (DATA, HEADERS) and flags & END_STREAM:
+                writer.write(answer)
+            await writer.drain()
+
+    async with _serving(serve) as endpoint:
+        yield endpoint
+
+
+@contextlib.asynccontextmanager
+async def breaking(server: str, mark: bytes, code: int | None) -> AsyncIterator[str]:
+    """The endpoint of a proxy before `server` that resets, with `code`, the streams of calls with `mark` in them;
+    without a code it aborts their connections."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = server.rpartition("/")[2].split(":")
+        there, on = await asyncio.open_connection(host, int(port))
+        back = asyncio.create_task(_pass_on(there, writer))
+        seen: dict[int, bytes] = {}
+        try:
+            on.write(await reader.readexactly(24))
+            while True:
+                kind, flags, stream, payload = await _frame(reader)
+                if kind == DATA:
+                    seen[stream] = seen.get(stream, b"")[1 - len(mark) :] + payload
+                    if mark in seen[stream]:
+                        if code is None:
+                            writer.transport.abort()
+                            return
+                        for each in (writer, on):
+                            each.write(h2_frame(RST_STREAM, 0, stream, struct.pack(">I", code)))
+                on.write(h2_frame(kind, flags, stream, payload))
+                await on.drain()
+        finally:
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
+            on.transport.abort()
+
+    async with _serving(serve) as endpoint:
+        yield endpoint
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Frame by frame, for between them others write, too."""
+    try:
+        while True:
+            writer.write(h2_frame(*await _frame(reader)))
+            await writer.drain()
+    except (OSError, asyncio.IncompleteReadError):
+        writer.transport.abort()
+
+
+async def _frame(reader: asyncio.StreamReader) -> tuple[int, int, int, bytes]:
+    head = await reader.readexactly(9)
+    return head[3], head[4], int.from_bytes(head[5:], "big"), await reader.readexactly(int.from_bytes(head[:3], "big"))
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await reader.readexactly(24)
-            writer.write(h2_frame(SETTINGS, 0, 0))
-            while True:
-                head = await reader.readexactly(9)
-                kind, flags = head[3], head[4]
-                payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
-                if kind in (SETTINGS, PING) and not flags & ACK:
-                    writer.write(h2_frame(kind, ACK, 0, payload if kind == PING else b""))
-                if kind in (DATA, HEADERS) and flags & END_STREAM:
-                    writer.write(answer)
-                await writer.drain()
+            await serve(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -77,7 +136,7 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        task = asyncio.get_running_loop().create_task(serve(reader, writer))
+        task = asyncio.get_running_loop().create_task(one(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 

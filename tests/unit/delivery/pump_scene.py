@@ -40,7 +40,7 @@ class Client:
         self.in_flight = self.most_in_flight = 0
         self.closed = False
 
-    async def send(self, body: bytes) -> Outcome:
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
         self.bodies.append(body)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -7,6 +7,7 @@ a line now and then; all of them arrive, in order, and no later than twice the u
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from otellogdriver.delivery.pump import Pump
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
 from tests.fakes import behaviour as do
+from tests.fakes import http2
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.engine import frame
 from tests.fakes.otlp_server import OtlpServer
@@ -49,9 +51,14 @@ KINDS: dict[tuple[str, str], Behaviour] = {
     (GRPC, "413"): do.status("RESOURCE_EXHAUSTED"),
     (GRPC, "403"): do.status("PERMISSION_DENIED"),
     (GRPC, "500"): do.status("INTERNAL"),
+    (GRPC, "abort"): do.ok(),
+    (GRPC, "reset"): do.ok(),
     (GRPC, "hang"): do.hang(),
     (GRPC, "partial"): do.partial(1),
 }
+BROKEN_OFF: dict[tuple[str, str], int | None] = {(GRPC, "abort"): None, (GRPC, "reset"): 2}
+"""What a proxy before the collector does, for a server of gRPC cannot: it resets the stream with a code, or aborts the
+connection, and with it whatever else is on its way there."""
 SHARES = {"1 in 1,000": (1000, {500}), "2 %": (200, {20, 70, 120, 170}), "50 %": (40, set(range(0, 40, 2)))}
 """Lines of the container with poison, and which of them are marked."""
 
@@ -63,8 +70,8 @@ class Street(Scene):
         super().__init__(directory)
         self.printed: dict[tuple[str, int], float] = {}
 
-    def open(self, server: OtlpServer) -> None:
-        destination = Destination((server.endpoint,), server.protocol, compression="none", timeout=TIMEOUT)
+    def open(self, endpoint: str, protocol: str) -> None:
+        destination = Destination((endpoint,), protocol, compression="none", timeout=TIMEOUT)
         self.pump = Pump(destination, client_for(destination), self.executor, lambda _: None, delay=DELAY)
         for name in (*NEIGHBOURS, "f"):
             self.feed(name)
@@ -79,8 +86,9 @@ class Street(Scene):
                 self.write("f", poison.pop(0))
             await asyncio.sleep(EVERY)
 
-    def delays(self, server: OtlpServer, begin: int) -> list[float]:
-        """Sorted, of the neighbours' lines from `begin` on; also checks that they came once and in order."""
+    def delays(self, server: OtlpServer, begin: int, again: bool = False) -> list[float]:
+        """Sorted, of the neighbours' lines from `begin` on; also checks that they came in order, and once if they may
+        not come `again`."""
         came: dict[str, list[tuple[int, float]]] = {name: [] for name in NEIGHBOURS}
         for request in server.requests:
             if request.behaviour.taken:
@@ -88,6 +96,8 @@ class Street(Scene):
                     if (name := record.container[0]) in came:
                         came[name].append((number(record.body), request.at))
         for name in NEIGHBOURS:
+            if again:
+                came[name] = list({count: (count, at) for count, at in reversed(came[name])}.values())[::-1]
             assert [count for count, _ in came[name]] == list(range(begin + LINES)), f"lines of neighbour {name}"
         return sorted(at - self.printed[name, count] for name in came for count, at in came[name] if count >= begin)
 
@@ -127,9 +137,16 @@ async def lateness(protocol: str, kind: str, share: str, directory: Path) -> str
     each = -(-count // LINES)
     poison = [b"".join(frames[at : at + each]) for at in range(0, count, each)]
     street = Street(directory)
-    async with OtlpServer(protocol, judge=lambda body: KINDS[protocol, kind] if MARK in body else None) as server:
+    again = (protocol, kind) == (GRPC, "abort")
+    async with contextlib.AsyncExitStack() as stack:
+        server = OtlpServer(protocol, judge=lambda body: KINDS[protocol, kind] if MARK in body else None)
+        await stack.enter_async_context(server)
+        endpoint = server.endpoint
+        if (protocol, kind) in BROKEN_OFF:
+            code = BROKEN_OFF[protocol, kind]
+            endpoint = await stack.enter_async_context(http2.breaking(endpoint, MARK, code))
         try:
-            street.open(server)
+            street.open(endpoint, protocol)
             await street.print(0, [])
             await street.delivered()
             usual = street.delays(server, 0)
@@ -144,7 +161,7 @@ async def lateness(protocol: str, kind: str, share: str, directory: Path) -> str
                 begin, poison = begin + LINES, poison[first:]
             await street.print(begin, poison)
             await street.delivered()
-            delays = street.delays(server, begin)
+            delays = street.delays(server, begin, again)
             late += over("nine of ten", delays[: len(delays) * 9 // 10 + 1], usual[: len(usual) * 9 // 10 + 1], NOISE)
             late += over("the last one", delays, usual, DELAY + NOISE)
             for name in NEIGHBOURS:

@@ -37,7 +37,7 @@ class Client:
     def __init__(self) -> None:
         self.records = 0
 
-    async def send(self, body: bytes) -> Outcome:
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
         await asyncio.sleep(0)
         self.records += sum(count_records(body).values())
         return Delivered()
