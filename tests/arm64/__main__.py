@@ -74,6 +74,7 @@ def modules() -> None:
     compiler = require("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross")
     if not HOST.exists():
         fetch_debian("trixie", "arm64", PACKAGES, HOST.with_name("root.new"))
+        (HOST.with_name("root.new") / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
         HOST.with_name("root.new").rename(HOST)
         target = ("--python-platform=aarch64-manylinux_2_39", "--python-version=3.13", f"--target={HOST}/packages")
         locks = ("--require-hashes", "--only-binary=:all:", "-r", "requirements-dev.lock")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from otellogdriver.loop import Event, Lock, Loop, Semaphore
+from tests.scene import LONG
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_call_that_failed_for_want_of_memory_is_made_again(loop: Loop) -> None
         done.set_result(result)
 
     loop.call_soon(tell, 7)
-    assert loop.run_until_complete(asyncio.wait_for(done, 20)) == 7
+    assert loop.run_until_complete(asyncio.wait_for(done, LONG)) == 7
     assert calls == [7, 7, 7]
 
 
@@ -61,7 +62,7 @@ def test_who_waits_for_a_result_hears_of_it_though_there_is_no_memory_for_the_ca
         missing.extend((1, 1))
         done.set_result(7)
         assert not missing
-        return await asyncio.wait_for(asyncio.gather(*waiting), 20)
+        return await asyncio.wait_for(asyncio.gather(*waiting), LONG)
 
     with contextlib.closing(Loop()) as loop:
         assert loop.run_until_complete(wait(loop)) == [7, 7, 7]
@@ -94,7 +95,7 @@ def test_a_thread_wakes_the_loop_though_there_is_no_memory_at_first(
 
         thread = threading.Thread(target=loop.call_soon_threadsafe, args=(call,))
         thread.start()
-        await asyncio.wait_for(called.wait(), 20)
+        await asyncio.wait_for(called.wait(), LONG)
         await asyncio.to_thread(thread.join)
 
     loop.run_until_complete(wait())
@@ -129,7 +130,7 @@ def test_who_waits_for_a_turn_hears_of_it_though_there_is_no_memory_for_the_tell
         scarce.missing = 2
         for each in waiting:
             what.set() if isinstance(what, Event) else what.release()
-            await asyncio.wait_for(each, 20)
+            await asyncio.wait_for(each, LONG)
 
     loop.run_until_complete(wait())
 
@@ -149,7 +150,7 @@ def test_a_turn_that_is_not_taken_for_want_of_memory_is_the_next_ones(
         lock.release()
         with pytest.raises(MemoryError):
             await first
-        await asyncio.wait_for(second, 20)
+        await asyncio.wait_for(second, LONG)
 
     loop.run_until_complete(wait())
 
@@ -181,7 +182,7 @@ def test_a_connection_that_nobody_will_read_is_closed(
         with contextlib.closing(server), socket.socket(socket.AF_UNIX) as caller:
             caller.setblocking(False)
             caller.connect(str(tmp_path / "socket"))
-            return await asyncio.wait_for(loop.sock_recv(caller, 1), 20)
+            return await asyncio.wait_for(loop.sock_recv(caller, 1), LONG)
 
     monkeypatch.setattr(loop, "_make_socket_transport", refuse)
     assert loop.run_until_complete(call()) == b""

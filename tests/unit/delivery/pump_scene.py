@@ -20,7 +20,7 @@ from otellogdriver.journal.stream import Stream
 from otellogdriver.resource import encode_resource, resource_of, this_host
 from otellogdriver.settings.options import resolve
 from tests.fakes.received import read_records
-from tests.scene import number
+from tests.scene import LONG, number
 
 DESTINATION = Destination(("http://127.0.0.1:1",), "http/protobuf", compression="none")
 Answer = Callable[[bytes], Awaitable[Outcome]]
@@ -94,7 +94,7 @@ class Scene:
 
     async def settled(self) -> None:
         """Wait until every feed has delivered or given up everything."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             while any(feed.delivered < feed.stream.end for feed in self.feeds.values()):
                 await asyncio.sleep(0.002)
 

@@ -23,7 +23,7 @@ from tests.fakes.behaviour import Behaviour
 from tests.fakes.engine import frame
 from tests.fakes.otlp_server import OtlpServer
 from tests.fakes.received import read_records
-from tests.scene import line, number
+from tests.scene import LONG, line, number
 from tests.unit.delivery.accounting import check, fates
 from tests.unit.delivery.pump_scene import Scene
 
@@ -102,7 +102,7 @@ class Street(Scene):
         return sorted(at - self.printed[name, count] for name in came for count, at in came[name] if count >= begin)
 
     async def delivered(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             while any(self.feeds[name].delivered < self.feeds[name].stream.end for name in NEIGHBOURS):
                 await asyncio.sleep(0.005)
 

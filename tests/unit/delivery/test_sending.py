@@ -13,7 +13,7 @@ from otellogdriver.export.client import prepare
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry, Unread
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
-from tests.scene import line, lines, soon
+from tests.scene import LONG, line, lines, soon
 from tests.unit.delivery.accounting import fates
 from tests.unit.delivery.pump_scene import Scene
 
@@ -168,7 +168,7 @@ async def test_a_request_that_fails_while_the_destination_is_well_costs_the_culp
     assert scene.feeds["b"].counters.given_up == {}, "it waits by itself"
     assert b"" in client.bodies, "the destination's health was asked"
     written = 100
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONG):
         while scene.feeds["b"].delivered < scene.feeds["b"].stream.end:
             scene.write("a", lines(written, written + 1))  # which shows that the destination takes records
             written += 1
@@ -246,7 +246,7 @@ async def test_unavailable_for_one_request_while_others_are_taken_is_its_own_fau
         scene.feed(name)
     scene.write("b", marked(0, 10, {5}))
     written = 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONG):
         while scene.feeds["b"].delivered < scene.feeds["b"].stream.end:
             scene.write("a", lines(written, written + 1))
             written += 1

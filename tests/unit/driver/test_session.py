@@ -26,7 +26,7 @@ from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Store
 from otellogdriver.settings.options import resolve
 from tests.fakes.received import count_records
-from tests.scene import lines, soon
+from tests.scene import LONG, lines, soon
 
 ID = "c" * 64
 
@@ -119,7 +119,7 @@ async def test_a_session_without_data_has_no_feed(scene: Scene) -> None:
     session.open(resumed=False)
     assert not session.is_exhausted
     session.stop()
-    await asyncio.wait_for(session.stopped, 20)
+    await asyncio.wait_for(session.stopped, LONG)
     assert scene.attached == 0 and session.feeds == [] and session.is_exhausted
 
 
@@ -130,7 +130,7 @@ async def test_the_first_byte_makes_the_feeds_once(scene: Scene) -> None:
     await soon(lambda: scene.client.records == 10)
     os.write(scene.writers[0], lines(10, 20))
     session.stop()
-    await asyncio.wait_for(session.stopped, 20)
+    await asyncio.wait_for(session.stopped, LONG)
     await soon(lambda: session.is_exhausted)
     assert scene.client.records == 20 and scene.attached == 1
     assert scene.ends == [False]
@@ -142,7 +142,7 @@ async def test_what_is_stopped_twice_ends_once(scene: Scene) -> None:
     session.open(resumed=False)
     for _ in range(3):
         session.stop()
-    await asyncio.wait_for(session.stopped, 20)
+    await asyncio.wait_for(session.stopped, LONG)
     session.finish()
     assert session.stopped.done()
 
@@ -203,7 +203,7 @@ async def test_the_driver_is_told_that_the_writers_of_a_fifo_are_gone(scene: Sce
     os.write(scene.writers[0], lines(0, 1))
     await soon(lambda: session.stream.end)
     os.close(scene.writers.pop())
-    await asyncio.wait_for(session.stopped, 20)
+    await asyncio.wait_for(session.stopped, LONG)
     assert scene.ends == [True]
 
 
@@ -253,5 +253,5 @@ async def test_a_flood_is_told_to_the_loop_now_and_then(scene: Scene) -> None:
     writer = threading.Thread(target=flood)
     writer.start()
     await soon(lambda: scene.client.records == 30_000)
-    writer.join(20)
+    writer.join(LONG)
     assert 0 < scene.changes < 2000

@@ -16,7 +16,7 @@ from otellogdriver.driver import driver as driver_module
 from otellogdriver.driver.driver import Driver
 from otellogdriver.errors import DriverError, ProtocolError
 from otellogdriver.intake.fifo import Fifo
-from tests.scene import lines, number, soon
+from tests.scene import LONG, lines, number, soon
 from tests.unit.driver.driver_scene import Scene
 
 ID = "a" * 64
@@ -155,7 +155,7 @@ async def test_a_fifo_whose_writers_have_gone_is_not_taken_for_one_that_is_read(
     await scene.server.reach(records=5)
     os.close(scene.held.pop(file))
     assert session.fifo
-    session.fifo.join(10)  # the loop has not heard of it yet
+    session.fifo.join(LONG)  # the loop has not heard of it yet
     again = asyncio.create_task(driver.start_logging(file, INFO))
     with pytest.raises(ProtocolError, match="No such file"):  # the FIFO has gone with its end
         await again

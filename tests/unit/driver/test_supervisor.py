@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otellogdriver.driver.supervisor import Supervisor
-from tests.scene import soon
+from tests.scene import LONG, soon
 
 
 def fails() -> None:
@@ -110,5 +110,5 @@ async def test_the_end_cancels_what_runs() -> None:
     supervisor.task("a task", waits())
     await asyncio.sleep(0)
     supervisor.close()
-    await asyncio.wait_for(ended.wait(), 20)
+    await asyncio.wait_for(ended.wait(), LONG)
     assert supervisor.faults == 0

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from otellogdriver.engine.connections import Runner, Served
 from otellogdriver.telemetry.doors import Doors
+from tests.scene import LONG
 
 
 async def answer(_: web.Request) -> web.Response:
@@ -45,5 +46,5 @@ async def test_a_connection_ends_with_the_task_that_serves_it(doors: bool, monke
             async with session.get(url) as response:
                 assert await response.text() == "well"
     finally:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG):
             await runner.cleanup()

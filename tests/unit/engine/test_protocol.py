@@ -15,6 +15,7 @@ from otellogdriver.driver.driver import Driver
 from otellogdriver.engine.protocol import application
 from otellogdriver.engine.readlogs import LogReader
 from otellogdriver.errors import OptionError, ProtocolError
+from tests.scene import LONG
 
 INFO = {"ContainerID": "a" * 64, "ContainerName": "/web"}
 
@@ -105,7 +106,7 @@ async def test_stop_never_has_an_error(client: Web, behind: Behind, fault: Excep
 async def test_one_slow_call_does_not_delay_another(client: Web, behind: Behind) -> None:
     behind.hold = asyncio.Event()
     slow = [asyncio.create_task(call(client, "LogDriver.StopLogging", {"File": f"/{index}"})) for index in range(20)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG):
         while len(behind.calls) < 20:
             await asyncio.sleep(0.002)
         assert await call(client, "LogDriver.Capabilities") == (200, {"Cap": {"ReadLogs": True}})
@@ -117,7 +118,7 @@ async def test_one_slow_call_does_not_delay_another(client: Web, behind: Behind)
 async def test_a_caller_that_hangs_up_leaves_no_call_half_done(client: Web, behind: Behind) -> None:
     behind.hold = asyncio.Event()
     task = asyncio.create_task(call(client, "LogDriver.StartLogging", {"File": "/f", "Info": INFO}))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG):
         while not behind.calls:
             await asyncio.sleep(0.002)
         task.cancel()

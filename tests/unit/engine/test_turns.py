@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from otellogdriver.engine.turns import MOST, Turns
+from tests.scene import LONG
 
 
 async def test_a_round_of_the_loop_has_few_turns_in_order() -> None:
@@ -34,5 +35,5 @@ async def test_who_leaves_takes_nobody_s_turn() -> None:
     await asyncio.sleep(0)
     for task in tasks[MOST : 2 * MOST]:
         task.cancel()
-    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), LONG)
     assert taken == [*range(MOST), *range(2 * MOST, 3 * MOST)]

@@ -17,6 +17,7 @@ from otellogdriver.export.outcome import Delivered, Denied, Outcome, Retry
 from otellogdriver.export.tls import context
 from tests.fakes.certificates import Certificates, make_certificates
 from tests.fakes.otlp_server import OtlpServer, ServerTls
+from tests.scene import LONG
 from tests.unit.export.otlp_requests import request
 
 HTTP, GRPC = "http/protobuf", "grpc"
@@ -118,7 +119,7 @@ async def test_server_that_wants_our_certificate_is_told(files: Certificates) ->
         )
         outcome = await client.send(b"")
         await client.close()
-        thread.join(10)
+        thread.join(LONG)
     assert isinstance(outcome, Denied) and "CERTIFICATE_REQUIRED" in outcome.reason
 
 

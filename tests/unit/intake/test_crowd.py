@@ -15,7 +15,7 @@ from otellogdriver.codec import python
 from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.fifo import Fifo, Limit
 from otellogdriver.journal.stream import Stream
-from tests.scene import content, lines, until
+from tests.scene import LONG, content, lines, until
 
 MANY = 12
 
@@ -44,7 +44,7 @@ class Busy:
 
     def stop(self) -> None:
         self.fifo.stop()
-        assert self.fifo.join(20)
+        assert self.fifo.join(LONG)
         os.close(self.fd)
 
 
@@ -54,7 +54,7 @@ def busy(folder: Path, limit: Limit) -> Iterator[list[Busy]]:
     yield made
     for each in made:
         each.fifo.abandon()
-        assert each.fifo.join(20)
+        assert each.fifo.join(LONG)
 
 
 @pytest.fixture

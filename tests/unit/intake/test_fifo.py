@@ -24,7 +24,7 @@ from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.fifo import PIPE_SIZE, Fifo, Limit
 from otellogdriver.journal.stream import Stream
 from tests.fakes.engine import pieces
-from tests.scene import bodies, content, in_pipe, line, lines, number, until
+from tests.scene import LONG, bodies, content, in_pipe, line, lines, number, until
 
 NO_LIMIT = Limit(1 << 40, "drop-oldest")
 
@@ -66,7 +66,7 @@ class Pipe:
 
     def stop(self) -> None:
         self.fifo.stop()
-        assert self.fifo.join(20)
+        assert self.fifo.join(LONG)
         assert self.ends == 1
 
     def numbers(self) -> list[int]:
@@ -84,7 +84,7 @@ def pipe(tmp_path: Path) -> Iterator[Pipe]:
     made.hang_up()
     if hasattr(made, "fifo"):
         made.fifo.abandon()
-        assert made.fifo.join(20)
+        assert made.fifo.join(LONG)
 
 
 # Every byte
@@ -166,7 +166,7 @@ def test_abandon_leaves_the_rest_to_the_next_run(pipe: Pipe) -> None:
     until(lambda: pipe.stream.end)
     pipe.write(lines(10, 20))
     pipe.fifo.abandon()
-    assert pipe.fifo.join(20)
+    assert pipe.fifo.join(LONG)
     assert in_pipe(pipe.fd) == len(lines(10, 20))
     pipe.ends = 0
     pipe.start(resumed=True)
@@ -456,7 +456,7 @@ def test_with_block_a_full_disk_makes_the_container_wait(
     writer.join(0.2)
     assert writer.is_alive()
     disk.broken = False
-    writer.join(20)
+    writer.join(LONG)
     pipe.stop()
     assert content(pipe.stream) == data
     assert pipe.fifo.dropped == {}

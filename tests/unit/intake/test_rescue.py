@@ -22,7 +22,7 @@ from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.fifo import Fifo, Limit
 from otellogdriver.intake.rescue import Rescue
 from otellogdriver.journal.stream import Stream
-from tests.scene import bodies, content, in_pipe, lines, number, until
+from tests.scene import LONG, bodies, content, in_pipe, lines, number, until
 
 NO_LIMIT = Limit(1 << 40, "drop-oldest")
 
@@ -89,7 +89,7 @@ class Scene:
 
     def stop(self) -> None:
         self.fifo.stop()
-        assert self.fifo.join(60)
+        assert self.fifo.join(2 * LONG)
 
 
 class Watch:
@@ -299,7 +299,7 @@ def test_a_container_that_ends_meanwhile_is_written_when_the_disk_answers(
     scene.fifo.stop()
     assert not scene.fifo.join(0.2)
     disk.thawed.set()
-    assert scene.fifo.join(60)
+    assert scene.fifo.join(2 * LONG)
     assert scene.numbers() == list(range(3000))
 
 
@@ -310,7 +310,7 @@ def test_the_driver_goes_away_and_takes_nothing_with_it(open_scene: Callable[...
     until(lambda: in_pipe(scene.fd) == 0)
     scene.fifo.abandon()
     disk.thawed.set()
-    assert scene.fifo.join(60)
+    assert scene.fifo.join(2 * LONG)
     assert scene.numbers() == list(range(3000))
 
 

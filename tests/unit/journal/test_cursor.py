@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from otellogdriver.journal.cursor import Cursor, Position
+from tests.scene import LONG
 
 
 def committed(path: Path, *positions: Position) -> None:
@@ -152,7 +153,7 @@ def test_who_closes_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypa
     cursor.move(Position(7))  # as the loop does meanwhile
     cursor.close()
     goes_on.set()
-    writer.join(30)
+    writer.join(LONG)
     assert Cursor(tmp_path / "cursor").position == Position(5) and not cursor.is_written
     cursor.write()
     assert Cursor(tmp_path / "cursor").position == Position(7)

@@ -14,7 +14,7 @@ import pytest
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.segment import Found, scan
 from otellogdriver.journal.stream import Stream
-from tests.scene import content
+from tests.scene import LONG, content
 
 
 def pack(stream: Stream, before: int) -> None:
@@ -178,7 +178,7 @@ def test_readers_and_the_writer_need_no_lock(tmp_path: Path) -> None:
         stream.append(data)
     done.set()
     for thread in readers:
-        thread.join(30)
+        thread.join(LONG)
     stream.close()
     assert faults == []
 
