@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import ipaddress
 import logging
 import os
 import resource
@@ -243,11 +244,20 @@ async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> 
         return
     await _open(
         page,
-        lambda: web.TCPSite(page, *address),
+        lambda: (
+            web.SockSite(page, Listener(address, _BACKLOG)) if _is_numeric(address[0]) else web.TCPSite(page, *address)
+        ),
         "no metrics yet: cannot listen on {}:{}".format(*address),
         _LISTEN_AGAIN,
     )
     log.info("metrics on http://%s:%d/metrics", *page.addresses[0][:2])
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 async def _open(runner: web.AppRunner, make: Callable[[], web.BaseSite], what: str, again: float) -> None:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Encoder, Open
 from otellogdriver.errors import is_shortage
@@ -40,6 +40,15 @@ MAX_AGE = 30.0
 MAX_SPAN = 8 << 20
 """Bytes of the stream that may follow the begin of an unfinished line (the other stream's lines) before it is sent as
 it is: they cannot be deleted until then, and all of them are read again at the next start."""
+
+
+class Taken(NamedTuple):
+    """Part of `Counters`."""
+
+    lines: list[int]
+    bytes: list[int]
+    excluded: dict[str, int]
+    damaged_bytes: int
 
 
 @dataclass(slots=True)
@@ -61,6 +70,22 @@ class Counters:
     """Reason -> lines that the options leave out."""
     given_up: dict[str, int] = field(default_factory=dict)
     """Reason -> lines."""
+
+    most: Taken | None = None
+    """What was counted of lines that were put back: they come again, and what was reported must not fall meanwhile."""
+
+    def reported(self) -> Taken:
+        """`lines`, `bytes`, `excluded` and `damaged_bytes` as they never fall."""
+        now = Taken(self.lines, self.bytes, self.excluded, self.damaged_bytes)
+        most = self.most
+        if most is None:
+            return now
+        return Taken(
+            [max(pair) for pair in zip(now.lines, most.lines, strict=True)],
+            [max(pair) for pair in zip(now.bytes, most.bytes, strict=True)],
+            {each: max(now.excluded.get(each, 0), most.excluded.get(each, 0)) for each in now.excluded | most.excluded},
+            max(now.damaged_bytes, most.damaged_bytes),
+        )
 
     def give_up(self, reason: str, lines: int) -> None:
         if lines:
@@ -319,6 +344,7 @@ class Feed:
         if self.offset != part.behind.offset or _begins(self._carry) != part.behind.opens:
             return False
         counters = self.counters
+        counters.most = counters.reported()
         self._seen = -1
         self.offset, self._carry, lines, sizes, excluded, damaged = part.before
         counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes = lines, sizes, excluded, damaged

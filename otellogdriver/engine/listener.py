@@ -1,4 +1,5 @@
-"""The unix socket on which the engine calls, which accepts a call even where the process has no file number left.
+"""A listening socket that accepts a call even where the process has no file number left: the one on which the engine
+calls, and the metrics port.
 
 A call that is not accepted holds up a container's start or end, and whoever waits for it. So some numbers are kept from
 the beginning. One is given up for a connection that could not be had otherwise, and comes back when that is closed.
@@ -21,14 +22,14 @@ _NO_NUMBER = (errno.EMFILE, errno.ENFILE)
 
 
 class Listener(socket.socket):
-    """Listens on `path`; a socket left behind there by a killed driver is replaced. `backlog` connections may wait."""
+    """Listens on a path, where a socket left behind by a killed driver is replaced, or on a numeric address and a port.
+    `backlog` connections may wait."""
 
-    def __init__(self, path: str, backlog: int) -> None:
-        with contextlib.suppress(FileExistsError):  # it says so, too, of a folder that it cannot look at
-            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    def __init__(self, address: str | tuple[str, int], backlog: int) -> None:
+        family = socket.AF_UNIX
+        if isinstance(address, tuple):
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._spare: list[int] = []
         self._nothing = -1
         self._taken: WeakSet[_Connection] = WeakSet()
@@ -37,12 +38,23 @@ class Listener(socket.socket):
         try:
             self._nothing = os.open(os.devnull, os.O_RDWR)
             self._keep()
-            self.bind(path)
-            os.chmod(path, 0o600)
+            if isinstance(address, tuple):
+                self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self.bind(address)
+            else:
+                self._bind_to_path(address)
             self.listen(backlog)
         except OSError:
             self.close()
             raise
+
+    def _bind_to_path(self, path: str) -> None:
+        with contextlib.suppress(FileExistsError):  # it says so, too, of a folder that it cannot look at
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self.bind(path)
+        os.chmod(path, 0o600)
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next connection, as `socket.accept` has it. Raises OSError as that does, of EMFILE and ENFILE only where
@@ -91,7 +103,7 @@ class Listener(socket.socket):
         except OSError:
             return False  # not a socket, or not there any more
         try:
-            return bool(other.getsockname() == self.getsockname())
+            return _place(other) == _place(self)
         except OSError:
             return False
         finally:
@@ -120,6 +132,12 @@ class Listener(socket.socket):
         with contextlib.suppress(OSError):
             while len(self._spare) < SPARE:
                 self._spare.append(os.dup(self._nothing))
+
+
+def _place(sock: socket.socket) -> object:
+    """What a connection has in common with the socket that accepted it."""
+    name = sock.getsockname()
+    return name[1] if isinstance(name, tuple) else name
 
 
 class _Connection(socket.socket):

@@ -6,10 +6,13 @@ Kubernetes replaces by turning a link, and cert-manager by renaming. A look is o
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 
 from otellogdriver.export.destination import Destination
+
+log = logging.getLogger(__name__)
 
 EVERY = 1.0
 """Seconds between two looks: certificates are replaced days before they end."""
@@ -30,6 +33,7 @@ class Files:
         self._paths = [path for path in named if path.startswith("/")]
         self._settled: Signature = ()
         self._next = 0.0
+        self._told: Signature | None = None
 
     def signature(self) -> Signature:
         """What tells the files' present state from any other; taken before they are read."""
@@ -39,6 +43,13 @@ class Files:
         """What was read is as of this signature."""
         self._settled = signature
         self._next = time.monotonic() + EVERY
+
+    def complain(self, error: Exception) -> None:
+        """Say that what is there now cannot be used: once, until it is another."""
+        signature = self.signature()
+        if signature != self._told:
+            self._told = signature
+            log.warning("%s; what was read before stays in use", str(error))
 
     def changed(self) -> bool:
         """Whether it is time to read them again."""

@@ -179,7 +179,7 @@ class GrpcClient:
             try:
                 line = self._line = await self._open()
             except OptionError as error:  # perhaps the second of two files is not there yet
-                log.warning("%s; what was read before stays in use", str(error))
+                self._files.complain(error)
                 self._line, (self._endpoint, self._metadata, self._secrets) = old, kept
                 return old
             if not old.calls:

@@ -124,7 +124,7 @@ class HttpClient:
             try:
                 self._load()
             except OptionError as error:  # perhaps the second of two files is not there yet
-                log.warning("%s; what was read before stays in use", str(error))
+                self._files.complain(error)
                 self._endpoint, self._headers, self._secrets, self._context = kept
         endpoint = self._load()
         if self._session is None:

@@ -50,12 +50,13 @@ class Counts:
             counters = feed.counters
             self.delivered += counters.delivered
             if place == 0:  # a mirror sees the same lines
+                taken = counters.reported()
                 for stream in (0, 1):
-                    self.lines[stream] += counters.lines[stream]
-                    self.bytes[stream] += counters.bytes[stream]
+                    self.lines[stream] += taken.lines[stream]
+                    self.bytes[stream] += taken.bytes[stream]
                 self.records += counters.records
-                self._add(counters.severities, counters.excluded)
-                self.damaged += counters.damaged_bytes
+                self._add(counters.severities, taken.excluded)
+                self.damaged += taken.damaged_bytes
 
     def add(self, other: Counts) -> None:
         for stream in (0, 1):

@@ -83,6 +83,18 @@ def test_without_a_number_calls_are_taken_up_and_closed_again_and_again(listener
         call.close()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1"])
+def test_a_port_is_served_without_a_number(host: str) -> None:
+    with Listener((host, 0), 64) as listener:
+        call = socket.create_connection(listener.getsockname()[:2])
+        with no_number():
+            connection, _ = listener.accept()
+            call.sendall(b"a")
+            assert connection.recv(1) == b"a"
+        for each in (call, connection):
+            each.close()
+
+
 def test_nothing_stays_open(tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")
     listener = Listener(str(tmp_path / "driver.sock"), 64)

@@ -8,6 +8,7 @@ from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.overview import Overview
 from otellogdriver.telemetry.samples import samples
+from tests.scene import soon
 from tests.unit.telemetry.life import delivered, prints
 
 
@@ -29,6 +30,21 @@ async def test_what_a_forgotten_session_counted_stays_with_its_container(driver:
     assert driver.ended.totals().delivered == 7
     await prints(driver, tmp_path, 1)
     await delivered(accounts, 1)  # seen anew: nobody compares it with what was before
+
+
+async def test_what_is_put_back_does_not_make_a_counter_fall(driver: Driver, tmp_path: Path) -> None:
+    """It is taken again, and counted as the same lines."""
+    accounts = Accounts(driver)
+    await prints(driver, tmp_path, 5, "http://127.0.0.1:9")
+    await soon(lambda: accounts()[0].counts.lines == [5, 0])
+    before = accounts()[0].counts
+    (session,) = driver.active.values()
+    ((pump, feed),) = session.feeds
+    await soon(lambda: bool(pump._known[feed].taken) and not pump._known[feed].busy)
+    assert feed.put_back(pump._known[feed].taken[-1].part)
+    assert feed.counters.lines == [0, 0]
+    after = accounts()[0].counts
+    assert (after.lines, after.bytes, after.damaged) == (before.lines, before.bytes, before.damaged)
 
 
 def records(driver: Driver, accounts: Accounts) -> dict[str, float]:
