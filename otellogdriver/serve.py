@@ -45,10 +45,6 @@ _BACKLOG = 1024
 _LISTEN_AGAIN = 2.0
 """Seconds until a metrics address that cannot be had is tried again."""
 
-_SWITCH = 0.0005
-"""Seconds after which a thread that runs Python gives way to others that wait to; the interpreter's own choice is ten
-times that, and a call of the engine changes threads about ten times."""
-
 _START_AGAIN = 0.2
 """Seconds until something without which no call can be served is tried again, where a shortage refused it: an engine
 that finds a plugin ended while it starts may leave it disabled."""
@@ -129,7 +125,6 @@ def _load_aiohttp() -> None:
 
 
 async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
-    sys.setswitchinterval(_SWITCH)
     _load_aiohttp()
     from aiohttp import web
 
