@@ -700,7 +700,7 @@ def line(p: bytes, n: int) -> int:
                         else 0
                     )
                 if kind == 1 and i + 1 < n and p[i + 1] == ord(",") and before == ord("^"):
-                    if letter(c) and p[i + 2] == ord(" ") and is_unnamed(p, n, i + 3):
+                    if letter(c) and is_unnamed(p, n, i + 3) and p[i + 2] == ord(" "):
                         return letter(c) | i << 8 | i + 1 << 16
                     i += 2  # Ruby's logger: E, [2024-01-01T12:00:00 #1] ERROR
                     continue
@@ -1091,7 +1091,7 @@ def capitals(
     if follows == ord("/"):
         return False
     if level & _SHY_BIT:
-        if before == ord("^") and follows == ord("[") and p[j + 1] == ord("[") and is_digits(p, n, j + 2, 8):
+        if before == ord("^") and is_digits(p, n, j + 2, 8) and p[j] == ord(" ") and p[j + 1] == ord("["):
             return True  # WAR [20260102-03:04:05.678] x
         if (level & 31 == 13 and p[j - 1] == ord("D")) or (level & 31 == 9 and p[j - 1] in b"MP"):
             return False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from otellogdriver.lines import severity
-from tests.data.lines.programs import Example, examples, levelless
+from otellogdriver.lines import severity, severity_scan
+from tests.data.lines.programs import Example, examples, levelless, source_of
 
 TABLES = ("programs.txt", "programs_unseen.txt", "programs_fresh.txt", "programs_real.txt")
 KNOWN = [example for table in TABLES for example in examples(table)]
@@ -41,3 +41,12 @@ def test_no_level(example: Example) -> None:
 def test_only_the_begin_is_looked_at(place: int) -> None:
     line = (b"2026-01-02 03:04:05 [" + b"x" * place + b"] ERROR x").ljust(400)
     assert bool(severity.in_text(line)[0]) == (line.index(b"ERROR") + 5 <= severity.HEAD)
+
+
+def test_no_line_is_read_beyond_its_end() -> None:
+    scan = source_of(severity_scan)  # as Python, which says so
+    for line in {example.program: example.line[: severity.HEAD] for example in KNOWN}.values():
+        for size in range(len(line)):
+            scan.find(line[:size], size)
+    for line in (b"E,", b"WAR[", b"WAR", b"I 0102 03"):
+        scan.find(line, len(line))
