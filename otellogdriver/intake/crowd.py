@@ -28,8 +28,8 @@ _HANGS = 0.5
 PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.025, 0.4, 0.0005
 """Seconds between two reads of a FIFO: usually, at most, and for each busy FIFO. It is what coalescing may add to a
 line's latency."""
-_AGAIN = 0.05
-"""Seconds after which what met a lack of memory is tried again."""
+_AGAIN, _TRIES = 0.05, 200
+"""Seconds after which what met a lack of memory is tried again, and how often at most."""
 
 
 class Member(Protocol):
@@ -103,7 +103,8 @@ class Crowd:
                 with contextlib.suppress(OSError):
                     self._ready.unregister(fd)
                 if not self._lent:
-                    os.eventfd_write(self._bell, 1)
+                    with contextlib.suppress(OSError):  # then it waits on, for who comes next
+                        os.eventfd_write(self._bell, 1)
 
     @property
     def hangs(self) -> bool:
@@ -172,9 +173,19 @@ class Crowd:
                 goes_on = False
             self._since = math.inf
             if not goes_on:
-                self.take_back(member, fd)
-                member.wake()
+                self._give_back(member, fd)
         return now
+
+    def _give_back(self, member: Member, fd: int) -> None:
+        """Whoever is no longer lent must hear of it: nobody reads it until then."""
+        self.take_back(member, fd)
+        for left in reversed(range(_TRIES)):
+            try:
+                return member.wake()
+            except Exception:
+                if not left:
+                    raise
+                time.sleep(_AGAIN)
 
     def _hush(self, fd: int) -> None:
         """The bell, or what could not be taken out."""

@@ -101,10 +101,6 @@ def _but_neighbours(scene: Scene, patient: Printer) -> set[int]:
     return scene.but_neighbours()
 
 
-def _own_fifo(scene: Scene, patient: Printer) -> set[int]:
-    return {patient.thread} if patient.thread else scene.but_neighbours()
-
-
 def _no_fifo(scene: Scene, patient: Printer) -> set[int]:
     return scene.but_neighbours() - {patient.thread or 0}
 
@@ -115,7 +111,7 @@ PHASES = {
     phase.name: phase
     for phase in (
         Phase("StartLogging", _start, _everyone, started=False),
-        Phase("intake", _print, _own_fifo),
+        Phase("intake", _print, _but_neighbours),
         Phase("delivery", _deliver, _no_fifo),
         Phase("commit with sync", _print, _but_neighbours, {"journal-sync": "true"}),
         Phase("rotation", _rotate, _but_neighbours, ROTATES, keeps_all=False),

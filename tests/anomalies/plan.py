@@ -47,7 +47,7 @@ def allocations() -> Iterator[int]:
 SAMPLE = {
     "StartLogging": "accept4 clone3 close epoll_ctl eventfd2 getsockname ioctl mkdir newfstatat openat poll recvfrom "
     "rename sendto setsockopt splice write",
-    "intake": "poll sendto splice",
+    "intake": "epoll_wait sendto splice",
     "delivery": "close connect epoll_ctl getpeername getsockname getsockopt ioctl preadv2 pwrite64 recvfrom sendto "
     "setsockopt socket",
     "commit with sync": "fdatasync poll preadv2 pwrite64 recvfrom sendto splice",

@@ -259,6 +259,22 @@ def test_a_fault_between_two_rounds_that_cannot_even_be_logged_does_not_end_it(m
     member.close(crowd)
 
 
+def test_who_is_given_back_hears_of_it_though_waking_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd, member, woken = Crowd(), Member([False]), threading.Event()
+    faults: list[Exception] = [OSError(28, "No space left on device"), MemoryError()]
+
+    def wake() -> None:
+        if faults:
+            raise faults.pop()
+        woken.set()
+
+    monkeypatch.setattr(member, "wake", wake)
+    assert crowd.lend(member, member.fd)
+    assert woken.wait(20)
+    monkeypatch.undo()
+    member.close(crowd)
+
+
 def test_without_a_thread_nobody_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
