@@ -89,7 +89,9 @@ class Matcher:
             at = 0
             for line, left in zip(printed.split(b"\n"), text.split(b"\n"), strict=True):
                 for form in {line, line.rstrip(b"\r")}:
-                    spans += ((at + begin, at + min(end, len(left))) for begin, end in self._spans(form))
+                    spans += (
+                        (at + min(begin, len(left)), at + min(end, len(left))) for begin, end in self._spans(form)
+                    )
                 at += len(left) + 1
             spans.sort()
         return _masked(text, spans, mask) if spans else text

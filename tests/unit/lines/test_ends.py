@@ -192,3 +192,4 @@ def test_a_match_is_masked_whatever_else_matches_near_it() -> None:
     assert Matcher(r"password=\w+\r$").masked(b"a\r\npassword=x\r", b"*") == b"a\n*"
     assert Matcher("x").masked(b"axa", b"*") == b"a*a"
     assert Matcher("[0-9]{2}").masked(b"1234", b"*") == b"**"
+    assert Matcher(r"\r$").masked(b"a\r\r\nbc", b"*") == b"a*\nbc"
