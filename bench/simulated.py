@@ -26,7 +26,7 @@ class Lines:
     """Of one container: its frames, and the parts of one request that carries all of them."""
 
     frames: bytes
-    pieces: list[bytes]
+    pieces: list[bytes | memoryview]
     records: int
 
 

@@ -69,7 +69,7 @@ def number(body: str | bytes) -> int:
     return int(body[:8])
 
 
-def bodies(payload: Iterable[bytes]) -> list[bytes]:
+def bodies(payload: Iterable[bytes | memoryview]) -> list[bytes]:
     """The bodies of the LogRecords in the codec's payload."""
     found = []
     for record in ScopeLogs.FromString(b"".join(payload)).log_records:

@@ -124,7 +124,7 @@ class EncodeOptions:
             raise ValueError(f"EncodeOptions.uid has {len(self.uid)} bytes; it must have 8")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Encoded:
     """What came of one call. Pairs are (stdout, stderr); bytes are line contents, without newline."""
 

@@ -92,13 +92,14 @@ class Counters:
             self.given_up[reason] = self.given_up.get(reason, 0) + lines
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Part:
     """Records of one feed for one request: the bytes of its stream from offset `begin` on, and where it goes on behind
-    them. `severities` are those of its records, `before` is the feed's state, for `put_back`."""
+    them. `severities` are those of its records, `before` is the feed's state, for `put_back`. Nothing of it changes but
+    where the records of `payload` are in memory."""
 
     feed: Feed
-    payload: list[bytes]
+    payload: Sequence[bytes | memoryview]
     size: int
     records: int
     begin: int
@@ -140,7 +141,6 @@ class Feed:
         self._open_since, self._grown = [0.0, 0.0], [0.0, 0.0]
         self._hurried = False
         self._skipped_to = 0
-        self._settled = 0
         self._unreadable = (-1, 0.0)
         self._faulty = (-1, 0.0)
         self._told_of_cursor = False
@@ -174,13 +174,19 @@ class Feed:
     @property
     def delivered(self) -> int:
         """Everything before is delivered or given up, though it may not be written down yet."""
-        return max(self._cursor.position.offset, self._settled, self._skipped_to)
+        return max(self._cursor.position.offset, self._skipped_to)
+
+    def begin(self) -> None:
+        """Where the feed begins is to be written down by `commit`."""
+        self._cursor.move(self.position)
 
     def settle(self, part: Part) -> None:
-        """Every record of the part has its fate; `commit` is to write that down. Once for each part."""
-        self._settled = max(self._settled, part.behind.offset)
+        """Every record of the part has its fate, and the stream needs nothing of it any more; `commit` is to write that
+        down. Once for each part, in order."""
+        self._cursor.move(part.behind)
         self.counters.records += part.records
-        self.counters.severities = _sums(self.counters.severities, part.severities)
+        if part.severities:
+            self.counters.severities = _sums(self.counters.severities, part.severities)
 
     @property
     def position(self) -> Position:
@@ -210,9 +216,10 @@ class Feed:
     @property
     def needs_work(self) -> bool:
         """Whether `take` would do anything now."""
-        if self.stream.end != self._seen or self.is_cut:
+        end = self.stream.end
+        if end != self._seen or self.offset < self._partial_end:
             return True
-        return self.unfinished and (
+        return (end > self.offset or self._carry != NOTHING) and (
             self.stream.ended_at is not None or self._old_records(self._carry) != 0 or self._frame_is_old(self.offset)
         )
 
@@ -261,7 +268,7 @@ class Feed:
         ended = self.stream.ended_at is not None  # asked before `end`: a stream that has ended does not grow
         end = seen = self.stream.end
         offset, carry = self.offset, self._carry
-        payload: list[bytes] = []
+        payload: list[bytes | memoryview] = []
         done: list[Encoded] = []
         size = records = lost = 0
         full = False
@@ -301,7 +308,7 @@ class Feed:
         carry: Any,
         done: list[Encoded],
         lost: int,
-        payload: list[bytes],
+        payload: list[bytes | memoryview],
         size: int,
         records: int,
         seen: int,
@@ -326,9 +333,11 @@ class Feed:
             lines = [lines[0] + encoded.lines[0], lines[1] + encoded.lines[1]]
             sizes = [sizes[0] + encoded.bytes[0], sizes[1] + encoded.bytes[1]]
             damaged += encoded.skipped
-            for reason, number in encoded.excluded.items():
-                excluded = {**excluded, reason: excluded.get(reason, 0) + number}
-            severities = _sums(severities, encoded.severities)
+            if encoded.excluded:
+                more = encoded.excluded.items()
+                excluded = {**excluded, **{reason: excluded.get(reason, 0) + number for reason, number in more}}
+            if encoded.severities:
+                severities = _sums(severities, encoded.severities)
         part = Part(self, payload, size, records, self.offset, position, before, severities) if moved else None
         damaged += lost
         if lost:
@@ -428,6 +437,8 @@ class Feed:
 
     def _note_age(self, carry: Any, torn_at: int) -> None:
         """Since when have the unfinished records and the torn frame been the same?"""
+        if carry == self._carry == NOTHING and torn_at == self._torn_at and not self._hurried:
+            return
         now = time.monotonic()
         begins = _begins(carry)
         for stream, group in enumerate(carry):
@@ -525,11 +536,10 @@ class Feed:
             return True
         return found > offset or (not got and offset < self.stream.end)
 
-    def commit(self, position: Position, sync: bool = False) -> None:
-        """Everything before is done; the stream needs nothing of it any more. May wait for the disk: not on the event
-        loop. One thread at a time."""
+    def commit(self, sync: bool = False) -> None:
+        """Write down what is settled. May wait for the disk: not on the event loop. One thread at a time."""
         try:
-            self._cursor.commit(position, sync)
+            self._cursor.write(sync)
             self._told_of_cursor = False
         except OSError as error:
             if not self._told_of_cursor:

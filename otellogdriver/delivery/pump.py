@@ -22,28 +22,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
-import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import cast
 
-from otellogdriver.delivery.feed import BUFFER, Feed, Part
+from otellogdriver.delivery.batch import Batch, Taken, quota
+from otellogdriver.delivery.cursors import Cursors
+from otellogdriver.delivery.feed import Feed, Part
 from otellogdriver.delivery.offloop import off_loop
 from otellogdriver.delivery.sending import HELD, Sending
-from otellogdriver.export.client import prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client
-from otellogdriver.export.request import AROUND, SCOPE, resource_logs
-from otellogdriver.journal.cursor import Position
+from otellogdriver.export.request import AROUND
 from otellogdriver.loop import Event, Lock
 
-_FAIR = 64 << 10
-"""Least bytes a feed may put into a batch when many want to."""
-_APART = 256 << 10
-"""Most bytes in a part of a feed that is set apart."""
 _WORTH = 16 << 10
 """Bytes whose encoding and compression cost about as much as a part does by itself."""
 _EACH, _LONGEST = 0.0006, 3
@@ -58,25 +51,7 @@ _SLOW_CLOSE = 2.0
 STALLED = 60.0
 """Seconds after which work that nobody has looked at is stalled."""
 
-_workspace = threading.local()
 log = logging.getLogger(__name__)
-
-
-def _buffer() -> memoryview:
-    """This worker thread's buffer to read the journal into; the threads are shared by all pumps."""
-    try:
-        return cast(memoryview, _workspace.buffer)
-    except AttributeError:
-        _workspace.buffer = buffer = memoryview(bytearray(BUFFER))
-        return buffer
-
-
-@dataclass(eq=False, slots=True)
-class _Taken:
-    """A part that is under way. `done` when the next one of its feed may be handed on."""
-
-    part: Part
-    done: asyncio.Future[None]
 
 
 @dataclass(eq=False, slots=True)
@@ -85,22 +60,14 @@ class _Known:
 
     queued: bool = False
     """It will be read soon."""
+    counted: int = 0
+    """Bytes of it among those that are queued."""
     busy: bool = False
     """It is just being read."""
-    taken: list[_Taken] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
     """Its parts that are under way, in order."""
     looked: float = 0.0
     """Loop time of the last look at it."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """`body` is the request of all `parts` but those of feeds that were apart when it was built."""
-
-    taken: list[_Taken]
-    shared: list[Part]
-    body: bytes
-    before: list[asyncio.Future[None]]
 
 
 class Pump:
@@ -116,7 +83,7 @@ class Pump:
         files: Executor | None = None,
         lanes: int = 4,
         delay: float = 0.2,
-        size: int = 1 << 20,
+        size: int = 2 << 20,
         hold: bool = True,
         sync: bool = False,
     ) -> None:
@@ -127,29 +94,21 @@ class Pump:
         )
         self.gate, self.tally = self._sending.gate, self._sending.tally
         self._executor = executor
-        self._files = files or executor
         self._committed = committed
         self._delay = delay
         self._size = size
-        self._sync = sync
         self._loop = asyncio.get_running_loop()
         self._ready: deque[Feed] = deque()
         self._queued_bytes = 0
         self._oldest = 0.0
         self._turn = Lock()
-        self._building = False
-        self._reading: list[Feed] = []
-        """Those that the batch which is just built has marked as busy."""
-        self._unbuilt: list[Part] = []
-        """What has been taken for it."""
-        self._made: _Batch | None = None
+        self._batch: Batch | None = None
+        """The one that is just built, or could not be."""
+        self._made: Batch | None = None
         """One that no lane has yet."""
         self._known: dict[Feed, _Known] = {}
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
-        self._positions: dict[Feed, Position] = {}
-        """To be committed."""
-        self._committing: dict[Feed, Position] = {}
-        self._committer: asyncio.Task[None] | None = None
+        self._cursors = Cursors(files or executor, sync, self._has_written, self._cannot_write)
         self._holding = 0
         self._closing = False
         self._lanes: set[asyncio.Task[None]] = set()
@@ -163,19 +122,24 @@ class Pump:
         known = self._known.get(feed)
         if known is None:
             known = self._known[feed] = _Known(looked=self._loop.time())
-        if known.queued or len(known.taken) >= 2 or not feed.needs_work:
+        if len(known.taken) >= 2 or not (known.queued or feed.needs_work):
             return
-        if not self._ready:
-            self._oldest = self._loop.time()
-        (self._ready.appendleft if is_next else self._ready.append)(feed)
-        known.queued = True
-        self._queued_bytes += feed.pending
-        if len(self._ready) == 1 or self._is_full():
+        pending = feed.pending
+        self._queued_bytes += pending - known.counted
+        known.counted = pending
+        if not known.queued:
+            if not self._ready:
+                self._oldest = self._loop.time()
+                self._wake.set()
+            (self._ready.appendleft if is_next else self._ready.append)(feed)
+            known.queued = True
+        if self._is_full():
             self._wake.set()
 
     def begin(self, feed: Feed) -> None:
         """Write down where the feed begins, so that the next start knows that this destination was there already."""
-        self._write_down(feed, feed.position)
+        feed.begin()
+        self._cursors.write(feed)
 
     def will_look(self, feed: Feed) -> bool:
         """Whether the pump looks at the feed by itself before long, so that it needs no `poke`. Any thread."""
@@ -185,9 +149,7 @@ class Pump:
     def is_under_way(self, feed: Feed) -> bool:
         """Whether something of the feed is just being taken, or taken and not yet committed."""
         known = self._known.get(feed)
-        return known is not None and bool(
-            known.busy or known.taken or feed in self._positions or feed in self._committing
-        )
+        return known is not None and (known.busy or bool(known.taken) or feed in self._cursors)
 
     def is_idle(self, feed: Feed) -> bool:
         """Whether nothing of the feed waits, is read or is under way."""
@@ -245,11 +207,12 @@ class Pump:
         timer = self._timers.pop(feed, None)
         if timer:
             timer.cancel()
-        self._positions.pop(feed, None)
+        self._cursors.forget(feed)
         self._sending.forget(feed)
         known = self._known.pop(feed, None)
         if known and known.queued and feed in self._ready:
             self._ready.remove(feed)
+            self._queued_bytes -= known.counted
 
     async def close(self) -> None:
         """Stop: nothing new is gathered, requests in flight get a moment, what is unsent stays in the journal."""
@@ -263,10 +226,7 @@ class Pump:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
         await self._sending.close()
-        committer = self._committer
-        if committer:
-            await asyncio.wait([committer], timeout=_SLOW_CLOSE)
-            committer.cancel()
+        await self._cursors.close(_SLOW_CLOSE)
 
     # Lanes.
 
@@ -297,7 +257,7 @@ class Pump:
                 self.tally.count("fault")
                 self._sending.say(logging.ERROR, "fault", f"a request cannot be built: {error!r}; it is tried again")
                 await asyncio.sleep(_DISK_PAUSE)
-                if not self._building:
+                if not (self._batch and self._batch.is_building):
                     self._ask_all()
                 continue
             if batch is None:
@@ -311,7 +271,7 @@ class Pump:
                 self._holding -= 1
                 self._wake.set()
 
-    async def _is_brought(self, batch: _Batch) -> bool:
+    async def _is_brought(self, batch: Batch) -> bool:
         """Nobody else has the batch: there may be no memory even for a call that never raises."""
         with contextlib.suppress(Exception):
             await self._bring(batch)
@@ -323,26 +283,25 @@ class Pump:
         this does, too: a lack of memory passes."""
         for _ in range(_TRIES):
             with contextlib.suppress(Exception):
-                self._take_back()
-                for feed in self._reading:
-                    if feed in self._known:
-                        self._known[feed].busy = False
-                self._reading = []
+                if self._batch:
+                    self._batch.put_back()
+                    for feed in self._batch.feeds:
+                        if feed in self._known:
+                            self._known[feed].busy = False
+                    self._batch = None
                 for feed, known in list(self._known.items()):
                     known.queued = feed in self._ready
-                    self.poke(feed)
-                    if not known.queued:
-                        self._watch(feed)
-                    if feed.exhausted and not self.is_under_way(feed):
-                        self._tell(feed)
+                    self._look(feed)
                 self._wake.set()
                 return
 
-    def _take_back(self) -> None:
-        """Have the feeds take again what was not made a batch of."""
-        while self._unbuilt:
-            self._unbuilt[-1].feed.put_back(self._unbuilt[-1])
-            self._unbuilt.pop()
+    def _look(self, feed: Feed) -> None:
+        """Queue the feed or watch it; or it is done."""
+        self.poke(feed)
+        if not self._known[feed].queued:
+            self._watch(feed)
+        if feed.exhausted and not self.is_under_way(feed):  # whoever asked while it was read was put off
+            self._tell(feed)
 
     async def _gather(self) -> list[Feed]:
         """Wait until something is worth sending; the feeds that go into one batch. They stay queued."""
@@ -365,135 +324,93 @@ class Pump:
         """The first of the feeds that wait, as many as one request has room for. The others stay as they are: looking
         at a thousand for each request would cost more than their lines."""
         room = min(self._size, self._sending.limit)
-        quota = max(_FAIR, room // len(self._ready))
+        share = quota(room, len(self._ready))
         first: list[Feed] = []
         for feed in self._ready:
             if room <= 0:
                 break
             first.append(feed)
-            room -= min(quota, feed.pending) + len(feed.resource) + AROUND
+            room -= min(share, feed.pending) + len(feed.resource) + AROUND
         return first
 
     async def _build(self, feeds: list[Feed]) -> None:
-        """Have a batch made of these feeds. Whatever this raises, it is made, or what is to be sent of them is queued
-        again."""
-        if self._reading or self._unbuilt:
+        """Have a batch made of these feeds, the first that wait. Whatever this raises, it is made, or what is to be
+        sent of them is queued again."""
+        if self._batch:
             self._ask_all()
-        known = {feed: self._known[feed] for feed in feeds if feed in self._known}
-        apart = {feed for feed in known if self._sending.is_apart(feed)}
+        apart = {feed for feed in feeds if self._sending.is_apart(feed)}
         late = apart if self._sending.held > HELD else set()
-        reading = [feed for feed, each in known.items() if not each.busy and feed not in late]
-        parts: list[Part] = []
-        self._reading, self._unbuilt, self._building = reading, parts, True
+        reading = [feed for feed in feeds if not self._known[feed].busy and feed not in late]
+        self._batch = batch = Batch(reading, apart, min(self._size, self._sending.limit))
         try:
             for feed in reading:
-                known[feed].busy = True
-            chosen = set(feeds)
-            self._ready = deque(feed for feed in self._ready if feed not in chosen)
-            self._queued_bytes = sum(feed.pending for feed in self._ready)
+                self._known[feed].busy = True
+            for feed in feeds:
+                self._ready.popleft()
+                known = self._known[feed]
+                self._queued_bytes -= known.counted
+                known.counted = 0
             others = bool(self._ready)
-            body, left, failed = await off_loop(self._executor, lambda: self._encode(reading, apart, parts))
-            self._made = self._batch(parts, body, apart) if parts else None
-            parts.clear()
+            await off_loop(self._executor, lambda: batch.encode(self.destination, self._sending.say))
+            self._take(batch)
+            self._batch = None
+            if batch.parts:
+                self._made = batch
         except BaseException:
+            batch.is_building = False
             self._ask_all()
             raise
-        finally:
-            self._building = False
-            for feed in reading:
-                known[feed].busy = False
-            self._reading = []
         try:
-            self._ask_again(known, reading, left, failed, late, others)
+            self._ask_again(batch, feeds, late, others)
         except Exception as error:  # the batch is there all the same, and who waits for it
             self.tally.count("fault")
             self._sending.say(logging.ERROR, "fault", f"feeds cannot be asked again: {error!r}; all are")
             self._ask_all()
 
-    def _ask_again(
-        self,
-        known: dict[Feed, _Known],
-        reading: list[Feed],
-        left: list[Feed],
-        failed: list[Feed],
-        late: Collection[Feed],
-        others: bool,
-    ) -> None:
+    def _take(self, batch: Batch) -> None:
+        """The parts become those under way of their feeds, which nobody reads any more; or, if this raises, nothing
+        has changed."""
+        taken = [Taken(part) for part in batch.parts]
+        found = [self._known[part.feed] for part in batch.parts]
+        read = [self._known[feed] for feed in batch.feeds]
+        before = [each.taken[-1] for each in found if each.taken]
+        longer = [[*each.taken, one] for each, one in zip(found, taken, strict=True)]
+        batch.taken, batch.before = taken, before
+        for each, all_taken in zip(found, longer, strict=True):
+            each.taken = all_taken
+        for each in read:
+            each.busy = False
+
+    def _ask_again(self, batch: Batch, feeds: list[Feed], late: Iterable[Feed], others: bool) -> None:
         """Queue or watch those of which a batch was made; `others` wait that it had no room for."""
         now = self._loop.time()
-        for each in known.values():
-            each.queued, each.looked = False, now
-        for feed in (*failed, *late):
+        for feed in feeds:
+            if known := self._known.get(feed):
+                known.queued, known.looked = False, now
+        for feed in (*batch.failed, *late):
             self._watch(feed, _DISK_PAUSE)
-        for feed in reversed(left):
+        for feed in reversed(batch.left):
             if feed in self._known:
                 self.poke(feed, is_next=True)
-        for feed in reading:
-            if feed in self._known and feed not in failed:
-                self.poke(feed)
-                if not known[feed].queued:
-                    self._watch(feed)
-        for feed in reading:
-            if feed.exhausted and not self.is_under_way(feed):  # whoever asked while it was read was put off
-                self._tell(feed)
-        if others or left or any(feed.is_cut for feed in reading):  # it has waited for its turn already
+        is_cut = False
+        for feed in batch.feeds:
+            if feed in self._known and feed not in batch.failed:
+                self._look(feed)
+                is_cut = is_cut or feed.is_cut
+        if others or batch.left or is_cut:  # it has waited for its turn already
             self._oldest = 0.0
             self._wake.set()
 
-    def _batch(self, parts: list[Part], body: bytes, apart: Collection[Feed]) -> _Batch:
-        """The parts become those under way of their feeds; all or, if this raises, none."""
-        taken = [_Taken(part, self._loop.create_future()) for part in parts]
-        found = [self._known[part.feed] for part in parts]
-        before = [each.taken[-1].done for each in found if each.taken]
-        batch = _Batch(taken, [part for part in parts if part.feed not in apart], body, before)
-        longer = [[*each.taken, one] for each, one in zip(found, taken, strict=True)]
-        for each, all_taken in zip(found, longer, strict=True):
-            each.taken = all_taken
-        return batch
-
-    def _encode(
-        self, feeds: list[Feed], apart: Collection[Feed], parts: list[Part]
-    ) -> tuple[bytes, list[Feed], list[Feed]]:
-        """Worker thread: (body of the request, feeds that had no room, feeds that cannot be read). What is taken is
-        added to `parts`; of feeds that are apart it is not in the body."""
-        buffer = _buffer()
-        observed = time.time_ns()
-        cap = min(self._size, self._sending.limit)
-        quota = max(_FAIR, cap // len(feeds)) if feeds else cap
-        pieces: list[bytes] = []
-        left: list[Feed] = []
-        failed: list[Feed] = []
-        used = 0
-        for index, feed in enumerate(feeds):
-            around = len(feed.resource) + AROUND
-            alone = feed in apart
-            budget = min(_APART, cap - around) if alone else min(quota, cap - used - around)
-            if budget <= 0 and used and not alone:
-                left += feeds[index:]
-                break
-            try:
-                part = feed.take(buffer, max(1, budget), observed, strict=used > 0 and not alone)
-            except Exception as error:  # a fault of the disk, or of ours, must not stop the other containers
-                self._sending.say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be read: {error!r}")
-                failed.append(feed)
-                continue
-            if part is None:
-                if feed.is_cut:  # its next record does not fit in any more
-                    left.append(feed)
-                continue
-            parts.append(part)
-            if part.payload and not alone:
-                pieces.extend(resource_logs(feed.resource, part.payload, SCOPE))
-                used += part.size + around
-        return prepare(self.destination, pieces) if pieces else b"", left, failed
-
-    async def _bring(self, batch: _Batch) -> None:
+    async def _bring(self, batch: Batch) -> None:
         """Hand the parts on, each when the earlier one of its feed is settled or set apart; never raises."""
         while True:
             try:
                 while batch.before:
-                    await asyncio.shield(batch.before[0])
-                    batch.before.pop(0)
+                    earlier = batch.before[-1]
+                    if not earlier.is_free:
+                        earlier.freed = earlier.freed or self._loop.create_future()
+                        await asyncio.shield(earlier.freed)
+                    batch.before.pop()
                 parts = [taken.part for taken in batch.taken if self._is_open(taken)]
                 shared = [part for part in parts if not self._sending.is_apart(part.feed)]
                 together = set(shared)
@@ -508,15 +425,15 @@ class Pump:
                 self._sending.say(logging.ERROR, "fault", f"a request cannot be sent: {error!r}; it is tried again")
                 await asyncio.sleep(_DISK_PAUSE)
 
-    def _is_open(self, taken: _Taken) -> bool:
+    def _is_open(self, taken: Taken) -> bool:
         known = self._known.get(taken.part.feed)
         return known is not None and taken in known.taken and not self._sending.holds(taken.part)
 
     def _free(self, part: Part) -> None:
         """The part is set apart: later ones of its feed may follow it there."""
         for taken in self._known[part.feed].taken if part.feed in self._known else ():
-            if taken.part is part and not taken.done.done():
-                taken.done.set_result(None)
+            if taken.part is part:
+                taken.free()
 
     def _put_back(self, part: Part) -> bool:
         """Leave the part in the journal for the time being; False if the feed has gone on since."""
@@ -534,18 +451,30 @@ class Pump:
         """Every record of the part has its fate."""
         feed = part.feed
         known = self._known.get(feed)
-        taken = next((each for each in known.taken if each.part is part), None) if known else None
-        if known is None or taken is None:
+        if known is None:
+            return
+        for taken in known.taken:
+            if taken.part is part:
+                break
+        else:
             return
         known.taken = [each for each in known.taken if each is not taken]
-        if not taken.done.done():
-            taken.done.set_result(None)
+        taken.free()
         known.looked = self._loop.time()
         self._wake.set()
         feed.settle(part)
-        self._write_down(feed, part.behind)
+        self._cursors.write(feed)
         self._tell(feed)
         self.poke(feed)
+
+    def _has_written(self, feed: Feed) -> None:
+        """The feed's cursor is written, which may have been the last that its stream waited for."""
+        if feed.stream.ended_at is not None or self.is_idle(feed):
+            self._tell(feed)
+
+    def _cannot_write(self, error: Exception) -> None:
+        self.tally.count("fault")
+        self._sending.say(logging.ERROR, "cursor", f"cursors cannot be written: {error!r}; tried again")
 
     def _watch(self, feed: Feed, seconds: float | None = None) -> None:
         """An unfinished record is looked at again when it is too old, a journal that cannot be read after `seconds`."""
@@ -570,45 +499,6 @@ class Pump:
         known = self._known[feed]
         if not known.queued and len(known.taken) < 2:  # else it is watched again once it has been read
             self._watch(feed)
-
-    # Cursors.
-
-    def _write_down(self, feed: Feed, position: Position) -> None:
-        self._positions[feed] = position
-        self._commit_again()
-
-    async def _commit(self) -> None:
-        """Write positions down until none is left; of several of a feed the last."""
-        try:
-            while self._positions:
-                self._committing, self._positions = self._positions, {}
-                try:
-                    await off_loop(self._files, self._write)
-                except Exception as error:  # no thread, no memory: the positions stay to be written
-                    self._positions = {**self._committing, **self._positions}
-                    self.tally.count("fault")
-                    self._sending.say(logging.ERROR, "cursor", f"cursors cannot be written: {error!r}; tried again")
-                    if self._closing:
-                        return
-                    await asyncio.sleep(_DISK_PAUSE)
-                    continue
-                done, self._committing = self._committing, {}
-                for feed in done:
-                    self._tell(feed)
-        finally:
-            self._committing = {}
-            self._committer = None
-            if self._positions and not self._closing:  # it was ended by a fault
-                self._loop.call_later(_DISK_PAUSE, self._commit_again)
-
-    def _commit_again(self) -> None:
-        if self._committer is None and self._positions:
-            self._committer = self._loop.create_task(self._commit(), name="commit")
-
-    def _write(self) -> None:
-        """Thread of `files`."""
-        for feed, position in list(self._committing.items()):
-            feed.commit(position, self._sync)
 
     def _tell(self, feed: Feed) -> None:
         try:

@@ -339,6 +339,7 @@ class Sending:
         if self.held > HELD and not apart.parts and self._put_back(part):
             apart.until = self._loop.time() + QUIET
             return
+        part.payload = [b"".join(part.payload)]  # no longer a piece of a whole request
         self._start(apart)
         apart.parts.append((part, trouble))
         self.held += part.size

@@ -81,6 +81,7 @@ class Session:
         self._attaching = False
         self._is_closed = False
         self._trimmed_to = 0
+        self._trim_step = min(SEGMENT_SIZE, max(settings.max_size, 1 << 16))
         try:
             self.excluded = container.excluded
         except ProtocolError:  # refused at StartLogging; of a container that already runs, the lines are sent
@@ -155,8 +156,7 @@ class Session:
 
     def enough_to_trim(self) -> bool:
         """Whether so much has been delivered since the last yes that deleting is worth a look."""
-        step = min(SEGMENT_SIZE, max(self.settings.max_size, 1 << 16))
-        if self.stream.delivered - self._trimmed_to < step:
+        if self.stream.delivered - self._trimmed_to < self._trim_step:
             return False
         self._trimmed_to = self.stream.delivered
         return True
@@ -238,10 +238,9 @@ class Session:
     def update_delivered(self) -> None:
         """Let the stream know what the feeds are done with, and the FIFO that there may be room."""
         if self.feeds:
-            self.stream.advance(
-                delivered=min(feed.needed for _, feed in self.feeds),
-                done=self.feeds[0][1].delivered,  # nobody waits for a mirror
-            )
+            first = self.feeds[0][1]
+            needed = first.needed if len(self.feeds) == 1 else min(feed.needed for _, feed in self.feeds)
+            self.stream.advance(delivered=needed, done=first.delivered)  # nobody waits for a mirror
         self._told = self.stream.end, time.monotonic()
         if self.fifo and self.fifo.blocked:
             self.fifo.wake()

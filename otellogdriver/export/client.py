@@ -34,9 +34,14 @@ def client_for(destination: Destination, method: str = METHOD) -> Client:
 def prepare(destination: Destination, pieces: Sequence[bytes | memoryview]) -> bytes:
     """Join the pieces of one request and compress them if all endpoints want it. Without lock and without the GIL while
     it compresses. gRPC compresses by itself, so its body stays as it is."""
-    if destination.protocol != HTTP or not _all_gzipped(destination):
+    if is_joined(destination):
         return b"".join(pieces)
     return gzip.compress(pieces, destination.compression_level)
+
+
+def is_joined(destination: Destination) -> bool:
+    """Whether a prepared request has its pieces as they are."""
+    return destination.protocol != HTTP or not _all_gzipped(destination)
 
 
 def _all_gzipped(destination: Destination) -> bool:

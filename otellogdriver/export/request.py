@@ -26,17 +26,18 @@ AROUND = len(SCOPE) + 2 * len(_SCHEMA) + 32
 """Most bytes that one ResourceLogs takes beside its resource and its records."""
 
 
-def resource_logs(resource: bytes, payload_pieces: Sequence[bytes], scope: bytes) -> list[bytes]:
+def resource_logs(
+    resource: bytes, payload_pieces: Sequence[bytes | memoryview], scope: bytes
+) -> list[bytes | memoryview]:
     """The pieces of one ResourceLogs, as field 1 of a request, ready to be joined with others.
 
     `resource` and `scope` are encoded messages; each payload piece holds LogRecords as field 2 of ScopeLogs. The
     payload is not copied.
     """
-    scope_field = b"\x0a" + varint(len(scope)) + scope
-    scope_logs = len(scope_field) + sum(map(len, payload_pieces)) + len(_SCHEMA)
-    head = b"".join((b"\x0a", varint(len(resource)), resource, b"\x12", varint(scope_logs), scope_field))
-    size = len(head) + scope_logs - len(scope_field) + len(_SCHEMA)
-    return [b"\x0a" + varint(size) + head, *payload_pieces, _SCHEMA + _SCHEMA]
+    scope_field = nested(b"\x0a", scope)
+    size = sum(map(len, payload_pieces)) + len(_SCHEMA)
+    head = b"%b\x12%b%b" % (nested(b"\x0a", resource), varint(len(scope_field) + size), scope_field)
+    return [b"\x0a%b%b" % (varint(len(head) + size + len(_SCHEMA)), head), *payload_pieces, _SCHEMA + _SCHEMA]
 
 
 def record_ends(payload: bytes) -> list[int]:

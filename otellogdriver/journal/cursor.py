@@ -15,15 +15,14 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from otellogdriver.errors import may_pass
 from otellogdriver.journal.layout import SLOT, SLOT_CRC, SLOT_MAGIC, SLOT_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in a stream: everything before `offset` is done, except the groups that begin at `opens`."""
 
     offset: int = 0

@@ -46,7 +46,9 @@ class Reader:
         filled = 0
         while filled < len(buffer) and offset + filled < end:
             segments = list(self.stream.segments)
-            index = bisect_right(segments, offset + filled, key=lambda segment: segment.start) - 1
+            index = len(segments) - 1  # the last one, most often
+            if index >= 0 and segments[index].start > offset + filled:
+                index = bisect_right(segments, offset + filled, key=lambda segment: segment.start) - 1
             got = 0
             if index >= 0:
                 segment = segments[index]

@@ -153,9 +153,12 @@ class Stream:
         for the begins of lines that wait for their rest. Never raises, never waits."""
         end = self.end
         with _ADVANCING:
-            self._delivered = max(self._delivered, min(delivered, end))
-            self._boundary = max(self._boundary, min(boundary, end))
-            self._done = max(self._done, min(done, end))
+            if delivered > self._delivered:
+                self._delivered = max(self._delivered, min(delivered, end))
+            if boundary > self._boundary:
+                self._boundary = max(self._boundary, min(boundary, end))
+            if done > self._done:
+                self._done = max(self._done, min(done, end))
 
     def behind(self, offset: int) -> int:
         """Where the segment that holds `offset` ends."""

@@ -141,7 +141,9 @@ class Settings(LineSettings):
         section="Batches",
     )
     batch_size: int = option(
-        size(least=1024, most=3500 * 1024), "1m", "Size of a request before compression; collectors take up to 4 MiB."
+        size(least=1024, most=3500 * 1024),
+        "2m",
+        "Bytes of a request before compression, at most; collectors take up to 4 MiB.",
     )
 
     journal_max_size: int = option(

@@ -404,7 +404,8 @@ def delivered_from(state: Path) -> tuple[list[int], int]:
             part = feed.take(buffer, 1 << 20, 1, False)
             if part is not None:
                 found += [number(body) for body in bodies(part.payload) if body[:8].isdigit()]
-                feed.commit(part.behind)
+                feed.settle(part)
+                feed.commit()
         raise AssertionError(f"no end: at {feed.offset} of {stream.end}")
     finally:
         feed.close()

@@ -66,8 +66,8 @@ class _Unwritten(Cursor):
         self.damaged = False
         self.position = position
 
-    def commit(self, position: Position, sync: bool = False) -> None:
-        self.position = position
+    def write(self, sync: bool = False) -> None:
+        return None
 
     def close(self) -> None:
         return None

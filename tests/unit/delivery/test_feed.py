@@ -63,7 +63,8 @@ class Bench:
             part = self.take()
             if part is None:
                 break
-            self.feed.commit(part.behind)
+            self.feed.settle(part)
+            self.feed.commit()
             found += bodies(part.payload)
         return found
 
@@ -108,7 +109,8 @@ def test_lines_become_records_in_order_and_the_cursor_follows(bench: Bench) -> N
     assert [number(body) for body in bodies(part.payload)] == list(range(100))
     assert (part.records, part.behind) == (100, Position(bench.stream.end))
     assert bench.feed.delivered == 0
-    bench.feed.commit(part.behind)
+    bench.feed.settle(part)
+    bench.feed.commit()
     assert bench.feed.delivered == bench.feed.needed == bench.stream.end
     assert not bench.feed.needs_work
     assert bench.take() is None
@@ -409,7 +411,8 @@ def test_skip_leaves_what_is_in_flight(bench: Bench) -> None:
     assert part is not None
     assert not bench.feed.skip(10)
     assert bench.feed.delivered == 0
-    bench.feed.commit(part.behind)
+    bench.feed.settle(part)
+    bench.feed.commit()
     assert [number(body) for body in bodies(part.payload) + bench.deliver()] == list(range(100))
     assert bench.feed.counters.given_up == {}
 

@@ -189,7 +189,8 @@ def test_small_budgets_leave_nothing_out(bench: LineBench) -> None:
         bench.print(b"A %d" % number, b"x" * 50, stream=(b"stdout", b"stderr")[number % 2])
     found: list[bytes] = []
     while part := bench.take(budget=300):
-        bench.feed.commit(part.behind)
+        bench.feed.settle(part)
+        bench.feed.commit()
         found += bodies(part.payload)
     bench.stream.finish(1.0)
     found += bench.deliver()

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from otellogdriver.delivery import batch as batch_module
 from otellogdriver.delivery import pump as pump_module
+from otellogdriver.delivery.batch import Batch
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.gate import LONGEST
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
@@ -379,11 +381,11 @@ async def test_faults_while_a_request_is_built_or_committed_leave_everything_as_
 
         return call
 
-    monkeypatch.setattr(pump_module, "prepare", faulty(pump_module.prepare))  # type: ignore[attr-defined]
-    monkeypatch.setattr(pump_module, "resource_logs", faulty(pump_module.resource_logs))  # type: ignore[attr-defined]
-    monkeypatch.setattr(pump_module, "_buffer", faulty(pump_module._buffer))
+    for name in ("prepare", "resource_logs", "_buffer", "Taken"):
+        monkeypatch.setattr(batch_module, name, faulty(getattr(batch_module, name)))
+    monkeypatch.setattr(Batch, "put_back", faulty(Batch.put_back))
     monkeypatch.setattr(scene.executor, "submit", faulty(scene.executor.submit))
-    for name in ("_batch", "_ask_again", "_take_back"):
+    for name in ("_take", "_ask_again"):
         monkeypatch.setattr(scene.pump, name, faulty(getattr(scene.pump, name)))
     for name in ("a", "b", "c"):
         scene.feed(name)

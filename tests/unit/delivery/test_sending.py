@@ -352,7 +352,7 @@ async def test_what_is_apart_takes_no_more_memory_than_it_may(scene: Scene, monk
     for module in (sending_module, __import__("otellogdriver.delivery.pump", fromlist=["pump"])):
         monkeypatch.setattr(module, "HELD", 20_000)
     monkeypatch.setattr("otellogdriver.delivery.pump._DISK_PAUSE", 0.02)
-    monkeypatch.setattr("otellogdriver.delivery.pump._APART", 10_000)
+    monkeypatch.setattr("otellogdriver.delivery.batch._APART", 10_000)
     most = [0]
 
     async def answer(body: bytes) -> Outcome:

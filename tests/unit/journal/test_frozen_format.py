@@ -41,7 +41,8 @@ def undelivered(entry: Entry, role: str) -> list[bytes]:
     try:
         while feed.needs_work and (part := feed.take(buffer, 1 << 20, 1, False)) is not None:
             found += bodies(part.payload)
-            feed.commit(part.behind)
+            feed.settle(part)
+            feed.commit()
         assert feed.counters.damaged_bytes == 0
         return found
     finally:

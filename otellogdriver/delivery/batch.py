@@ -1,0 +1,129 @@
+"""A batch: parts of several feeds that become one request.
+
+In: the feeds that the pump has chosen, and the bytes that there are for them. Out: parts, in turn of the feeds, and the
+request of them; or nothing, and then the feeds take everything back (`put_back`). `encode` runs in a worker thread,
+everything else on the event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from asyncio import Future
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from otellogdriver.delivery.feed import BUFFER, Feed, Part
+from otellogdriver.export.client import is_joined, prepare
+from otellogdriver.export.destination import Destination
+from otellogdriver.export.request import AROUND, SCOPE, resource_logs
+
+_FAIR = 64 << 10
+"""Least bytes a feed may put into a batch when many want to."""
+_APART = 256 << 10
+"""Most bytes in a part of a feed that is set apart."""
+
+_workspace = threading.local()
+
+
+def _buffer() -> memoryview:
+    """This worker thread's buffer to read the journal into; the threads are shared by all pumps."""
+    try:
+        return cast(memoryview, _workspace.buffer)
+    except AttributeError:
+        _workspace.buffer = buffer = memoryview(bytearray(BUFFER))
+        return buffer
+
+
+def quota(size: int, feeds: int) -> int:
+    """Bytes of a request of `size` bytes that are one feed's where so many want to be in it."""
+    return max(_FAIR, size // max(1, feeds))
+
+
+@dataclass(eq=False, slots=True)
+class Taken:
+    """A part that is under way. `is_free` when the next one of its feed may be handed on, which waits for `freed`."""
+
+    part: Part
+    is_free: bool = False
+    freed: Future[None] | None = None
+
+    def free(self) -> None:
+        self.is_free = True
+        if self.freed and not self.freed.done():
+            self.freed.set_result(None)
+
+
+class Batch:
+    """See the module's text. `size` is that of the request; what feeds in `apart` give is not in it."""
+
+    def __init__(self, feeds: Sequence[Feed], apart: Collection[Feed], size: int) -> None:
+        self.feeds = feeds
+        self.is_building = True
+        self.body = b""
+        """The request of the `shared` parts."""
+        self.shared: list[Part] = []
+        self.parts: list[Part] = []
+        """All that has been taken."""
+        self.left: Sequence[Feed] = ()
+        """Feeds that had no room."""
+        self.failed: list[Feed] = []
+        """Feeds that cannot be read."""
+        self.taken: list[Taken] = []
+        """The parts once they are under way, and"""
+        self.before: list[Taken] = []
+        """what goes before them."""
+        self._apart = apart
+        self._size = size
+
+    def encode(self, destination: Destination, say: Callable[[int, str, str], None]) -> None:
+        """Worker thread. Whatever this raises, `put_back` undoes it."""
+        buffer = _buffer()
+        observed = time.time_ns()
+        share = quota(self._size, len(self.feeds))
+        pieces: list[bytes | memoryview] = []
+        left: list[Feed] = []
+        places: list[tuple[Part, int]] = []
+        used = length = 0
+        for index, feed in enumerate(self.feeds):
+            around = len(feed.resource) + AROUND
+            alone = feed in self._apart
+            budget = min(_APART, self._size - around) if alone else min(share, self._size - used - around)
+            if budget <= 0 and used and not alone:
+                left += self.feeds[index:]
+                break
+            try:
+                part = feed.take(buffer, max(1, budget), observed, strict=used > 0 and not alone)
+            except Exception as error:  # a fault of the disk, or of ours, must not stop the other containers
+                say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be read: {error!r}")
+                self.failed.append(feed)
+                continue
+            if part is None:
+                if feed.is_cut:  # its next record does not fit in any more
+                    left.append(feed)
+                continue
+            self.parts.append(part)
+            if alone:
+                continue
+            self.shared.append(part)
+            if part.payload:
+                entry = resource_logs(feed.resource, part.payload, SCOPE)
+                places.append((part, length + len(entry[0])))
+                length += len(entry[0]) + part.size + len(entry[-1])
+                pieces += entry
+                used += part.size + around
+        self.left = left
+        if pieces:
+            self.body = prepare(destination, pieces)
+        if is_joined(destination):  # the body has the records, so they need not be kept a second time
+            view = memoryview(self.body)
+            for part, begin in places:
+                part.payload = [view[begin : begin + part.size]]
+
+    def put_back(self) -> None:
+        """Have the feeds take again what has not become a batch. May be called again, if it raises."""
+        while self.parts:
+            self.parts[-1].feed.put_back(self.parts[-1])
+            self.parts.pop()

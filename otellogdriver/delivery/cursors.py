@@ -1,0 +1,86 @@
+"""The cursors of one pump's feeds, written one batch after another.
+
+In: feeds that have settled something (`write`). Out: their cursors on disk, soon; then `written` is called for each.
+A disk that hangs keeps nobody waiting but the cursors; what fails is tried again. Lives on the event loop, writes in a
+thread of `files`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from otellogdriver.delivery.feed import Feed
+from otellogdriver.delivery.offloop import off_loop
+
+_PAUSE = 1.0
+"""Seconds between two tries of what has failed by a fault of memory, of threads, of ours."""
+
+
+class Cursors:
+    """See the module's text. `failed` is told why a batch of them could not be written. Neither call may raise."""
+
+    def __init__(
+        self, files: Executor, sync: bool, written: Callable[[Feed], None], failed: Callable[[Exception], None]
+    ) -> None:
+        self._files = files
+        self._sync = sync
+        self._has_written = written
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._waiting: set[Feed] = set()
+        self._writing: set[Feed] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def __contains__(self, feed: Feed) -> bool:
+        """Whether the feed's cursor is yet to be written, or just being. Any thread."""
+        return feed in self._waiting or feed in self._writing
+
+    def write(self, feed: Feed) -> None:
+        """Have the feed's cursor written as it is then."""
+        self._waiting.add(feed)
+        self._begin()
+
+    def forget(self, feed: Feed) -> None:
+        self._waiting.discard(feed)
+
+    async def close(self, patience: float) -> None:
+        """What is not written then is sent twice."""
+        self._closing = True
+        if self._task:
+            await asyncio.wait([self._task], timeout=patience)
+            if self._task:
+                self._task.cancel()
+
+    def _begin(self) -> None:
+        if self._task is None and self._waiting:
+            self._task = self._loop.create_task(self._work(), name="cursors")
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                self._writing, self._waiting = self._waiting, set()
+                try:
+                    await off_loop(self._files, self._write)
+                except Exception as error:  # no thread, no memory
+                    self._waiting |= self._writing
+                    self._failed(error)
+                    if self._closing:
+                        return
+                    await asyncio.sleep(_PAUSE)
+                    continue
+                done, self._writing = self._writing, set()
+                for feed in done:
+                    self._has_written(feed)
+        finally:
+            self._waiting |= self._writing
+            self._writing, self._task = set(), None
+            if self._waiting and not self._closing:  # it was ended by a fault
+                self._loop.call_later(_PAUSE, self._begin)
+
+    def _write(self) -> None:
+        """Thread of `files`."""
+        for feed in list(self._writing):
+            feed.commit(self._sync)
