@@ -51,7 +51,7 @@ _ORPHANS_AFTER = 3.0
 """Seconds from the start until FIFOs found then are read if nobody claims them: an engine makes one before it calls."""
 _RESUME_AGAIN = 0.5
 """Seconds until what could not be looked at (no file numbers, no memory, a disk that fails) is looked at again."""
-_RESUME_SELDOM = 30.0
+_RESUME_SELDOM = 4.0
 _UNREADABLE = 10.0
 """Seconds after which a state directory that cannot be read counts as lost."""
 _STOP_PATIENCE = 5.0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otellogdriver.errors import may_pass
-from otellogdriver.journal.layout import SLOT, SLOT_CRC, SLOT_MAGIC, SLOT_SIZE
+from otellogdriver.journal.layout import AT_ONCE, SLOT, SLOT_CRC, SLOT_MAGIC, SLOT_SIZE, read
 
 
 class Position(NamedTuple):
@@ -52,7 +52,7 @@ class Cursor:
 
     def _load(self) -> Position | None:
         try:
-            data = self._path.read_bytes()
+            data = read(self._path, 2 * SLOT_SIZE)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -101,7 +101,7 @@ class Cursor:
         slot = SLOT.pack(SLOT_MAGIC, sequence, position.offset, *position.opens)
         slot = (slot + SLOT_CRC.pack(zlib.crc32(slot))).ljust(SLOT_SIZE, b"\0")
         if self._fd < 0:
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | AT_ONCE, 0o600)
         at = SLOT_SIZE * (sequence % 2)
         while slot:
             written = os.pwrite(self._fd, slot, at)

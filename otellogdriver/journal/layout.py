@@ -26,8 +26,10 @@ one, is read into a stream of its own, so that the container does not block.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,6 +47,8 @@ LOG_OPTS = "Config"
 ENDED = "ended"
 SEGMENT, PACKED = ".log", ".log.gz"
 NEW = ".new"
+STRANGE = ".strange"
+"""How the name of what was in the way of a segment ends; nothing in it counts."""
 DOOMED = "doomed-"
 """How a directory's name begins while it is being deleted: without its cursor it would be sent again."""
 
@@ -56,6 +60,12 @@ SLOT = struct.Struct("<4sQQqq")
 SLOT_CRC = struct.Struct("<I")
 SLOT_SIZE = 64
 SLOT_MAGIC = b"OLC1"
+
+AT_ONCE = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+"""How each file here is opened: where a FIFO, a device or a link stands in its place, nobody waits for it and nothing
+outside is read or written."""
+_META_MOST = 128 << 20
+"""Bytes that are read of `meta.json`: more than the longest StartLogging takes."""
 
 OFFSET_LIMIT = 1 << 62
 """Offsets are lower: no stream gets so far, and a file named by a higher number is not the journal's."""
@@ -106,11 +116,23 @@ def is_leftover(name: str) -> bool:
     return stem != name and (stem == META or parse_segment_name(stem) is not None)
 
 
+def read(path: Path, most: int = -1) -> bytes:
+    """The first `most` bytes of a file, or all. Raises OSError; of what is no file one that says that it lasts."""
+    try:
+        with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, os.O_RDONLY | AT_ONCE)) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read(most)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # a socket
+            raise
+    raise OSError(errno.EINVAL, "no file", str(path))
+
+
 def read_meta(directory: Path) -> Meta:
     """What is known of the stream in this directory, without log-opts that are no text. Raises OSError; ValueError,
     which says why, where the file is damaged; NewerVersion."""
     try:
-        meta = json.loads((directory / META).read_bytes())
+        meta = json.loads(read(directory / META, _META_MOST))
         version, file, info = meta.get("version", VERSION), str(meta["file"]), dict(meta["info"])
         if LOG_OPTS in info:
             info[LOG_OPTS] = _texts(info[LOG_OPTS])
@@ -152,7 +174,7 @@ def replace(path: Path, data: bytes, sync: bool) -> None:
     """Make the file with these bytes: whole or not at all, also after a power cut if `sync`. Raises OSError; what may
     be left then has a name that does not count."""
     temporary = path.with_name(new_name(path.name))
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | AT_ONCE, 0o600)
     try:
         view = memoryview(data)
         while view:

@@ -15,6 +15,7 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otellogdriver.journal import layout
 from otellogdriver.journal.segment import Segment
 
 if TYPE_CHECKING:
@@ -98,10 +99,10 @@ class Reader:
         if packed and self._flags:
             raise BlockingIOError(errno.EAGAIN, "it would have to be unpacked")
         if not packed:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = os.open(path, os.O_RDONLY | layout.AT_ONCE)
             return
         try:
-            self._unpacked = memoryview(gzip.decompress(path.read_bytes()))
+            self._unpacked = memoryview(gzip.decompress(layout.read(path)))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             log.warning("%s is damaged (%s): its lines are lost to `docker logs`", path, error)
             self._unpacked = memoryview(b"")

@@ -64,7 +64,7 @@ class Segment:
         The disk always confirms the new file first: the other one is deleted next, and a power cut must not leave an
         empty file as the only copy. Nobody waits for it."""
         path = self.path
-        layout.replace(self.packed_path, gzip.compress(path.read_bytes(), 1, mtime=0), sync=True)
+        layout.replace(self.packed_path, gzip.compress(layout.read(path), 1, mtime=0), sync=True)
         return Segment(self._directory, self.start, True)
 
 

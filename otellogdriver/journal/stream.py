@@ -182,7 +182,7 @@ class Stream:
         segment = self.segments[-1] if self.segments else None
         if segment is not None and not segment.packed:
             try:
-                self._fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
+                self._fd = os.open(segment.path, os.O_RDWR | layout.AT_ONCE)
                 self._open_start = segment.start
                 return
             except FileNotFoundError:
@@ -359,7 +359,7 @@ class Stream:
         not done by then, `Store.trim` does."""
         if self.ended_at is None or self._is_marked or not self.segments:
             return
-        fd = os.open(self.directory / layout.ENDED, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self.directory / layout.ENDED, os.O_WRONLY | os.O_CREAT | layout.AT_ONCE, 0o600)
         try:
             os.utime(fd, (self.ended_at, self.ended_at))
         finally:
@@ -378,11 +378,14 @@ class Stream:
 
 def _make(path: Path) -> int:
     """A new file, open. One that an earlier try has left empty is taken; one with something in it is not ours to
-    write. Raises OSError."""
+    write, and what is no file gets another name. Raises OSError."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        log.warning("%s is no file, and in the way of the stream's next one: it gets another name", path)
+        os.rename(path, path.with_name(path.name + layout.STRANGE))
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | layout.AT_ONCE, 0o600)
     except FileExistsError:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | layout.AT_ONCE)
         try:
             if os.fstat(fd).st_size == 0:
                 return fd

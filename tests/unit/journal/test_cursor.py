@@ -33,11 +33,11 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_none(
     path = tmp_path / "cursor"
     committed(path, Position(5))
 
-    def fails(_: Path) -> bytes:
+    def fails(_: Path, most: int) -> bytes:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", fails)
+        patched.setattr("otellogdriver.journal.cursor.read", fails)
         if damaged:
             assert Cursor(path).damaged
         else:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from otellogdriver.errors import JournalError
+from otellogdriver.journal import layout
 from otellogdriver.journal import store as store_module
 from otellogdriver.journal.age import Clock
 from otellogdriver.journal.store import Entry, Store
@@ -188,13 +189,13 @@ def test_of_a_file_that_cannot_be_read_for_want_of_numbers_nothing_is_made_up(
     said = dict(entry.info)
     entry.forget_info()
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", no_numbers)
+        patched.setattr(layout, "read", no_numbers)
         with pytest.raises(OSError):
             _ = entry.info
     assert entry.info == said
 
 
-def no_numbers(_: Path) -> bytes:
+def no_numbers(_: Path, most: int = -1) -> bytes:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
