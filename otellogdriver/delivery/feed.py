@@ -18,7 +18,7 @@ import errno
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import add
 from typing import Any, NamedTuple
@@ -47,13 +47,12 @@ class Taken(NamedTuple):
 
     lines: list[int]
     bytes: list[int]
-    excluded: dict[str, int]
     damaged_bytes: int
 
 
 @dataclass(slots=True)
 class Counters:
-    """What came of a feed's lines so far. Lists are [stdout, stderr]; they and `excluded` are replaced, never changed.
+    """What came of a feed's lines so far. Lists are [stdout, stderr]; they are replaced, never changed.
 
     Each line that is counted in `lines` has one fate: `sum(lines)` is `delivered`, all of `given_up`, all of `excluded`
     and what is under way."""
@@ -67,7 +66,8 @@ class Counters:
     delivered: int = 0
     damaged_bytes: int = 0
     excluded: dict[str, int] = field(default_factory=dict)
-    """Reason -> lines that the options leave out."""
+    """Reason -> lines that the options leave out. They count when their part is settled: until then it may be put back,
+    and given up."""
     given_up: dict[str, int] = field(default_factory=dict)
     """Reason -> lines."""
 
@@ -75,15 +75,14 @@ class Counters:
     """What was counted of lines that were put back: they come again, and what was reported must not fall meanwhile."""
 
     def reported(self) -> Taken:
-        """`lines`, `bytes`, `excluded` and `damaged_bytes` as they never fall."""
-        now = Taken(self.lines, self.bytes, self.excluded, self.damaged_bytes)
+        """`lines`, `bytes` and `damaged_bytes` as they never fall."""
+        now = Taken(self.lines, self.bytes, self.damaged_bytes)
         most = self.most
         if most is None:
             return now
         return Taken(
             [max(pair) for pair in zip(now.lines, most.lines, strict=True)],
             [max(pair) for pair in zip(now.bytes, most.bytes, strict=True)],
-            {each: max(now.excluded.get(each, 0), most.excluded.get(each, 0)) for each in now.excluded | most.excluded},
             max(now.damaged_bytes, most.damaged_bytes),
         )
 
@@ -95,8 +94,8 @@ class Counters:
 @dataclass(slots=True, eq=False)
 class Part:
     """Records of one feed for one request: the bytes of its stream from offset `begin` on, and where it goes on behind
-    them. `severities` are those of its records, `before` is the feed's state, for `put_back`. Nothing of it changes but
-    where the records of `payload` are in memory."""
+    them. `severities` are those of its records, `excluded` (reason -> lines) is what the options left out, `before` is
+    the feed's state, for `put_back`. Nothing of it changes but where the records of `payload` are in memory."""
 
     feed: Feed
     payload: Sequence[bytes | memoryview]
@@ -106,10 +105,11 @@ class Part:
     behind: Position
     before: _State
     severities: Sequence[int] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
 
-_State = tuple[int, Any, list[int], list[int], dict[str, int], int]
-"""Offset, carry; of the counters lines, bytes, excluded, damaged_bytes."""
+_State = tuple[int, Any, list[int], list[int], int]
+"""Offset, carry; of the counters lines, bytes, damaged_bytes."""
 
 
 class Feed:
@@ -187,6 +187,8 @@ class Feed:
         self.counters.records += part.records
         if part.severities:
             self.counters.severities = _sums(self.counters.severities, part.severities)
+        for reason, lines in part.excluded.items():
+            self.counters.excluded[reason] = self.counters.excluded.get(reason, 0) + lines
 
     @property
     def position(self) -> Position:
@@ -317,34 +319,29 @@ class Feed:
     ) -> Part | None:
         """What `take` has made becomes the feed's state: first all that can fail, then what cannot."""
         counters = self.counters
-        before: _State = (
-            self.offset,
-            self._carry,
-            counters.lines,
-            counters.bytes,
-            counters.excluded,
-            counters.damaged_bytes,
-        )
+        before: _State = self.offset, self._carry, counters.lines, counters.bytes, counters.damaged_bytes
         position = Position(offset, _begins(carry))
         moved = payload or (offset, position.opens) != (self.offset, _begins(self._carry))
         severities: Sequence[int] = ()
-        lines, sizes, excluded, damaged = counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes
+        lines, sizes, damaged = counters.lines, counters.bytes, counters.damaged_bytes
+        excluded: dict[str, int] = {}
         for encoded in done:
             lines = [lines[0] + encoded.lines[0], lines[1] + encoded.lines[1]]
             sizes = [sizes[0] + encoded.bytes[0], sizes[1] + encoded.bytes[1]]
             damaged += encoded.skipped
-            if encoded.excluded:
-                more = encoded.excluded.items()
-                excluded = {**excluded, **{reason: excluded.get(reason, 0) + number for reason, number in more}}
+            for reason, number in encoded.excluded.items():
+                excluded[reason] = excluded.get(reason, 0) + number
             if encoded.severities:
                 severities = _sums(severities, encoded.severities)
-        part = Part(self, payload, size, records, self.offset, position, before, severities) if moved else None
+        part = None
+        if moved or excluded:
+            part = Part(self, payload, size, records, self.offset, position, before, severities, excluded)
         damaged += lost
         if lost:
             log.error("%s: %d bytes before offset %d are lost", self.stream.directory, lost, offset)
         self._note_age(carry, -1 if partial_end or offset >= end else offset)
         self.stream.advance(boundary=offset)
-        counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes = lines, sizes, excluded, damaged
+        counters.lines, counters.bytes, counters.damaged_bytes = lines, sizes, damaged
         self.offset, self._carry, self._seen, self._partial_end = offset, carry, seen, partial_end
         return part
 
@@ -355,8 +352,7 @@ class Feed:
         counters = self.counters
         counters.most = counters.reported()
         self._seen = -1
-        self.offset, self._carry, lines, sizes, excluded, damaged = part.before
-        counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes = lines, sizes, excluded, damaged
+        self.offset, self._carry, counters.lines, counters.bytes, counters.damaged_bytes = part.before
         return True
 
     def _encode(
@@ -427,8 +423,7 @@ class Feed:
         log.error("%s: the line at offset %d is given up: %r", self.stream.directory, start, error)
         counters = self.counters
         lines = [counters.lines[0] + out, counters.lines[1] + err]
-        before = counters.lines, counters.bytes, counters.excluded, counters.damaged_bytes
-        state: _State = self.offset, self._carry, *before
+        state: _State = self.offset, self._carry, counters.lines, counters.bytes, counters.damaged_bytes
         part = Part(self, [], 0, 0, self.offset, Position(end), state)
         counters.give_up("fault", out + err)
         counters.lines, counters.damaged_bytes = lines, counters.damaged_bytes + damaged

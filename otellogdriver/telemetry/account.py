@@ -55,7 +55,7 @@ class Counts:
                     self.lines[stream] += taken.lines[stream]
                     self.bytes[stream] += taken.bytes[stream]
                 self.records += counters.records
-                self._add(counters.severities, taken.excluded)
+                self._add(counters.severities, counters.excluded)
                 self.damaged += taken.damaged_bytes
 
     def add(self, other: Counts) -> None:

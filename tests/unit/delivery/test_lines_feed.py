@@ -17,6 +17,7 @@ from otellogdriver.settings.options import Settings
 from tests.data.frames.codecs import codecs
 from tests.fakes.engine import frame, pieces
 from tests.scene import bodies
+from tests.unit.delivery.accounting import fates
 from tests.unit.delivery.test_feed import Bench, clock
 
 __all__ = ["clock"]
@@ -179,9 +180,25 @@ def test_a_take_that_is_thrown_away_does_not_use_the_rate(bench: LineBench) -> N
     bench.open()
     bench.print(*(b"%d" % number for number in range(10)))
     assert bench.take(budget=10, strict=True) is None
-    assert bench.deliver() == [b"%d" % number for number in range(5)]
-    counters = bench.feed.counters
-    assert (counters.lines, counters.excluded, counters.delivered) == ([10, 0], {"rate_limit": 5}, 0)
+    part = bench.take()
+    assert part is not None and bodies(part.payload) == [b"%d" % number for number in range(5)]
+    assert (bench.feed.counters.lines, part.excluded) == ([10, 0], {"rate_limit": 5})
+
+
+def test_lines_left_out_that_are_put_back_and_then_given_up_have_one_fate(bench: LineBench) -> None:
+    bench.settings = Settings(exclude_pattern="^debug")
+    feed = bench.open()
+    bench.print(*(b"debug %d" % number if number % 2 else b"info %d" % number for number in range(10)))
+    part = bench.take()
+    assert part is not None and feed.put_back(part)
+    assert feed.skip(bench.stream.end) and feed.counters.given_up == {"journal_full": 10}
+    assert fates(feed) == {"delivered": 0, "journal_full": 10, "waiting": 0}
+    bench.print(b"debug 10", b"info 11")
+    part = bench.take()
+    assert part is not None and not feed.counters.excluded
+    feed.settle(part)
+    assert fates(feed) == {"delivered": 0, "journal_full": 10, "exclude": 1, "waiting": 1}
+    bench.feed.counters.delivered += 1
 
 
 def test_small_budgets_leave_nothing_out(bench: LineBench) -> None:
