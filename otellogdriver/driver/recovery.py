@@ -58,6 +58,8 @@ def resume(driver: Driver) -> bool:
         log.error("%s: nothing is resumed, tried again", error)
         return False
     driver.unresumed = []
+    # Of streams of one FIFO the one in use comes first: the last one, and that of a container that is known.
+    entries.sort(key=lambda entry: (entry.container_id == UNKNOWN, -entry.sequence))
     resumed: list[Session] = []
     for entry in entries:
         try:
@@ -86,7 +88,7 @@ def resume(driver: Driver) -> bool:
 
 
 def _go_on(driver: Driver, session: Session) -> None:
-    # A crash while StartLogging was repeated leaves two streams for one FIFO; only one of them is read.
+    # A crash where a FIFO got another stream leaves two for it; only one of them is read.
     if session.stream.ended_at is None and driver.sessions.get(session.entry.file) is not session:
         session.finish()
     driver.changed(session)

@@ -67,11 +67,11 @@ def fifo(root: Path) -> str:
     return file
 
 
-def left(root: Path, file: str, delivered: Callable[[int], int], ended: bool = False) -> None:
+def left(root: Path, file: str, delivered: Callable[[int], int], ended: bool = False, container: str = ID) -> None:
     """A stream of ten lines as an earlier run leaves it; `delivered`: how far, of its end."""
     store = Store(root / ".state")
     store.open()
-    entry = store.create(ID, file, {"ContainerID": ID, "ContainerName": "/web"}, 0)
+    entry = store.create(container, file, {"ContainerID": container, "ContainerName": "/web"}, 0)
     store.describe(entry)
     entry.stream.append(lines(0, 10))
     cursor = Cursor(entry.stream.directory / "cursor")
@@ -111,6 +111,19 @@ def test_of_two_streams_of_one_fifo_one_is_read(tmp_path: Path) -> None:
     left(tmp_path, file, lambda end: 0)
     driver = resumed(tmp_path)
     assert driver.resumed == [file] and sorted(session.finished for session in driver.added) == [False, True]
+
+
+@pytest.mark.parametrize("first", [recovery.UNKNOWN, ID])
+def test_of_two_streams_of_one_fifo_the_one_in_use_is_read(tmp_path: Path, first: str) -> None:
+    """The later one; and that of a container, if the other was read for nobody known."""
+    file = fifo(tmp_path)
+    for container in (first, ID) if first == ID else (ID, first):
+        left(tmp_path, file, lambda end: 0, container=container)
+    driver = resumed(tmp_path)
+    read = driver.sessions[file].entry
+    assert driver.resumed == [file]
+    assert (read.container_id, read.sequence) == (ID, 1 if first == ID else 0)
+    assert [session.entry is read for session in driver.added] == [not session.finished for session in driver.added]
 
 
 def test_an_ended_stream_is_resumed_only_for_what_is_not_delivered(tmp_path: Path) -> None:
