@@ -28,8 +28,8 @@ _HANGS = 0.5
 PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.025, 0.4, 0.0005
 """Seconds between two reads of a FIFO: usually, at most, and for each busy FIFO. It is what coalescing may add to a
 line's latency."""
-_AGAIN, _TRIES = 0.05, 200
-"""Seconds after which what met a lack of memory is tried again, and how often at most."""
+_AGAIN = 0.05
+"""Seconds after which what met a lack of memory is tried again."""
 
 
 class Member(Protocol):
@@ -51,6 +51,8 @@ class Crowd:
         self._lock = threading.Lock()
         self._lent: dict[int, Member] = {}
         """By the file number of the FIFO."""
+        self._unheard: list[Member] = []
+        """Given back, and could not be woken yet. Used by the thread alone."""
         self._ready: select.epoll | None = None
         """As long as there is a thread."""
         self._bell = -1
@@ -143,7 +145,7 @@ class Crowd:
 
     def _is_done(self) -> bool:
         with self._lock:
-            if self._lent or self._ready is None:
+            if self._lent or self._unheard or self._ready is None:
                 return False
             self._ready.close()
             os.close(self._bell)
@@ -154,7 +156,8 @@ class Crowd:
         """Read each FIFO that is ready, some time after the last round; when this one was."""
         ready = self._ready
         assert ready
-        found = ready.poll()
+        found = ready.poll(_AGAIN if self._unheard else None)
+        self._wake_unheard()
         early = last + self.pause(self._patience) - time.monotonic()
         if early > 0:
             time.sleep(early)
@@ -177,15 +180,18 @@ class Crowd:
         return now
 
     def _give_back(self, member: Member, fd: int) -> None:
-        """Whoever is no longer lent must hear of it: nobody reads it until then."""
+        """Whoever is no longer lent must hear of it: nobody reads it until then. The others do not wait for that."""
+        self._unheard.append(member)
         self.take_back(member, fd)
-        for left in reversed(range(_TRIES)):
+        self._wake_unheard()
+
+    def _wake_unheard(self) -> None:
+        for member in list(self._unheard):
             try:
-                return member.wake()
+                member.wake()
             except Exception:
-                if not left:
-                    raise
-                time.sleep(_AGAIN)
+                continue
+            self._unheard.remove(member)
 
     def _hush(self, fd: int) -> None:
         """The bell, or what could not be taken out."""

@@ -275,6 +275,30 @@ def test_who_is_given_back_hears_of_it_though_waking_failed(monkeypatch: pytest.
     member.close(crowd)
 
 
+def test_who_cannot_be_woken_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd, deaf, steady, other = Crowd(), Member([False]), Member([]), Member([True, False])
+    heals = threading.Event()
+
+    def wake() -> None:
+        if not heals.is_set():
+            raise OSError(28, "No space left on device")
+        deaf.woken.set()
+
+    monkeypatch.setattr(deaf, "wake", wake)
+    assert crowd.lend(deaf, deaf.fd) and crowd.lend(steady, steady.fd)
+    until(lambda: deaf.reads == 1)
+    reads = steady.reads
+    until(lambda: steady.reads > reads + 2, within=5)
+    assert crowd.lend(other, other.fd) and other.woken.wait(5) and not deaf.woken.is_set()
+    steady.close(crowd)
+    assert crowd_threads() == 1  # it is all that knows of who has not heard
+    heals.set()
+    assert deaf.woken.wait(5)
+    until(lambda: crowd_threads() == 0)
+    for member in (deaf, other):
+        member.close(crowd)
+
+
 def test_without_a_thread_nobody_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
