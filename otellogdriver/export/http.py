@@ -25,11 +25,13 @@ would go along. Which proxy is used, if any, says the destination (`proxy.py`), 
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
 import ssl
 import time
+import zlib
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -37,6 +39,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.payload import Payload
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
@@ -54,6 +57,9 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 15.0
 _MAX_ERROR = 64 << 10  # what is read of an error's body
+_MAX_HEAD, _MAX_ANSWER = 64 << 10, 2 * answer.MAX_RESPONSE
+"""Bytes that come before an answer's body begins (a head, and heads of 1xx before it), and in all: an answer without
+end, whatever it is made of, must not keep the loop busy until its time is over."""
 _DENIED = frozenset({401, 402, 403, 404, 405, 406, 407, 410, 411, 415, 417, 421, 426, 431, 451, 501, 505, 511})
 _RETRY = {408: "timeout", 425: "unavailable", 429: "throttled", 502: "unavailable", 503: "unavailable"}
 _RETRY |= dict.fromkeys((504, *range(520, 528), 530), "unavailable")
@@ -135,6 +141,7 @@ class HttpClient:
                 connector=connector,
                 timeout=aiohttp.ClientTimeout(total=destination.timeout or None),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # what can be read of an answer is bounded, and one that cannot be is no failure
             )
         return endpoint, self._session
 
@@ -197,6 +204,8 @@ class HttpClient:
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             told = (error.os_error.strerror or "failed", replaced())
             return Retry("unreachable", f"{self._label}: name lookup: {'; '.join(filter(None, told))}")
+        if isinstance(error, _Endless):
+            return Retry("unreachable", f"{self._label}: the answer has no end", broke=True)
         if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
             return Retry("unreachable", f"{self._label}: closed before the answer was whole", broke=True)
         if isinstance(error, aiohttp.ClientResponseError):
@@ -206,11 +215,38 @@ class HttpClient:
         return Retry("unreachable", reason, broke=not isinstance(error, aiohttp.ClientConnectorError))
 
 
+class _Endless(aiohttp.ClientPayloadError):
+    """An answer is longer than any is."""
+
+
+class _Answer(ResponseHandler):
+    """aiohttp's own, but for its bounds."""
+
+    _before = _all = 0
+
+    def set_response_params(self, **given: Any) -> None:
+        self._before = self._all = 0
+        super().set_response_params(**given)
+
+    def data_received(self, data: bytes) -> None:
+        has_body = self._payload is not None and self._payload is not EMPTY_PAYLOAD
+        if (self._before > _MAX_HEAD and not has_body) or self._all > _MAX_ANSWER:
+            if self.transport is not None:
+                self.transport.abort()
+            self.set_exception(_Endless())
+            return
+        self._before += 0 if has_body else len(data)
+        self._all += len(data)
+        super().data_received(data)
+
+
 class _Connector(aiohttp.TCPConnector):
     """aiohttp's own, but for the way through a proxy: it would send plain http to the proxy as a request."""
 
     def __init__(self, destination: Destination, endpoint: Endpoint, *, resolver: Resolver, **more: Any) -> None:
         super().__init__(resolver=resolver, **more)
+        made: type[ResponseHandler] = _Answer
+        self._factory = functools.partial(made, loop=self._loop)
         self._destination = destination
         self._endpoint = endpoint
         self._names = resolver
@@ -280,7 +316,16 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
         if len(body) > limit:
             response.close()
             return None
-    return bytes(body)
+    return _unpacked(bytes(body), limit) if "gzip" in response.headers.get("Content-Encoding", "") else bytes(body)
+
+
+def _unpacked(body: bytes, limit: int) -> bytes | None:
+    """Of an answer that is compressed, though nobody asked for that; as it is where it is damaged."""
+    try:
+        text = zlib.decompressobj(31).decompress(body, limit + 1)
+    except zlib.error:
+        return body
+    return text if len(text) <= limit else None
 
 
 def _tls_fault(error: BaseException) -> ssl.SSLError | None:
