@@ -54,6 +54,7 @@ cdef bint in_brackets(
     const uint8_t *p, int n, int i, int j, int form, int level, int before, int follows, int opened, int inner,
     bint time, int plain
 ) noexcept nogil
+cdef bint is_part(const uint8_t *p, int n, int i, int j) noexcept nogil
 cdef bint capitals(
     const uint8_t *p, int n, int i, int j, int level, int before, int follows, bint time, int plain, int names, int tag
 ) noexcept nogil

@@ -648,12 +648,13 @@ def line(p: bytes, n: int) -> int:
                 if follows != ord("x"):
                     form = case(p, i, j)
                     good = False
-                    if form >= 0:
+                    if form >= 0 and (end == j or follows != ord("$")):
                         if opened:
                             good = in_brackets(p, n, i, end, form, level, before, follows, opened, inner, time, plain)
                         elif (
                             lead
                             and follows in b":; g"
+                            and not is_prose(p, n, end)
                             or (
                                 coloured
                                 and follows == ord("m")
@@ -676,7 +677,7 @@ def line(p: bytes, n: int) -> int:
                                 else False
                             )
                     if good and not (
-                        follows in b":|\t "
+                        follows in b":|\tg "
                         and (not time or before == ord("-"))
                         and not opened
                         and is_constant(p, n, end)
@@ -778,7 +779,7 @@ def line(p: bytes, n: int) -> int:
                 i = j
                 coloured = 0
                 continue
-            if opened and j < n and p[j] == ord("=") and names_level(p, i, j) and plain == 0:
+            if opened and opened != ord("<") and j < n and p[j] == ord("=") and names_level(p, i, j) and plain == 0:
                 found = value(p, n, j + 1)
                 if found:
                     return found
@@ -1039,6 +1040,8 @@ def in_brackets(
             pass  # [System] of MySQL, [success] of sbt, [silly] of winston
         else:
             return False
+    if not time and opened == ord("[") and p[i - 1] == ord("[") and is_part(p, n, i, j):
+        return False
     if opened in b"(<{" and not time:
         if opened != ord("<") or follows != ord("]") or level & _SHY_BIT:
             return False
@@ -1074,6 +1077,13 @@ def in_brackets(
     return False
 
 
+def is_part(p: bytes, n: int, i: int, j: int) -> bool:
+    """Whether the brackets around i to j belong to what is beside them: test_x[error] · [info](https://…)."""
+    if i > 1:
+        return KIND[p[i - 2]] & 7 != 0 and (p[i - 2] != ord("m") or i < 3 or KIND[p[i - 3]] & 3 != 0)
+    return j + 1 < n and p[j] == ord("]") and p[j + 1] == ord("(")
+
+
 def capitals(
     p: bytes,
     n: int,
@@ -1104,6 +1114,8 @@ def capitals(
             return not is_prose(p, n, j)
         return True
     if before == ord("*"):
+        if follows == ord("]") and p[i - 1] == p[j] and not is_prose(p, n, j + 1):
+            return level < _SHY_BIT  # *ERROR* x
         return follows in b":;" and level < _SHY_BIT
     if before == ord("b") and not time and in_angles(p, i):
         return False  # <joe> WARNING: x
@@ -1145,10 +1157,12 @@ def is_title(p: bytes, n: int, j: int) -> bool:
 
 
 def is_prose(p: bytes, n: int, j: int) -> bool:
-    """Whether the next word makes a sentence of a level's name before j: "ERROR is what …"."""
+    """Whether the next word makes a sentence of a level's name before j: "ERROR is what …"; or is the next of a row."""
     j = space(p, n, j)
     found = word(p, n, j)
-    return found & _STOP != 0
+    return found & _STOP != 0 or (
+        0 < found & 255 < _SHY_BIT and case(p, j, found >> 8) == 2 and after(p, n, found >> 8) in b" $"
+    )
 
 
 def in_angles(p: bytes, i: int) -> bool:
@@ -1166,9 +1180,11 @@ def is_numbered(p: bytes, n: int, j: int) -> bool:
 
 
 def is_row(p: bytes, n: int, j: int) -> bool:
-    """Whether another level is the next column."""
-    found = level_at(p, n, j + 1)
-    return found != 0 and after(p, n, found >> 8) in b"\t$"
+    """Whether another level is the next column, or the next of a list."""
+    while j < n and (KIND[p[j]] == 16 or p[j] in b"|,"):
+        j += 1
+    found = level_at(p, n, j)
+    return found != 0 and found >> 8 > j + 1 and after(p, n, found >> 8) in b"\t$|"
 
 
 def titled(
@@ -1229,7 +1245,10 @@ def small(
             return indent < 2 or p[0] == 27
         if follows == ord("[") and j + 1 < n:
             if p[j] == ord("["):
-                return KIND[p[j + 1]] & 5 != 0
+                k = j + 1
+                while k < n and KIND[p[k]] & 15:
+                    k += 1
+                return k > j + 1 and k + 1 < n and p[k] == ord("]") and p[k + 1] == ord(":")
             if p[j] == ord("("):
                 k = j + 1
                 while k < n and KIND[p[k]] & 15:
@@ -1237,8 +1256,12 @@ def small(
                 return k + 1 < n and p[k] == ord(")") and p[k + 1] == ord(":")
             k = space(p, n, j)
             return p[k] == ord("[") and is_digits(p, n, k + 1, 2)
-        return (follows == ord("|") and p[j] != ord(",")) or (
-            follows == ord("\t") and indent == 0 and not is_row(p, n, j)
+        if is_row(p, n, j):
+            return False
+        return (
+            (follows == ord("|") and p[j] != ord(","))
+            or (follows == ord("\t") and indent == 0)
+            or (follows == ord(" ") and j + 5 < n and same(p, j, j + 5, b" in /", 5))
         )
     if before == ord("s"):
         return follows in b":g"

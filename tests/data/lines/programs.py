@@ -1,7 +1,8 @@
 """What programs print, with the level that a person sees in it: `programs*.txt`, and `levelless*.txt` without any.
 
 `programs.txt` is what the scanner was written after; `programs_unseen.txt` was written when it was done, and those
-named `fresh` when it had been mended after that, and `real` after that again: they are all of other programs.
+named `fresh` when it had been mended after that, `real` after that again, `strange` last: they are all of other
+programs.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def source_of(module: ModuleType) -> ModuleType:
 def levelless() -> list[Example]:
     lines = {
         line
-        for name in ("levelless", "levelless_fresh", "levelless_real")
+        for name in ("levelless", "levelless_fresh", "levelless_real", "levelless_strange")
         for line in (FOLDER / f"{name}.txt").read_text().split("\n")
     }
     return [Example("none", _plain(line).encode(), 0) for line in sorted(lines - {""})]

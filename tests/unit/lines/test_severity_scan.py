@@ -7,7 +7,7 @@ import pytest
 from otellogdriver.lines import severity, severity_scan
 from tests.data.lines.programs import Example, examples, levelless, source_of
 
-TABLES = ("programs.txt", "programs_unseen.txt", "programs_fresh.txt", "programs_real.txt")
+TABLES = ("programs.txt", "programs_unseen.txt", "programs_fresh.txt", "programs_real.txt", "programs_strange.txt")
 KNOWN = [example for table in TABLES for example in examples(table)]
 
 
