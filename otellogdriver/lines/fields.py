@@ -5,7 +5,7 @@ it, and the others stay attributes under their own names. Names are in any case,
 may as well be a member of an object: `log.level` is `{"log": {"level": …}}`, too. Sources:
 OpenTelemetry's "Trace context in non-OTLP log formats", Elastic Common Schema, and the defaults of zap, logrus, slog,
 zerolog, hclog, pino, bunyan, winston, log4j2, logback, Python's logging with JSON formatters, structlog, loguru,
-Serilog, .NET's JSON console and GELF.
+Serilog, .NET's JSON console and GELF, Datadog's and Google Cloud's names of ids.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ BODY, LEVEL, TIME, TRACE, SPAN, FLAGS, PARENT, EVENT, STACK, MESSAGE, TYPE, OWN 
 
 ROLES: dict[int, tuple[str, ...]] = {
     BODY: (
+        "renderedmessage",
+        "formattedmessage",
         "message",
         "msg",
         "@message",
@@ -21,6 +23,9 @@ ROLES: dict[int, tuple[str, ...]] = {
         "@mt",
         "short_message",
         "fields.message",
+        "record.message",
+        "jsonpayload.message",
+        "body.stringvalue",
         "event",
         "log",
         "body",
@@ -33,6 +38,7 @@ ROLES: dict[int, tuple[str, ...]] = {
         "loglevel",
         "log_level",
         "log.level",
+        "record.level.name",
         "levelname",
         "level_name",
         "severity_text",
@@ -44,11 +50,25 @@ ROLES: dict[int, tuple[str, ...]] = {
         "severitynumber",
         "levelno",
         "priority",
+        "prio",
         "s",
+        "status",
     ),
-    TIME: ("time", "timestamp", "@timestamp", "ts", "@t", "datetime", "date", "t", "t.$date"),
-    TRACE: ("trace_id", "traceid", "trace.id", "oteltraceid", "@tr"),
-    SPAN: ("span_id", "spanid", "span.id", "otelspanid", "@sp"),
+    TIME: (
+        "time",
+        "timestamp",
+        "@timestamp",
+        "ts",
+        "@t",
+        "datetime",
+        "date",
+        "t",
+        "t.$date",
+        "record.time.repr",
+        "instant",
+    ),
+    TRACE: ("trace_id", "traceid", "trace.id", "oteltraceid", "@tr", "dd.trace_id", "logging.googleapis.com/trace"),
+    SPAN: ("span_id", "spanid", "span.id", "otelspanid", "@sp", "dd.span_id", "logging.googleapis.com/spanid"),
     FLAGS: ("trace_flags", "traceflags", "trace.flags"),
     PARENT: ("traceparent",),
     EVENT: ("event.name", "event_name"),
@@ -74,8 +94,16 @@ CONTEXTS = ("mdc", "contextmap", "context", "properties", "fields", "extra", "sp
 
 PYTHON_LEVEL = "levelno"
 """Its numbers are those of Python's logging; elsewhere 10 to 60 are those of bunyan and pino."""
-SYSLOG_LEVEL = "priority"
-"""Its numbers are syslog's, 0 to 7, and nothing else."""
+SYSLOG_LEVELS = ("priority", "prio")
+"""Their numbers are syslog's, 0 to 7, and nothing else."""
+STATUS_LEVEL = "status"
+"""A level only where it is the name of one and of nothing else: `ok`, `success` and 200 are none."""
+DECIMAL_IDS = ("dd.trace_id", "dd.span_id")
+"""Datadog's: 64 bits in decimal digits; of a trace also 32 hex digits."""
+GOOGLE_TRACE = "logging.googleapis.com/trace"
+"""`projects/NAME/traces/ID`."""
+SECONDS, NANOS = ("epochsecond", "seconds"), ("nanoofsecond", "nanos")
+"""The two members of an object that is a time."""
 OTEL_LEVELS = ("severity_number", "severitynumber")
 """Their numbers are OpenTelemetry's, 1 to 24."""
 SEVERITY = "severity"
@@ -100,7 +128,9 @@ ROLE_OF: dict[str, tuple[int, int]] = {
     name: (role, rank) for role, names in ROLES.items() for rank, name in enumerate(names)
 }
 """Name -> (role, rank)."""
-PLACES = frozenset(name.partition(".")[0] for name in ROLE_OF if "." in name) | frozenset(CONTEXTS)
+PLACES = frozenset(
+    name[:end] for name in ROLE_OF for end in range(len(name)) if name[end] == "." and "/" not in name
+) | frozenset(CONTEXTS)
 """Objects whose members may have a role."""
 NESTED = (BODY, LEVEL, TIME, TRACE, SPAN, FLAGS, PARENT, EVENT)
 """Roles of members of objects; exceptions that are objects have rules of their own."""

@@ -14,14 +14,17 @@ from otellogdriver.lines import severity, times
 from otellogdriver.lines.fields import (
     BODY,
     CONTEXTS,
+    DECIMAL_IDS,
     EVENT,
     EXCEPTION_MEMBERS,
     EXCEPTIONS,
     FLAGS,
     GELF,
+    GOOGLE_TRACE,
     IN_CONTEXT,
     LEVEL,
     MONGO_LEVEL,
+    NANOS,
     NESTED,
     OWN,
     PARENT,
@@ -29,6 +32,7 @@ from otellogdriver.lines.fields import (
     RENAMED,
     ROLE_OF,
     ROLES,
+    SECONDS,
     SPAN,
     TIME,
     TRACE,
@@ -38,6 +42,9 @@ from otellogdriver.lines.json_line import Double, Value
 _ID = re.compile("[0-9a-fA-F]+")
 _PARENT = re.compile("[0-9a-fA-F]{2}-([0-9a-fA-F]{32})-([0-9a-fA-F]{16})-[0-9a-fA-F]{2}")
 """W3C's traceparent."""
+_DECIMAL = re.compile("[0-9]{1,20}")
+_GOOGLE_TRACE = re.compile("projects/[^/]+/traces/([^/]+)", re.DOTALL)
+_SECONDS, _DIGITS = re.compile("[0-9]{9,10}"), re.compile("[0-9]{1,9}")
 A_NUMBER = 32
 """Behind all names of fields: a level's name goes before a number."""
 SERILOG_LEVEL = 9
@@ -80,10 +87,10 @@ def mapped(members: Members, line: str, with_time: bool) -> Fields:
     elif "@t" in members and "@l" not in members and ("@m" in members or "@mt" in members):
         found.severity_number = SERILOG_LEVEL
     if TIME in taken:
-        found.time = times.nanoseconds(_text(taken[TIME]))
+        found.time = _time(taken[TIME])
     if TRACE in taken:
-        found.trace_id = bytes.fromhex(_text(taken[TRACE]).zfill(32))
-        found.span_id = bytes.fromhex(_text(taken.get(SPAN, "")))
+        found.trace_id = bytes.fromhex(_id(taken[TRACE], chosen[TRACE].name).zfill(32))
+        found.span_id = bytes.fromhex(_id(taken[SPAN], chosen[SPAN].name)) if SPAN in taken else b""
         found.flags = _flags(taken.get(FLAGS, 0))
     elif PARENT in taken:
         _, trace, span, flags = _text(taken[PARENT]).split("-")
@@ -91,27 +98,28 @@ def mapped(members: Members, line: str, with_time: bool) -> Fields:
     if EVENT in taken:
         found.event_name = _text(taken[EVENT])
     for role in taken:
-        chosen[role].take(members)
+        chosen[role].take()
     found.attributes = {renamed.get(key, key): value for key, value in members.items() if _lower(key) not in ROLES[OWN]}
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a role's value is. `name` as `fields.py` has it; `parent`: the member that the holder is, if it is not the
-    line itself."""
+    """Where a role's value is. `name` as `fields.py` has it; `above`: objects and keys in them that lead to the holder
+    if it is not the line itself."""
 
     rank: int
     name: str
     holder: Members
     key: str
-    parent: str = ""
+    above: tuple[tuple[Members, str], ...] = ()
 
-    def take(self, members: Members) -> None:
+    def take(self) -> None:
         """Its value is no attribute; nor is an object that has nothing else."""
-        del self.holder[self.key]
-        if self.parent and not self.holder:
-            del members[self.parent]
+        for holder, key in ((self.holder, self.key), *reversed(self.above)):
+            del holder[key]
+            if holder:
+                break
 
 
 def _chosen(members: Members, with_time: bool) -> dict[int, _Place]:
@@ -138,16 +146,20 @@ def _places(members: Members) -> Iterator[_Place]:
         role, rank = ROLE_OF.get(name, (-1, 0))
         if role >= 0:
             yield _Place(-1 if key == RENAMED.get(role) else rank, name, members, key)
-        if name not in PLACES or not isinstance(value, dict):
-            continue
-        for inner in value:
-            role, rank = ROLE_OF.get(f"{name}.{_lower(inner)}", (-1, 0))
-            if role in NESTED:
-                yield _Place(rank, f"{name}.{_lower(inner)}", value, inner, key)
-                continue
-            role, rank = ROLE_OF.get(_lower(inner), (-1, 0))
-            if role in IN_CONTEXT and name in CONTEXTS:
-                yield _Place(rank, f"{name}.{_lower(inner)}", value, inner, key)
+        if name in PLACES and isinstance(value, dict):
+            yield from _within(value, name, ((members, key),))
+
+
+def _within(holder: Members, place: str, above: tuple[tuple[Members, str], ...]) -> Iterator[_Place]:
+    for key, value in holder.items():
+        name = f"{place}.{_lower(key)}"
+        role, rank = ROLE_OF.get(name, (-1, 0))
+        if role in NESTED:
+            yield _Place(rank, name, holder, key, above)
+        elif place in CONTEXTS and ROLE_OF.get(_lower(key), (-1, 0))[0] in IN_CONTEXT:
+            yield _Place(ROLE_OF[_lower(key)][1], _lower(key), holder, key, above)
+        if name in PLACES and isinstance(value, dict) and len(above) < 2:
+            yield from _within(value, name, (*above, (holder, key)))
 
 
 def _fits(members: Members, role: int, place: _Place, value: Value, with_time: bool) -> bool:
@@ -159,19 +171,46 @@ def _fits(members: Members, role: int, place: _Place, value: Value, with_time: b
             return False
         return severity.of_level(value, place.name, _is_gelf(members))[0] > 0
     if role == TIME:
-        return with_time and times.nanoseconds(_text(value)) > 0
+        return with_time and _time(value) > 0
     if role == FLAGS:
         return _flags(value) >= 0
+    if role in (TRACE, SPAN):
+        return _id(value, place.name) != "" and (role == TRACE or len(_id(value, place.name)) == 16)
     if not isinstance(value, str):
         return False
-    if role == TRACE:
-        return _is_id(value, 32) or _is_id(value, 16)
-    if role == SPAN:
-        return _is_id(value, 16)
     if role == PARENT:
         parts = _PARENT.fullmatch(value)
         return parts is not None and _is_id(parts[1], 32) and _is_id(parts[2], 16)
     return value != "" or role not in (BODY, EVENT)
+
+
+def _id(value: Value, name: str) -> str:
+    """The hex digits of an id of 64 or 128 bits in a field with that name; nothing if it has none."""
+    text = _text(value)
+    if name in DECIMAL_IDS and _DECIMAL.fullmatch(text):
+        number = int(text)
+        return f"{number:016x}" if 0 < number < 1 << 64 else ""
+    if not isinstance(value, str):
+        return ""
+    if name == GOOGLE_TRACE and (found := _GOOGLE_TRACE.fullmatch(text)):
+        text = found[1]
+    return text if _is_id(text, 32) or (_is_id(text, 16) and name not in DECIMAL_IDS) else ""
+
+
+def _time(value: Value) -> int:
+    """Nanoseconds since the epoch; 0 if it is no time. An object of seconds and nanoseconds is one as well."""
+    if not isinstance(value, dict):
+        return times.nanoseconds(_text(value))
+    if len(value) != 2:
+        return 0
+    parts = {_lower(key): held for key, held in value.items()}
+    for whole, rest in zip(SECONDS, NANOS, strict=True):
+        seconds, nanos = parts.get(whole), parts.get(rest)
+        if not isinstance(seconds, int) or not isinstance(nanos, int):
+            continue
+        if _DIGITS.fullmatch(_text(nanos)) and _SECONDS.fullmatch(_text(seconds)):
+            return times.nanoseconds(f"{seconds}.{nanos:>09}")
+    return 0
 
 
 def _is_id(value: str, size: int) -> bool:

@@ -17,7 +17,7 @@ from otellogdriver.codec.wire cimport (
     varint_size
 )
 from otellogdriver.lines import fields, json_line, mapping, severity
-from otellogdriver.lines.severity_scan cimport find, named
+from otellogdriver.lines.severity_scan cimport find, named, unmistakable
 from otellogdriver.lines.timestamp cimport digits, time_of
 from otellogdriver.lines.tokens cimport (
     ARRAY, DOUBLE, FALSE, INTEGER, MAX_DEPTH, MAX_PARSED, NO_ROOM, NULL_VALUE, OBJECT, OTHER, PLAIN, RECORD, STRING, TRUE,
@@ -49,14 +49,14 @@ cdef class Names:
     """What names in any case stand for; looked up by length, first and last letter."""
 
     cdef list texts
-    cdef Name names[128]
+    cdef Name names[192]
     cdef int heads[256]
     cdef size_t longest
 
     def __init__(self, dict values):
         cdef int index, place
         cdef bytes text
-        assert len(values) <= 128
+        assert len(values) <= 192
         memset(self.heads, 0xFF, sizeof(self.heads))
         self.texts = [name.encode() for name in values]
         for index, text in enumerate(self.texts):
@@ -119,6 +119,9 @@ cdef enum:
     IS_MONGO_LEVEL = 1 << 21
     IS_PLACE = 1 << 22
     IS_CONTEXT = 1 << 23
+    IS_STATUS = 1 << 24
+    IS_DECIMAL = 1 << 25
+    IS_GOOGLE = 1 << 26
 
 assert (BODY, LEVEL, TIME, TRACE, SPAN, FLAGS, PARENT, EVENT, STACK, MESSAGE, TYPE, OWN) == (
     fields.BODY, fields.LEVEL, fields.TIME, fields.TRACE, fields.SPAN, fields.FLAGS, fields.PARENT, fields.EVENT,
@@ -139,7 +142,10 @@ def _key_values():
         (fields.PLACES, IS_PLACE),
         (fields.CONTEXTS, IS_CONTEXT),
         ((fields.PYTHON_LEVEL,), IS_PYTHON_LEVEL),
-        ((fields.SYSLOG_LEVEL,), IS_SYSLOG_LEVEL),
+        (fields.SYSLOG_LEVELS, IS_SYSLOG_LEVEL),
+        ((fields.STATUS_LEVEL,), IS_STATUS),
+        (fields.DECIMAL_IDS, IS_DECIMAL),
+        ((fields.GOOGLE_TRACE,), IS_GOOGLE),
         (fields.OTEL_LEVELS, IS_OTEL_LEVEL),
         ((fields.SEVERITY,), IS_SEVERITY),
         ((fields.MONGO_LEVEL,), IS_MONGO_LEVEL),
@@ -161,6 +167,8 @@ def _member_values():
 cdef Names KEYS = Names(_key_values())
 cdef Names MEMBERS = Names(_member_values())
 cdef Names GELF = Names({fields.GELF: 1})
+cdef Names PARTS = Names({name: place for place, name in enumerate(fields.SECONDS + fields.NANOS)})
+assert len(fields.SECONDS) == len(fields.NANOS) == 2
 cdef bytes STACK_NAME = fields.RENAMED[fields.STACK].encode()
 cdef bytes MESSAGE_NAME = fields.RENAMED[fields.MESSAGE].encode()
 cdef bytes TYPE_NAME = fields.RENAMED[fields.TYPE].encode()
@@ -244,6 +252,8 @@ cdef int level_of(Token *t, int value, Parser *p) noexcept nogil:
     cdef int64_t number = 0
     if t.kind != INTEGER and t.kind != STRING:
         return 0
+    if value & IS_STATUS:
+        return unmistakable(t.data, <int>t.size) if t.kind == STRING and t.size < HEAD else 0
     if 1 <= t.size <= 3:
         for i in range(t.size):
             if not b"0" <= t.data[i] <= b"9":
@@ -274,6 +284,65 @@ cdef bint is_id(Token *t, size_t size) noexcept nogil:
     return not zero
 
 
+cdef size_t id_of(Token *t, int value, Token *to, uint8_t *room) noexcept nogil:
+    """As `mapping._id`: how many hex digits; `to` has them then, perhaps in the 16 bytes of `room`."""
+    cdef uint64_t number = 0
+    cdef size_t i, most = 0xFFFFFFFFFFFFFFFFULL // 10
+    cdef const uint8_t *end = t.data + t.size
+    cdef const uint8_t *p = t.data + 9
+    to[0] = t[0]
+    if value & IS_DECIMAL and (t.kind == STRING or t.kind == INTEGER) and t.size <= 20 and is_digits(t):
+        for i in range(t.size):
+            if number > most or (number == most and t.data[i] > b"5"):
+                return 0
+            number = number * 10 + (t.data[i] - 48)
+        for i in range(16):
+            room[15 - i] = b"0123456789abcdef"[number & 15]
+            number >>= 4
+        to.kind, to.data, to.size = STRING, room, 16
+        return 16 if is_id(to, 16) else 0
+    if value & IS_GOOGLE and t.kind == STRING and t.size > 18 and memcmp(t.data, b"projects/", 9) == 0:
+        while p < end and p[0] != b"/":
+            p += 1
+        if p > t.data + 9 and end - p > 8 and memcmp(p, b"/traces/", 8) == 0:
+            to.data, to.size = p + 8, end - p - 8
+    if is_id(to, 32):
+        return 32
+    return 16 if is_id(to, 16) and not value & IS_DECIMAL else 0
+
+
+cdef int64_t time_in(Token *t, Parser *p) noexcept nogil:
+    """As `mapping._time`."""
+    cdef int64_t seconds, nanos
+    cdef Token *parts[4]
+    cdef Token *child
+    cdef size_t index = t - p.tokens + 1
+    cdef int place, count = 0
+    if t.kind == STRING or t.kind == INTEGER or t.kind == DOUBLE:
+        return time_of(t.data, t.size)
+    if t.kind != OBJECT:
+        return 0
+    memset(parts, 0, sizeof(parts))
+    while index < t.next:
+        child = &p.tokens[index]
+        index = child.next
+        if child.dropped:
+            continue
+        count += 1
+        place = PARTS.find(child.key, child.key_size)
+        if place < 0 or child.kind != INTEGER or not is_digits(child):
+            return 0
+        parts[place] = child
+    for place in range(2):
+        if count == 2 and parts[place] and parts[place + 2]:
+            if not 9 <= parts[place].size <= 10 or parts[place + 2].size > 9:
+                return 0
+            seconds = parts[place].integer
+            nanos = parts[place + 2].integer
+            return seconds * 1000000000 + nanos if 946684800 <= seconds < INT64_MAX // 1000000000 else 0
+    return 0
+
+
 cdef int flags_of(Token *t) noexcept nogil:
     """As `mapping._flags`."""
     if t.kind == STRING and t.size == 2 and hex1(t.data[0]) >= 0 and hex1(t.data[1]) >= 0:
@@ -302,6 +371,9 @@ cdef bint is_parent(Token *t) noexcept nogil:
 cdef Found fits(Token *t, int role, int rank, int value, bint with_time, Parser *p) noexcept nogil:
     """As `mapping._fits`: RECORD if so, PLAIN if not."""
     cdef bint good
+    cdef Token ignored
+    cdef uint8_t room[16]
+    cdef size_t size
     if role >= STACK:
         return RECORD if rank == 0 or t.kind == STRING else PLAIN
     if role == BODY or role == EVENT:
@@ -313,13 +385,14 @@ cdef Found fits(Token *t, int role, int rank, int value, bint with_time, Parser 
     if role == LEVEL:
         good = level_of(t, value, p) > 0 and (not value & IS_MONGO_LEVEL or is_mongo(p))
     elif role == TIME:
-        good = (t.kind == STRING or t.kind == INTEGER or t.kind == DOUBLE) and time_of(t.data, t.size) > 0
+        good = time_in(t, p) > 0
     elif role == FLAGS:
         good = flags_of(t) >= 0
     elif role == PARENT:
         good = is_parent(t)
     else:
-        good = is_id(t, 16) or (role == TRACE and is_id(t, 32))
+        size = id_of(t, value, &ignored, room)
+        good = size == 16 or (role == TRACE and size == 32)
     return RECORD if good else PLAIN
 
 
@@ -367,7 +440,8 @@ cdef struct Head:
     int moved_roles[3]
     int moved_count
     int flags
-    Token parts[2]  # of a traceparent
+    Token parts[2]  # the ids, in hex digits
+    uint8_t ids[2][16]
 
 
 cdef size_t put_begin(uint8_t *p, Token *t) noexcept nogil:
@@ -526,39 +600,29 @@ cdef struct Chosen:
     # The best of the fields with a role.
     Token *token
     Token *parent  # the object that it is in, if that is not the line itself
+    Token *grand  # and the one that this is in
     int rank
     int value
 
 
-cdef int nested_value(Token *parent, int place, Token *t) noexcept nogil:
-    """The value of a member of an object with a role, as `mapping._places` has it; -1 if it has none."""
-    cdef uint8_t name[64]
-    cdef int value
-    if t.key_size + parent.key_size + 1 <= sizeof(name):
-        memcpy(name, parent.key, parent.key_size)
-        name[parent.key_size] = b"."
-        memcpy(name + parent.key_size + 1, t.key, t.key_size)
-        value = KEYS.find(name, parent.key_size + 1 + t.key_size)
-        if value >= 0 and (value & 0xFFFF) // ROLE_STEP < STACK:
-            return value
-    if place & IS_CONTEXT:
-        value = KEYS.find(t.key, t.key_size)
-        if value >= 0 and TRACE <= (value & 0xFFFF) // ROLE_STEP <= PARENT:
-            return value & 0xFFFF
-    return -1
-
-
-cdef void take(Token *t, Token *parent) noexcept nogil:
+cdef void take(Token *t, Token *parent, Token *grand) noexcept nogil:
     """It is no attribute; nor is an object that has nothing else."""
-    cdef size_t inner
+    cdef size_t inner, outer
     if parent == NULL:
         t.taken = True
         return
     t.dropped = True
     inner = inner_size(parent.encoded) - field_size(pair_size(t.key_size, t.encoded))
+    outer = inner_size(grand.encoded) - field_size(pair_size(parent.key_size, parent.encoded)) if grand else 0
     parent.encoded = field_size(inner)
-    if inner == 0:
-        parent.taken = True
+    if grand == NULL:
+        parent.taken = inner == 0
+        return
+    parent.dropped = inner == 0
+    if inner:
+        outer += field_size(pair_size(parent.key_size, parent.encoded))
+    grand.encoded = field_size(outer)
+    grand.taken = outer == 0
 
 
 cdef void spread_exception(Parser *p, size_t index, Head *head, bint *has) noexcept nogil:
@@ -588,7 +652,7 @@ cdef void spread_exception(Parser *p, size_t index, Head *head, bint *has) noexc
             head.moved[head.moved_count] = best[role]
             head.moved_roles[head.moved_count] = role
             head.moved_count += 1
-            take(best[role], parent)
+            take(best[role], parent, NULL)
     if inner_size(parent.encoded) == 0:
         parent.taken = True
 
@@ -622,7 +686,7 @@ cdef Found spread_exceptions(Parser *p, Head *head) noexcept nogil:
 
 
 cdef Found consider(
-    Token *t, Token *parent, int value, bint with_time, Parser *p, Chosen *chosen, Head *head
+    Token *t, Token *parent, Token *grand, int value, bint with_time, Parser *p, Chosen *chosen, Head *head
 ) noexcept nogil:
     """Choose a token for its role if it is the best until now. RECORD or OTHER."""
     cdef int role = (value & 0xFFFF) // ROLE_STEP
@@ -647,8 +711,44 @@ cdef Found consider(
     if found == RECORD:
         chosen[role].token = t
         chosen[role].parent = parent
+        chosen[role].grand = grand
         chosen[role].rank = rank
         chosen[role].value = value
+    return RECORD
+
+
+cdef Found consider_members(
+    Token *t, Token *parent, const uint8_t *place, size_t size, int mark, bint with_time, Parser *p, Chosen *chosen,
+    Head *head
+) noexcept nogil:
+    """As `mapping._within`, of the object `t`, in whose place are `size` bytes. RECORD or OTHER."""
+    cdef uint8_t name[64]
+    cdef Token *child
+    cdef size_t index = t - p.tokens + 1, whole
+    cdef int value, in_context
+    memcpy(name, place, size)
+    name[size] = b"."
+    while index < t.next:
+        child = &p.tokens[index]
+        index = child.next
+        if child.dropped:
+            continue
+        whole = size + 1 + child.key_size
+        value = -1
+        if whole <= sizeof(name):
+            memcpy(name + size + 1, child.key, child.key_size)
+            value = KEYS.find(name, whole)
+        if value >= 0 and (value & 0xFFFF) // ROLE_STEP < STACK:
+            if consider(child, t, parent, value, with_time, p, chosen, head) == OTHER:
+                return OTHER
+        elif mark & IS_CONTEXT:
+            in_context = KEYS.find(child.key, child.key_size)
+            if in_context >= 0 and TRACE <= (in_context & 0xFFFF) // ROLE_STEP <= PARENT:
+                if consider(child, t, parent, in_context, with_time, p, chosen, head) == OTHER:
+                    return OTHER
+        if value >= 0 and value & IS_PLACE and child.kind == OBJECT and parent == NULL:
+            if consider_members(child, t, name, whole, value, with_time, p, chosen, head) == OTHER:
+                return OTHER
     return RECORD
 
 
@@ -656,17 +756,15 @@ cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept
     """Which token is what. RECORD or OTHER."""
     cdef Chosen chosen[OWN + 1]
     cdef Token *t
-    cdef Token *child
-    cdef size_t index = 1, inner
-    cdef int value, role, own_value
+    cdef size_t index = 1
+    cdef int value, role
     cdef bint serilog_time = False, serilog_level = False, serilog_body = False
     for role in range(OWN + 1):
-        chosen[role].token = chosen[role].parent = NULL
+        chosen[role].token = chosen[role].parent = chosen[role].grand = NULL
         chosen[role].rank = 2 * ROLE_STEP
     spread_exceptions(p, head)
     while index < p.count:
         t = &p.tokens[index]
-        inner = index + 1
         index = t.next
         if t.dropped or t.taken:
             continue
@@ -680,17 +778,11 @@ cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept
         if (value & 0xFFFF) // ROLE_STEP == OWN:
             t.taken = True
             continue
-        if consider(t, NULL, value, job.with_time, p, chosen, head) == OTHER:
+        if consider(t, NULL, NULL, value, job.with_time, p, chosen, head) == OTHER:
             return OTHER
         if value & IS_PLACE and t.kind == OBJECT:
-            while inner < t.next:
-                child = &p.tokens[inner]
-                inner = child.next
-                if child.dropped:
-                    continue
-                own_value = nested_value(t, value, child)
-                if own_value >= 0 and consider(child, t, own_value, job.with_time, p, chosen, head) == OTHER:
-                    return OTHER
+            if consider_members(t, NULL, t.key, t.key_size, value, job.with_time, p, chosen, head) == OTHER:
+                return OTHER
     if chosen[TRACE].token:
         chosen[PARENT].token = NULL
     else:
@@ -704,9 +796,13 @@ cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept
     elif serilog_time and serilog_body and not serilog_level:
         head.severity = SERILOG_LEVEL
     t = chosen[TIME].token
-    head.time = time_of(t.data, t.size) if t else 0
-    head.trace = chosen[TRACE].token
-    head.span = chosen[SPAN].token
+    head.time = time_in(t, p) if t else 0
+    for role in range(TRACE, SPAN + 1):
+        t = chosen[role].token
+        if t:
+            id_of(t, chosen[role].value, &head.parts[role - TRACE], head.ids[role - TRACE])
+    head.trace = &head.parts[0] if chosen[TRACE].token else NULL
+    head.span = &head.parts[1] if chosen[SPAN].token else NULL
     head.event = chosen[EVENT].token
     head.flags = flags_of(chosen[FLAGS].token) if chosen[FLAGS].token else 0
     t = chosen[PARENT].token
@@ -718,7 +814,7 @@ cdef Found understand(Job *job, Parser *p, Head *head, Token **renamed) noexcept
         head.flags = hex1(t.data[53]) << 4 | hex1(t.data[54])
     for role in range(STACK):
         if chosen[role].token:
-            take(chosen[role].token, chosen[role].parent)
+            take(chosen[role].token, chosen[role].parent, chosen[role].grand)
     for role in range(3):
         renamed[role] = chosen[STACK + role].token
     return RECORD

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from otellogdriver.lines.fields import OTEL_LEVELS, PYTHON_LEVEL, SEVERITY, SYSLOG_LEVEL
-from otellogdriver.lines.severity_scan import NAMES, find, letter, named
+from otellogdriver.lines.fields import OTEL_LEVELS, PYTHON_LEVEL, SEVERITY, STATUS_LEVEL, SYSLOG_LEVELS
+from otellogdriver.lines.severity_scan import NAMES, find, letter, named, unmistakable
 
 RANGES = 6
 """Of SeverityNumbers: trace, debug, info, warn, error, fatal."""
@@ -41,6 +41,8 @@ def of_level(value: object, name: str, gelf: bool = False) -> tuple[int, str]:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return 0, ""
     text = str(value)
+    if name == STATUS_LEVEL:
+        return unmistakable(text.encode(), len(text.encode())), text
     if re.fullmatch("[0-9]{1,3}", text):
         return of_number(int(text), name, gelf), text
     name_only = text.strip(" ").encode()
@@ -54,8 +56,8 @@ def of_number(level: int, name: str, gelf: bool) -> int:
     if name in OTEL_LEVELS or (name == SEVERITY and level > 7):
         return level if level <= 24 else 0
     if level < 8:
-        return SYSLOG_NUMBERS[level] if level > 2 or gelf or name == SYSLOG_LEVEL else 0
-    if name == SYSLOG_LEVEL:
+        return SYSLOG_NUMBERS[level] if level > 2 or gelf or name in SYSLOG_LEVELS else 0
+    if name in SYSLOG_LEVELS:
         return 0
     return TENS[min(level // 10, 6) - 1] if 10 <= level < 100 else 0
 

@@ -21,6 +21,7 @@ cdef int word(const uint8_t *p, int n, int i) noexcept nogil
 cdef int level_at(const uint8_t *p, int n, int i) noexcept nogil
 cdef int case(const uint8_t *p, int i, int j) noexcept nogil
 cpdef int named(const uint8_t *p, int i, int j) noexcept nogil
+cpdef int unmistakable(const uint8_t *p, int n) noexcept nogil
 cpdef int letter(int c) noexcept nogil
 cdef int suffix(const uint8_t *p, int n, int j) noexcept nogil
 cdef int moved(const uint8_t *p, int level, int i, int j) noexcept nogil

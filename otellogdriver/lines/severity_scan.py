@@ -170,6 +170,12 @@ def named(p: bytes, i: int, j: int) -> int:
     return moved(p, level, found >> 8, j) if end == j else 0
 
 
+def unmistakable(p: bytes, n: int) -> int:
+    """The number of a level that is the whole text, if its name is a word for nothing else; 0 if not."""
+    found = level_at(p, n, 0)
+    return found & 255 if found >> 8 == n and found & 255 < _SHY_BIT else 0
+
+
 def letter(c: int) -> int:
     """The number of a level's single letter, of any case."""
     c |= 32

@@ -1,6 +1,7 @@
 """The time in a line, in nanoseconds since the epoch: RFC 3339 with a zone, or a number since the epoch.
-Of RFC 3339 other forms are taken as well: a space before the zone, UTC and GMT, a zone of hours, slashes in the date;
-and dates whose month is a name: of access logs, perhaps in their brackets, and of mail.
+Of RFC 3339 other forms are taken as well: a space before the zone, UTC and GMT, a zone of hours, slashes in the date,
+the zone's name after its offset (Go's and Java's), none of its marks (20260102T030405Z); and dates whose month is a
+name: of access logs, of mail, of `date`, perhaps in brackets.
 
 A local time without a zone is no time: nobody here knows the container's zone. A number is in seconds, milliseconds,
 microseconds or nanoseconds, by its size, and must be after the year 2000, so that a duration is not taken for a time.
@@ -13,14 +14,18 @@ from datetime import datetime, timedelta
 
 _RFC3339 = re.compile(
     "([0-9]{4})[-/]([0-9]{2})[-/]([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?"
-    " ?(?:[Zz]|UTC|GMT|([+-])([0-9]{2})(?::?([0-9]{2}))?)"
+    r" ?(?:UTC|GMT|(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?)(?: [A-Z]{2,5}|\[[A-Za-z0-9_/+-]{1,40}\])?)"
 )
-_NAMED = re.compile(
-    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?([0-9]{2})([-/ ])(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\2"
-    "([0-9]{4})[: ](.*)"
+_DAYS, _NAMES = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)", "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_NAMED = re.compile(rf"(?:{_DAYS}, )?([0-9]{{1,2}})([-/ ]){_NAMES}\2([0-9]{{4}})[: ](.*)")
+"""02/Jan/2026:03:04:05 +0000 · Fri, 2 Jan 2026 03:04:05 GMT"""
+_OF_DATE = re.compile(
+    rf"(?:{_DAYS} )?{_NAMES} ([ 0-9]?[0-9]) ([0-9:]{{8}}(?:[.,][0-9]+)?) (UTC|GMT|[+-][0-9]{{4}}) ([0-9]{{4}})"
 )
-"""02/Jan/2026:03:04:05 +0000 · Fri, 02 Jan 2026 03:04:05 GMT"""
-_LONGEST = 48
+"""Fri Jan  2 03:04:05 UTC 2026"""
+_SHORT = re.compile("([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})(.*)")
+"""20260102T030405Z"""
+_LONGEST = 64
 """Bytes of the longest of these."""
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _NUMBER = re.compile("([0-9]{9,19})(?:[.]([0-9]+))?")
@@ -53,13 +58,20 @@ def nanoseconds(text: str) -> int:
 
 
 def _rearranged(text: str) -> str:
-    """A date whose month is a name, as RFC 3339 has it; other texts as they are."""
-    if not 24 <= len(text.encode()) <= _LONGEST:
+    """A date whose month is a name, or without its marks, as RFC 3339 has it; other texts as they are."""
+    if not 16 <= len(text.encode()) <= _LONGEST:
         return text
-    match = _NAMED.fullmatch(text[1:-1] if text[0] == "[" and text[-1] == "]" else text)
-    if match is None:
+    given = text[1:-1] if text[0] == "[" and text[-1] == "]" else text
+    if match := _NAMED.fullmatch(given):
+        day, _, month, year, rest = match.groups()
+    elif match := _OF_DATE.fullmatch(given):
+        month, day, time, zone, year = match.groups()
+        rest = time + zone
+    elif match := _SHORT.fullmatch(given):
+        return "{}-{}-{}T{}:{}:{}{}".format(*match.groups())
+    else:
         return text
-    return f"{match[4]}-{_MONTHS.index(match[3]) // 3 + 1:02}-{match[1]}T{match[5]}"
+    return f"{year}-{_MONTHS.index(month) // 3 + 1:02}-{day.strip():>02}T{rest}"
 
 
 def _of_number(number: int, fraction: str) -> int:

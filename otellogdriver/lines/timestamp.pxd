@@ -33,45 +33,108 @@ cdef inline int64_t fraction(const uint8_t **p, const uint8_t *end) noexcept nog
     return value
 
 
+cdef inline int place_of(const uint8_t *p, const char *names, int count) noexcept nogil:
+    """Which of the names of three letters is here, or -1."""
+    cdef int i
+    for i in range(count):
+        if memcmp(p, names + 3 * i, 3) == 0:
+            return i
+    return -1
+
+
+cdef inline uint8_t *put_date(uint8_t *to, const uint8_t *year, int month, const uint8_t *day, size_t size) noexcept nogil:
+    memcpy(to, year, 4)
+    to[4] = to[7] = b"-"
+    to[5] = 48 + (month + 1) // 10
+    to[6] = 48 + (month + 1) % 10
+    to[8] = b"0" if size == 1 or day[0] == b" " else day[0]
+    to[9] = day[size - 1]
+    to[10] = b"T"
+    return to + 11
+
+
 cdef inline size_t rearranged(const uint8_t *p, size_t size, uint8_t *to) noexcept nogil:
     """As `times._rearranged`: the size of what is then in `to`, 0 if it would be as it is."""
     cdef const char *months = b"JanFebMarAprMayJunJulAugSepOctNovDec"
     cdef const char *days = b"MonTueWedThuFriSatSun"
-    cdef int month, day
-    if not 24 <= size <= 48:
+    cdef const uint8_t *zone
+    cdef uint8_t *q
+    cdef int month, i
+    cdef size_t d
+    if not 16 <= size <= 64:
         return 0
     if p[0] == b"[" and p[size - 1] == b"]":
         p += 1
         size -= 2
-    if p[3] == b"," and p[4] == b" ":
-        day = 0
-        while day < 7 and memcmp(p, days + 3 * day, 3) != 0:
-            day += 1
-        if day == 7:
+    if size >= 15 and p[8] == b"T" and digits(p, 8) >= 0 and digits(p + 9, 6) >= 0:
+        put_date(to, p, <int>digits(p + 4, 2) - 1, p + 6, 2)
+        to[5], to[6] = p[4], p[5]
+        for i in range(3):
+            to[11 + 3 * i], to[12 + 3 * i], to[13 + 3 * i] = p[9 + 2 * i], p[10 + 2 * i], b":"
+        memcpy(to + 19, p + 15, size - 15)
+        return size + 4
+    if place_of(p, days, 7) >= 0 and p[3] == b" ":
+        p += 4
+        size -= 4
+        if place_of(p, months, 12) < 0:
             return 0
+    elif place_of(p, days, 7) >= 0 and p[3] == b"," and p[4] == b" ":
         p += 5
         size -= 5
-    if size < 13 or (p[2] != b"-" and p[2] != b"/" and p[2] != b" ") or p[6] != p[2] or (p[11] != b":" and p[11] != b" "):
+        if not b"0" <= p[0] <= b"9":
+            return 0
+    month = place_of(p, months, 12)
+    if month >= 0:
+        if size < 23 or p[3] != b" ":
+            return 0
+        d = 2 if p[5] != b" " else 1
+        if not (b"0" <= p[4] <= b"9" or (p[4] == b" " and d == 2)) or not b"0" <= p[3 + d] <= b"9" or p[4 + d] != b" ":
+            return 0
+        zone = p + size - 6
+        while zone > p + 13 + d and zone[0] != b" ":
+            zone -= 1
+        if p[size - 5] != b" " or digits(p + size - 4, 4) < 0 or zone[0] != b" " or (zone - 1)[0] == b" ":
+            return 0
+        i = <int>(p + size - 6 - zone)
+        if not (i == 3 and (memcmp(zone, b" UTC", 4) == 0 or memcmp(zone, b" GMT", 4) == 0)) and not (
+            i == 5 and (zone[1] == b"+" or zone[1] == b"-") and digits(zone + 2, 4) >= 0
+        ):
+            return 0
+        q = put_date(to, p + size - 4, month, p + 4, d)
+        memcpy(q, p + 5 + d, zone - p - 5 - d)
+        q += zone - p - 5 - d
+        memcpy(q, zone + 1, i)
+        return q + i - to
+    if not b"0" <= p[0] <= b"9":
         return 0
-    month = 0
-    while month < 12 and memcmp(p + 3, months + 3 * month, 3) != 0:
-        month += 1
-    if month == 12:
+    d = 2 if b"0" <= p[1] <= b"9" else 1
+    if size < d + 10 or (p[d] != b"-" and p[d] != b"/" and p[d] != b" ") or p[d + 4] != p[d]:
         return 0
-    month += 1
-    memcpy(to, p + 7, 4)
-    to[4] = to[7] = b"-"
-    to[5] = 48 + month // 10
-    to[6] = 48 + month % 10
-    memcpy(to + 8, p, 2)
-    to[10] = b"T"
-    memcpy(to + 11, p + 12, size - 12)
-    return size - 1
+    month = place_of(p + d + 1, months, 12)
+    if month < 0 or digits(p + d + 5, 4) < 0 or (p[d + 9] != b":" and p[d + 9] != b" "):
+        return 0
+    q = put_date(to, p + d + 5, month, p, d)
+    memcpy(q, p + d + 10, size - d - 10)
+    return size + 1 - d
+
+
+cdef inline const uint8_t *behind_name(const uint8_t *p, const uint8_t *end, const uint8_t *none) noexcept nogil:
+    """Behind the name of a zone that ends the text, if one is here: ` CET`, `[Europe/Berlin]`; else `none`."""
+    cdef const uint8_t *q = p + 1
+    if p == end:
+        return end
+    if p[0] == b" ":
+        while q < end and b"A" <= q[0] <= b"Z":
+            q += 1
+        return end if q == end and 3 <= q - p <= 6 else none
+    while q < end and (b"a" <= (q[0] | 0x20) <= b"z" or b"/" <= q[0] <= b"9" or q[0] == b"_" or q[0] == b"+" or q[0] == b"-"):
+        q += 1
+    return end if p[0] == b"[" and q + 1 == end and q[0] == b"]" and 2 <= q - p <= 41 else none
 
 
 cdef inline int64_t time_of(const uint8_t *p, size_t size) noexcept nogil:
     """As `times.nanoseconds`."""
-    cdef uint8_t other[48]
+    cdef uint8_t other[80]
     cdef size_t moved
     cdef const uint8_t *end = p + size
     cdef const uint8_t *begin = p
@@ -112,21 +175,20 @@ cdef inline int64_t time_of(const uint8_t *p, size_t size) noexcept nogil:
         sign = 0
         p = end
     else:
-        if p[0] != b"+" and p[0] != b"-":
+        if (p[0] != b"+" and p[0] != b"-") or end - p < 3:
             return 0
         sign = 1 if p[0] == b"+" else -1
-        if end - p == 6 and p[3] == b":":
-            zone_minute = digits(p + 4, 2)
-        elif end - p == 5:
-            zone_minute = digits(p + 3, 2)
-        elif end - p == 3:
-            zone_minute = 0
-        else:
-            return 0
         zone_hour = digits(p + 1, 2)
+        p += 3
+        if end - p >= 3 and p[0] == b":":
+            zone_minute = digits(p + 1, 2)
+            p += 3
+        elif end - p >= 2 and digits(p, 2) >= 0:
+            zone_minute = digits(p, 2)
+            p += 2
         if not 0 <= zone_hour < 24 or not 0 <= zone_minute < 60:
             return 0
-        p = end
+    p = behind_name(p, end, NULL)
     if p != end or year > 2262:
         return 0
     # Days since 1970 of a date in a year that begins in March.

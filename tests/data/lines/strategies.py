@@ -15,7 +15,10 @@ keys = st.one_of(
     st.sampled_from([name.upper() for name in NAMES]),
     st.sampled_from([name for names in EXCEPTION_MEMBERS.values() for name in names]),
     st.text(max_size=6),
-    st.sampled_from(["a", "b", "a.b", "id", "name", "level", "message", "$date", "type", "stack"]),
+    st.sampled_from(
+        ["a", "b", "a.b", "id", "name", "level", "message", "$date", "type", "stack", "record", "dd", "time", "repr"]
+    ),
+    st.sampled_from(["epochSecond", "nanoOfSecond", "seconds", "nanos", "trace_id", "span_id"]),
     st.sampled_from(sorted(PLACES | set(EXCEPTIONS))),
 )
 texts = st.one_of(
@@ -28,10 +31,11 @@ texts = st.one_of(
         "2262-04-11T23:47:16.854775807Z 2262-04-12T00:00:00Z 1970-01-01T00:00:00.000000001Z 0000-01-01T00:00:00Z "
         "2026-01-02t03:04:05,5-0030 2026-01-02T03:04:05+0000 2026-01-02T03:04:05 2026-01-02T03:04:05. 1763980001 "
         "1763980001.5 1763980001002 1763980001002003004 9999999999999999999 946684799 946684800 99999999999 "
-        "100000000000 946684800000.9".split()
+        "100000000000 946684800000.9 error OK 18446744073709551615 20260102T030405Z 2026-01-02T03:04:05+01[A/b_C] "
+        "projects/p/traces/4bf92f3577b34da6a3ce929d0e0e4736".split()
     ),
     st.sampled_from(
-        ["", "INFO ", " warn", *(f"2026/01/02 03:04:05{zone}" for zone in (" UTC", ".5 +0100", "+00", " "))]
+        ["", "INFO ", " warn", *(f"2026/01/02 03:04:05{zone}" for zone in (" UTC", ".5 +0100", "+00 CET", " "))]
     ),
     st.builds(lambda run, text: "x" * run + text, st.integers(120, 135), st.text(max_size=2)),
 )
