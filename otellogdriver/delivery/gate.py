@@ -18,7 +18,7 @@ FIRST = 0.05
 """First pause in seconds after a failure."""
 LONGEST = {"unreachable": 0.8, "timeout": 0.8, "unavailable": 0.8, "throttled": 5.0, "denied": 10.0}
 """Longest pause in seconds for each kind of failure. Short where a probe costs next to nothing."""
-_LONGEST_WISH = 600.0
+LONGEST_WISH = 600.0
 """A collector's own wish (Retry-After, RetryInfo) is followed up to this many seconds: a mistyped one must not silence
 a host for days."""
 
@@ -79,7 +79,7 @@ class Gate:
         grown = min(longest, FIRST * 2 ** min(self._failures - 1, 20))
         pause: float = grown * (0.5 + self._jitter() / 2)
         if wish is not None:
-            pause = max(pause, min(wish, _LONGEST_WISH))
+            pause = max(pause, min(wish, LONGEST_WISH))
         self._until = max(self._until, asyncio.get_running_loop().time() + pause)
         self._closed = True
         self._probing = False

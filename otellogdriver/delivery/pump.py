@@ -90,7 +90,15 @@ class Pump:
         self.destination = destination
         self._wake = Event()
         self._sending = Sending(
-            destination, client, executor, self._settle, self._free, self._put_back, self._wake.set, hold=hold
+            destination,
+            client,
+            executor,
+            self._settle,
+            self._free,
+            self._put_back,
+            self._wake.set,
+            self._leave_out,
+            hold=hold,
         )
         self.gate, self.tally = self._sending.gate, self._sending.tally
         self._executor = executor
@@ -306,7 +314,8 @@ class Pump:
     async def _gather(self) -> list[Feed]:
         """Wait until something is worth sending; the feeds that go into one batch. They stay queued."""
         while True:
-            if self._ready and ((self.gate.is_open and self._sending.proved) or not self._holding):
+            is_free = self._holding <= bool(self._sending.postponed)
+            if self._ready and (is_free or (self.gate.is_open and self._sending.proved)):
                 left = self._oldest + self._patience - self._loop.time()
                 if left <= 0 or self._is_full():
                     return self._first()
@@ -339,7 +348,7 @@ class Pump:
         if self._batch:
             self._ask_all()
         apart = {feed for feed in feeds if self._sending.is_apart(feed)}
-        late = apart if self._sending.held > HELD else set()
+        late = self._sending.postponed.union(apart if self._sending.held > HELD else ())
         reading = [feed for feed in feeds if not self._known[feed].busy and feed not in late]
         self._batch = batch = Batch(reading, apart, min(self._size, self._sending.limit))
         try:
@@ -407,7 +416,7 @@ class Pump:
             try:
                 while batch.before:
                     earlier = batch.before[-1]
-                    if not earlier.is_free:
+                    if not earlier.is_free and not self._is_left_out(earlier):
                         earlier.freed = earlier.freed or self._loop.create_future()
                         await asyncio.shield(earlier.freed)
                     batch.before.pop()
@@ -424,6 +433,20 @@ class Pump:
                 self.tally.count("fault")
                 self._sending.say(logging.ERROR, "fault", f"a request cannot be sent: {error!r}; it is tried again")
                 await asyncio.sleep(_DISK_PAUSE)
+
+    def _is_left_out(self, earlier: Taken) -> bool:
+        """Whether nothing has to wait for this part: it is postponed, and what follows it is back in the journal."""
+        feed = earlier.part.feed
+        taken = self._known[feed].taken if feed in self._known and feed in self._sending.postponed else []
+        return len(taken) == 2 and taken[0] is earlier and self._put_back(taken[1].part)
+
+    def _leave_out(self) -> None:
+        """Have batches go without what follows parts that are postponed."""
+        for feed in self._sending.postponed:
+            for earlier in self._known[feed].taken[:1] if feed in self._known else ():
+                if earlier.freed and not earlier.freed.done() and self._is_left_out(earlier):
+                    earlier.freed.set_result(None)
+                    earlier.freed = None
 
     def _is_open(self, taken: Taken) -> bool:
         known = self._known.get(taken.part.feed)

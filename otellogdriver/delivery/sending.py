@@ -3,8 +3,8 @@
 In: parts, when the pump has seen to their order. Out: each part is *settled*, once all of its records have a fate; or
 it is *set apart*, which frees the lane, and settled later. Lives on the event loop.
 
-A fault stays in its ring. What fails is sorted into three:
-- The destination is away, denies us, asks for patience: the gate closes for all, the same bytes go again without end.
+A fault stays in its ring. What fails is sorted into four:
+- The destination is away or denies us: the gate closes for all, the same bytes go again without end.
 - The data are refused: the request is taken apart, first by containers, in groups that go side by side; a container
   that fails by itself is set apart. There a task of its own halves, in order, until the record stands alone; only a
   record that failed by itself is given up. Nobody else waits for that, its failed requests are paced, and the container
@@ -15,6 +15,10 @@ A fault stays in its ring. What fails is sorted into three:
   if the destination has taken other records meanwhile; where it takes none, it is down after all. Where nothing else
   was there to be sent, the record after it is tried once: the one case in which two lines may change places, if the
   destination is back at that very moment.
+- The collector says that it cannot take the request now (429, 503). That may be its state, or a limit for one
+  container: while it says so, the tries are of one container after another, and a request of others may go beside them.
+  Whoever is not taken while others are is set apart; where patience is asked for (429, Retry-After), nothing is given
+  up.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from otellogdriver.delivery.feed import Feed, Part
-from otellogdriver.delivery.gate import Gate
+from otellogdriver.delivery.gate import LONGEST_WISH, Gate
 from otellogdriver.delivery.offloop import off_loop
 from otellogdriver.delivery.tally import Tally
 from otellogdriver.export.client import prepare
@@ -60,9 +64,11 @@ _PROOFS = 2
 moment at which the destination came back."""
 _TURN, _LONGEST_TURN = 0.05, 1.0
 """Seconds for which what is apart leaves the next try to others, where the collector asked for patience."""
+_WHOLE = 2
+"""Times that a request is tried which the collector itself says it cannot take now, until only a container of it is."""
 _STRIKES, _UNPROVEN_STRIKES = 3, 10
-"""Failures of a request that the collector itself says it cannot take now, while it takes others in between; and where
-it has not taken any yet, for then nothing else is sent."""
+"""Such failures of one container while the collector takes others in between, until it is set apart; and where it has
+not taken any yet."""
 _LEAST = 4096
 """Least limit, in bytes, that is learned: below it a single record decides."""
 _PAUSE = 1.0
@@ -72,11 +78,14 @@ _PAUSE = 1.0
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A request failed for the sake of what is in it. `why`: `refused`, `denied`; `poison` and `fault` (of ours) are
-    known only by their repetition."""
+    known only by their repetition; with `throttled` the collector asks for patience, of `after` seconds. `for_now`: by
+    the collector's own word it may be taken later."""
 
     why: str
     reason: str
     too_large: bool = False
+    for_now: bool = False
+    after: float = 0.0
 
 
 _End = Delivered | Unread | Denied | Trouble
@@ -94,6 +103,9 @@ class _Apart:
     """It stays apart until then."""
     group: int = 1 << 20
     """Records that are tried together where nothing is known of them: more after a success, fewer after a failure."""
+    postponed: float = float("inf")
+    """When the collector itself said last that it cannot take this now; minus infinity where it is known to take
+    others."""
     begun: bool = False
     at: int = 0
     """Record of the part that is next."""
@@ -110,10 +122,25 @@ class _Apart:
     filled: float = 0.0
 
 
+def _postponed(outcome: Outcome) -> Trouble | None:
+    """What the collector itself says it cannot take now."""
+    match outcome:
+        case Retry("unavailable", reason, after, False):
+            return Trouble("poison", reason, for_now=True, after=after or 0.0)
+        case Retry("throttled", reason, after, False):
+            return Trouble("throttled", reason, for_now=True, after=min(after or 0.0, LONGEST_WISH))
+    return None
+
+
+def _size(part: Part) -> int:
+    """Bytes that a part takes in a request."""
+    return part.size + len(part.feed.resource) + AROUND
+
+
 class Sending:
     """See the module's text. `settled` is called for each part at its end, `freed` when one has been set apart: later
     parts of the same feed may be handed on. `put_back` leaves a part in the journal, if it can; `opened` is called when
-    requests may go again. None of them may raise."""
+    requests may go again, `leave_out` when `postponed` has more. None of them may raise."""
 
     def __init__(
         self,
@@ -124,6 +151,7 @@ class Sending:
         freed: Callable[[Part], None],
         put_back: Callable[[Part], bool],
         opened: Callable[[], None],
+        leave_out: Callable[[], None],
         *,
         hold: bool = True,
     ) -> None:
@@ -141,10 +169,14 @@ class Sending:
         self._freed = freed
         self._put_back = put_back
         self._has_opened = opened
+        self._leave_out = leave_out
         self._hold = hold
         self._loop = asyncio.get_running_loop()
         self._empty = prepare(destination, [])
         self._apart: dict[Feed, _Apart] = {}
+        self.postponed: set[Feed] = set()
+        """Of these the collector itself cannot take something now: nothing more of them is to be handed on, but a
+        request of others may be."""
         self._slots = Semaphore(_GROUPS)
         self._taken = float("-inf")
         """When the destination took records last."""
@@ -192,9 +224,12 @@ class Sending:
 
     # Requests of many containers.
 
-    async def deliver(self, parts: Sequence[Part], body: bytes | None = None, alone: bool = False) -> None:
+    async def deliver(
+        self, parts: Sequence[Part], body: bytes | None = None, alone: bool = False, since: float = float("inf")
+    ) -> None:
         """Send until each part is settled or set apart. `body` is the request of all of them, if it has been made.
-        `alone`: something of what was sent together has failed, and is not to break the connection of the rest."""
+        `alone`: something of what was sent together has failed, and is not to break the connection of the rest.
+        `since`: when they were postponed, together with others."""
         for part in parts:
             if not part.records:
                 self._settled(part)
@@ -202,11 +237,16 @@ class Sending:
         if not parts:
             return
         if body is None:
-            pieces = [piece for part in parts for piece in resource_logs(part.feed.resource, part.payload, SCOPE)]
-            body = await off_loop(self._executor, lambda: prepare(self._destination, pieces))
-        size = sum(part.size + len(part.feed.resource) + AROUND for part in parts)
-        end = await self._send(body, sum(part.records for part in parts), size, alone)
-        if not isinstance(end, Trouble):
+            body = await self._body(parts)
+        size = sum(map(_size, parts))
+        end = await self._send(body, sum(part.records for part in parts), size, alone, _WHOLE, since)
+        if isinstance(end, Trouble) and end.for_now:
+            since = min(since, self._loop.time())
+            parts = await self._in_turn(parts, since)
+            each = max(1, -(-len(parts) // _GROUPS))
+            groups = [parts[at : at + each] for at in range(0, len(parts), each)]
+            await asyncio.gather(*(self.deliver(group, since=since) for group in groups))
+        elif not isinstance(end, Trouble):
             self._account([(part, part.records) for part in parts], end)
             for part in parts:
                 self._settled(part)
@@ -219,10 +259,44 @@ class Sending:
         else:
             self.set_apart(parts[0], end)
 
-    async def _send(self, body: bytes, records: int, size: int, alone: bool) -> _End:
-        """One request of `size` bytes before compression, repeated until it has an end."""
-        failures = strikes = 0
-        failed_at = float("inf")
+    async def _in_turn(self, parts: Sequence[Part], since: float) -> list[Part]:
+        """Try one container after another, at the gate's pace, until the collector takes one; the others are left.
+        Whoever fails again and again, while the collector takes others, is set apart. `since`: when all failed."""
+        waiting, feeds = deque(parts), {part.feed for part in parts}
+        failed = dict.fromkeys(parts, since)
+        strikes = dict.fromkeys(parts, 0)
+        self.postponed |= feeds
+        self._leave_out()
+        self._has_opened()  # something of others may go
+        try:
+            while waiting:
+                part = waiting.popleft()
+                end = await self._send(await self._body([part]), part.records, _size(part), False, 1, failed[part])
+                if not isinstance(end, Trouble):
+                    self._account([(part, part.records)], end)
+                    self._settled(part)
+                    break
+                if end.for_now:
+                    is_odd = failed[part] < self._taken
+                    strikes[part] += is_odd or not self.proved
+                    failed[part] = self._loop.time()
+                    if strikes[part] < (_STRIKES if self.proved else _UNPROVEN_STRIKES):
+                        await asyncio.sleep(_TURN if waiting or not is_odd else max(_TURN, end.after))
+                        waiting.append(part)
+                        continue
+                self.set_apart(part, end)
+        finally:
+            self.postponed -= feeds
+        return list(waiting)
+
+    async def _body(self, parts: Sequence[Part]) -> bytes:
+        """The request of these parts."""
+        pieces = [piece for part in parts for piece in resource_logs(part.feed.resource, part.payload, SCOPE)]
+        return await off_loop(self._executor, lambda: prepare(self._destination, pieces))
+
+    async def _send(self, body: bytes, records: int, size: int, alone: bool, tries: int, since: float) -> _End:
+        """One request of `size` bytes before compression, repeated until it has an end; where the collector itself
+        cannot take it now, by so many `tries`, by one where it has taken others since the last one (`since`)."""
         while True:
             await self.gate.admit()
             outcome = await self._once(body, records, size, alone)
@@ -233,18 +307,20 @@ class Sending:
                 case Refused(reason, too_large):
                     self._opened()
                     return Trouble("refused", reason, too_large and size > self._largest)
-            trouble = self._suspected(outcome)
-            unavailable = isinstance(outcome, Retry) and outcome.kind == "unavailable"
-            failures += unavailable and not self.proved
-            strikes += unavailable and failed_at < self._taken
-            failed_at = self._loop.time()
+            trouble, postponed = self._suspected(outcome), _postponed(outcome)
+            if postponed and since < self._taken:
+                self.gate.withdrawn()  # nobody else is to wait for this
+                return postponed
+            if postponed:
+                since = self._loop.time()
+                tries -= 2 if postponed.after else 1
             self._failed(outcome)
             if trouble:
                 well, denied = await self._ask()
                 if denied or well:
                     return denied or trouble
-            elif strikes >= _STRIKES or failures >= _UNPROVEN_STRIKES:
-                return Trouble("poison", outcome.reason)
+            elif postponed and tries <= 0:
+                return postponed
 
     async def _ask(self) -> tuple[bool, Denied | None]:
         """Ask the destination how it is, by empty requests, until it is well: (whether it was at once, None). With
@@ -340,6 +416,8 @@ class Sending:
             apart.until = self._loop.time() + QUIET
             return
         part.payload = [b"".join(part.payload)]  # no longer a piece of a whole request
+        if trouble and trouble.for_now:
+            apart.postponed = float("-inf")
         self._start(apart)
         apart.parts.append((part, trouble))
         self.held += part.size
@@ -390,6 +468,7 @@ class Sending:
         ends = await off_loop(self._executor, lambda: record_ends(payload)) if payload else []
         if not apart.begun:
             apart.begun, apart.at, apart.bad = True, 0, 0
+            await asyncio.sleep(trouble.after if trouble else 0)
             if trouble and trouble.why in ("refused", "denied"):
                 apart.until = self._loop.time() + (0 if trouble.too_large else QUIET)
                 if len(ends) == 1:
@@ -428,6 +507,8 @@ class Sending:
             apart.bad = at + number
             if fresh:
                 apart.group = max(1, number // 2)
+            if end.for_now:
+                await asyncio.sleep(max(_FIRST_PAUSE, end.after))
             await self._pace(apart)
         elif await self._is_hopeless(apart, part, payload, ends, end, taken):
             apart.at, apart.bad = apart.at + 1, max(apart.bad, apart.at + 1)
@@ -458,7 +539,7 @@ class Sending:
             return True
         apart.proofs += apart.failed < taken
         apart.failed = now
-        if now - apart.since >= POISON_AGE:
+        if now - apart.since >= POISON_AGE and trouble.why != "throttled":
             if self._taken <= apart.since and apart.at + 1 < len(ends):
                 # Nothing else was sent meanwhile: the next record shows whether the destination takes any.
                 end = await self._try(part, payload[ends[apart.at] : ends[apart.at + 1]], 1)
@@ -476,8 +557,9 @@ class Sending:
             if apart.proofs >= _PROOFS:
                 self._give_up(part, 1, "fault" if trouble.why == "fault" else "refused", trouble.reason, apart.at)
                 return True
-        await asyncio.sleep(apart.pause)
-        longest = _LONGEST_PAUSE if self._taken > apart.since else _UNPROVEN_PAUSE
+        await asyncio.sleep(max(apart.pause, trouble.after))
+        is_odd = self._taken > apart.since and trouble.why != "throttled"
+        longest = _LONGEST_PAUSE if is_odd else _UNPROVEN_PAUSE
         apart.pause = min(2 * apart.pause, longest)
         return False
 
@@ -487,7 +569,7 @@ class Sending:
         size = len(payload) + len(part.feed.resource) + AROUND
         pieces = resource_logs(part.feed.resource, [payload], SCOPE)
         body = await off_loop(self._executor, lambda: prepare(self._destination, pieces))
-        failed_at, pause = float("inf"), _TURN
+        apart, pause = self._apart.get(part.feed), _TURN
         while True:
             if not self.gate.is_open:
                 _, denied = await self._ask()
@@ -509,9 +591,10 @@ class Sending:
                     return health
                 self._failed(health)
                 continue
-            if failed_at < self._taken and isinstance(outcome, Retry) and outcome.kind == "unavailable":
-                return Trouble("poison", outcome.reason)
-            failed_at = self._loop.time()
+            if apart and (postponed := _postponed(outcome)):
+                if apart.postponed < self._taken:
+                    return postponed
+                apart.postponed = self._loop.time()
             self._failed(outcome)
             await asyncio.sleep(pause)  # others have the first word
             pause = min(2 * pause, _LONGEST_TURN)

@@ -36,6 +36,8 @@ DELAY, TIMEOUT = 0.1, 0.3
 NOISE = 0.05
 """Seconds that a machine with something else to do may take for itself."""
 
+ASKS = ("503", "429")
+"""Kinds with which the collector asks for patience: at first of everybody, for one batch."""
 REFUSALS = ("400", "413", "500", "partial")
 KINDS: dict[tuple[str, str], Behaviour] = {
     (HTTP, "400"): do.status(400),
@@ -43,6 +45,8 @@ KINDS: dict[tuple[str, str], Behaviour] = {
     (HTTP, "403"): do.status(403),
     (HTTP, "500"): do.status(500),
     (HTTP, "502"): do.status(502),
+    (HTTP, "503"): do.status(503),
+    (HTTP, "429"): do.status(429),
     (HTTP, "abort"): do.close(within=200),
     (HTTP, "reset"): do.close(),
     (HTTP, "hang"): do.hang(),
@@ -51,6 +55,8 @@ KINDS: dict[tuple[str, str], Behaviour] = {
     (GRPC, "413"): do.status("RESOURCE_EXHAUSTED"),
     (GRPC, "403"): do.status("PERMISSION_DENIED"),
     (GRPC, "500"): do.status("INTERNAL"),
+    (GRPC, "503"): do.status("UNAVAILABLE"),
+    (GRPC, "429"): do.status("RESOURCE_EXHAUSTED", retry_after="0.02"),
     (GRPC, "abort"): do.ok(),
     (GRPC, "reset"): do.ok(),
     (GRPC, "hang"): do.hang(),
@@ -164,8 +170,9 @@ async def lateness(protocol: str, kind: str, share: str, directory: Path) -> str
                 begin, poison = begin + LINES, poison[first:]
             await street.print(begin, poison)
             await street.delivered()
-            delays = street.delays(server, begin)
-            late += over("nine of ten", delays[: len(delays) * 9 // 10 + 1], usual[: len(usual) * 9 // 10 + 1], NOISE)
+            delays, asked = street.delays(server, begin), DELAY if kind in ASKS else 0.0
+            most = slice(len(usual) * 9 // 10 + 1)
+            late += over("nine of ten", delays[most], usual[most], asked + NOISE)
             late += over("the last one", delays, usual, DELAY + NOISE)
             for name in NEIGHBOURS:
                 assert kind == "partial" or fates(street.feeds[name]) == {"delivered": begin + LINES, "waiting": 0}

@@ -256,6 +256,29 @@ async def test_unavailable_for_one_request_while_others_are_taken_is_its_own_fau
     assert client.of("b") == [each for each in range(10) if each != 5]
 
 
+@pytest.mark.parametrize("after", [None, 0.3])
+async def test_patience_that_is_asked_for_one_container_alone_costs_no_other(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, after: float | None
+) -> None:
+    """Quiet ones among them: nothing else is under way that would show that the destination is well. Nothing is given
+    up, and what was held back comes in order when the collector has had enough patience."""
+    monkeypatch.setattr(sending_module, "POISON_AGE", 0.1)
+    limited = [True]
+    client = scene.start(answering(lambda body: Retry("throttled", "429", after) if limited[0] else Delivered()))
+    for name in ("a", "b", "c"):
+        scene.feed(name)
+        scene.write(name, lines(0, 1) if name != "b" else marked(0, 1, {0}))
+    for count in range(1, 8):
+        for name in ("a", "c"):
+            scene.write(name, lines(count, count + 1))
+        scene.write("b", marked(count, count + 1, {count}))
+        await soon(lambda count=count: client.of("a")[-1:] == client.of("c")[-1:] == [count])  # type: ignore[misc]
+    assert client.of("b") == [] and scene.feeds["b"].counters.given_up == {}
+    limited[0] = False
+    await scene.settled()
+    assert client.of("a") == client.of("c") == client.of("b") == [*range(8)]
+
+
 # Denied for good
 
 
