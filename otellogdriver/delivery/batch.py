@@ -72,9 +72,7 @@ class Batch:
         self.failed: list[Feed] = []
         """Feeds that cannot be read."""
         self.taken: list[Taken] = []
-        """The parts once they are under way, and"""
-        self.before: list[Taken] = []
-        """what goes before them."""
+        """The parts once they are under way."""
         self._apart = apart
         self._size = size
 

@@ -10,7 +10,8 @@ cursors in others.
   were printed, also across retries. A feed has at most two parts under way. One whose earlier part is set apart goes
   there, too; nothing else waits for it.
 - Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached, which no request passes unless
-  a single record does. Many small parts wait longer, for each costs as much as a hundred lines.
+  a single record does. Where little waits, which saves nothing by waiting, it goes sooner; many small parts wait
+  longer, for each costs as much as a hundred lines.
 - Memory: at most one body per lane, one alone until the destination has taken something, and no new one while the gate
   is closed; of what is set apart, `sending.HELD`. An outage costs disk only.
 - Faults: whatever cannot be read, built or committed stays as it was, and is tried again after a pause. A lane that
@@ -22,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -42,6 +44,10 @@ _WORTH = 16 << 10
 _EACH, _LONGEST = 0.0006, 3
 """Seconds that each of many feeds lets the others wait, so that parts by themselves take less than a tenth of a core;
 at most so many times the batch delay."""
+_LITTLE = 4 << 10
+"""Bytes that need not wait for others: they go after `_SOON` seconds, but no more often than `_OFTEN` times in a batch
+delay. A host that prints more than 60 KiB/s has more of them by then, and as few requests as the batch delay says."""
+_SOON, _OFTEN = 0.01, 3
 _TRIES = 10
 """Of putting things right after a fault, at once."""
 _DISK_PAUSE = 1.0
@@ -109,6 +115,8 @@ class Pump:
         self._ready: deque[Feed] = deque()
         self._queued_bytes = 0
         self._oldest = 0.0
+        self._gathered = 0.0
+        """Loop time of the last batch."""
         self._turn = Lock()
         self._batch: Batch | None = None
         """The one that is just built, or could not be."""
@@ -185,10 +193,20 @@ class Pump:
         """Enough waits for a request to go at once. Many small parts are not worth it before the delay is over."""
         return self._queued_bytes >= max(self._size, len(self._ready) * _WORTH)
 
-    @property
-    def _patience(self) -> float:
-        """Seconds that the first feed waits for others."""
-        return max(self._delay, min(len(self._ready) * _EACH, _LONGEST * self._delay))
+    def _due(self) -> float:
+        """Loop time at which what waits now is to go."""
+        due = self._oldest + max(self._delay, min(len(self._ready) * _EACH, _LONGEST * self._delay))
+        soon = max(self._oldest + _SOON, self._gathered + self._delay / _OFTEN)
+        return soon if soon < due and self._is_little() else due
+
+    def _is_little(self) -> bool:
+        """Asks the feeds themselves: bytes that came after a feed was queued are not counted."""
+        left = _LITTLE
+        for feed in self._ready:
+            left -= feed.pending
+            if left < 0:
+                return False
+        return True
 
     async def skip(self, feed: Feed, to: int, spares_one: bool = False) -> None:
         """Have the feed give up what is before offset `to`, unless it is just being read. Never raises. `spares_one`:
@@ -316,8 +334,10 @@ class Pump:
         while True:
             is_free = self._holding <= bool(self._sending.postponed)
             if self._ready and (is_free or (self.gate.is_open and self._sending.proved)):
-                left = self._oldest + self._patience - self._loop.time()
+                now = self._loop.time()
+                left = self._due() - now
                 if left <= 0 or self._is_full():
+                    self._gathered = now
                     return self._first()
             else:
                 left = -1.0
@@ -382,9 +402,8 @@ class Pump:
         taken = [Taken(part) for part in batch.parts]
         found = [self._known[part.feed] for part in batch.parts]
         read = [self._known[feed] for feed in batch.feeds]
-        before = [each.taken[-1] for each in found if each.taken]
         longer = [[*each.taken, one] for each, one in zip(found, taken, strict=True)]
-        batch.taken, batch.before = taken, before
+        batch.taken = taken
         for each, all_taken in zip(found, longer, strict=True):
             each.taken = all_taken
         for each in read:
@@ -411,16 +430,13 @@ class Pump:
             self._wake.set()
 
     async def _bring(self, batch: Batch) -> None:
-        """Hand the parts on, each when the earlier one of its feed is settled or set apart; never raises."""
-        while True:
+        """Hand the parts on, each when the earlier one of its feed is settled or set apart; never raises. Those whose
+        earlier ones take longer than the batch delay, as where a request gets no answer, do not hold up the others."""
+        waiting, patience = batch.taken, self._delay
+        while waiting:
             try:
-                while batch.before:
-                    earlier = batch.before[-1]
-                    if not earlier.is_free and not self._is_left_out(earlier):
-                        earlier.freed = earlier.freed or self._loop.create_future()
-                        await asyncio.shield(earlier.freed)
-                    batch.before.pop()
-                parts = [taken.part for taken in batch.taken if self._is_open(taken)]
+                late = await self._late(waiting, patience)
+                parts = [taken.part for taken in waiting if taken not in late and self._is_open(taken)]
                 shared = [part for part in parts if not self._sending.is_apart(part.feed)]
                 together = set(shared)
                 for part in parts:
@@ -428,11 +444,34 @@ class Pump:
                         self._sending.set_apart(part)
                 if shared:
                     await self._sending.deliver(shared, batch.body if shared == batch.shared else None)
-                return
+                waiting, patience = [taken for taken in waiting if taken in late], math.inf
             except Exception as error:
                 self.tally.count("fault")
                 self._sending.say(logging.ERROR, "fault", f"a request cannot be sent: {error!r}; it is tried again")
                 await asyncio.sleep(_DISK_PAUSE)
+
+    async def _late(self, waiting: Iterable[Taken], patience: float) -> set[Taken]:
+        """Those whose earlier ones are not free after so many seconds."""
+        until = self._loop.time() + patience
+        late = set()
+        for taken in waiting:
+            while earlier := self._earlier(taken):
+                if self._is_left_out(earlier):
+                    break
+                if (left := until - self._loop.time()) <= 0:
+                    late.add(taken)
+                    break
+                earlier.freed = earlier.freed or self._loop.create_future()
+                await asyncio.wait([earlier.freed], timeout=None if left == math.inf else left)
+        return late
+
+    def _earlier(self, taken: Taken) -> Taken | None:
+        """What of the same feed has to be handed on first."""
+        known = self._known.get(taken.part.feed)
+        if known is None or taken not in known.taken:
+            return None
+        at = known.taken.index(taken)
+        return known.taken[at - 1] if at and not known.taken[at - 1].is_free else None
 
     def _is_left_out(self, earlier: Taken) -> bool:
         """Whether nothing has to wait for this part: it is postponed, and what follows it is back in the journal."""

@@ -253,6 +253,10 @@ class Sending:
         elif len(parts) > 1:
             if end.too_large:
                 self._learn(size)
+            if len(parts) <= _GROUPS:  # the one that fails is not waited for: the next lines of the others are
+                for part in parts:
+                    self.set_apart(part)
+                return
             each = -(-len(parts) // _GROUPS)
             groups = [parts[at : at + each] for at in range(0, len(parts), each)]
             await asyncio.gather(*(self.deliver(group, alone=True) for group in groups))

@@ -142,10 +142,12 @@ async def lateness(protocol: str, kind: str, share: str, directory: Path) -> str
     """What came later than it may, in words; "" if nothing did."""
     directory.mkdir()
     count, bad = SHARES[share]
-    texts = [line(each) + (MARK if each in bad else b"") for each in range(count)]
+    texts = [line(each) + (MARK if each in bad else b"") for each in range(2 * count)]
     frames = [frame(text, b"stdout", index + 1) for index, text in enumerate(texts)]
     each = -(-count // LINES)
-    poison = [b"".join(frames[at : at + each]) for at in range(0, count, each)]
+    poison, good = (
+        [b"".join(frames[at : at + each]) for at in range(begin, begin + count, each)] for begin in (0, count)
+    )
     street = Street(directory)
     async with contextlib.AsyncExitStack() as stack:
         server = OtlpServer(protocol, judge=lambda body: KINDS[protocol, kind] if MARK in body else None)
@@ -156,7 +158,7 @@ async def lateness(protocol: str, kind: str, share: str, directory: Path) -> str
             endpoint = await stack.enter_async_context(http2.breaking(endpoint, MARK, code))
         try:
             street.open(endpoint, protocol)
-            await street.print(0, [])
+            await street.print(0, good)
             await street.delivered()
             usual = street.delays(server, 0)
             begin, late = LINES, ""
@@ -182,7 +184,7 @@ async def lateness(protocol: str, kind: str, share: str, directory: Path) -> str
                 assert set(lost) <= {"rejected" if kind == "partial" else "refused"}
                 assert kind == "partial" or lost == {"refused": len(bad)}
                 taken = {number(record.body) for record in server.records() if record.container[0] == "f"}
-                assert kind == "partial" or taken == set(range(count)) - bad
+                assert kind == "partial" or taken == set(range(2 * count)) - bad
             check(street.feeds.values())
             if street.twice and (protocol, kind) != (GRPC, "abort"):  # which takes answers of others along
                 late += f"lines of {', '.join(sorted(street.twice))} came twice; "

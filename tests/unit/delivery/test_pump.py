@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -57,10 +58,28 @@ async def test_lines_wait_no_longer_than_the_delay_and_share_a_request(scene: Sc
         scene.feed(f"{index:02x}")
     began = asyncio.get_running_loop().time()
     for name in scene.feeds:
-        scene.write(name, lines(0, 1))
+        scene.write(name, lines(0, 20))
     await scene.settled()
     assert len(client.bodies) == 1
     assert 0.09 < asyncio.get_running_loop().time() - began < 5
+
+
+async def test_few_lines_do_not_wait_for_others_but_go_three_times_in_a_delay_at_most(scene: Scene) -> None:
+    client = scene.start(delay=6.0)
+    scene.feed("a")
+    loop = asyncio.get_running_loop()
+    at = [loop.time()]
+    for number in range(3):
+        scene.write("a", lines(number, number + 1))
+        await scene.settled()
+        at.append(loop.time())
+    assert at[1] - at[0] < 1
+    assert all(1.9 < later - earlier < 5 for earlier, later in pairwise(at[1:]))
+    scene.write("a", lines(3, 4))
+    scene.write("a", lines(4, 500))  # the pump need not hear of these
+    await scene.settled()
+    assert 5.9 < loop.time() - at[-1] < 30
+    assert len(client.bodies) == 4
 
 
 async def test_a_crowd_of_containers_waits_up_to_three_times_as_long(
@@ -73,7 +92,7 @@ async def test_a_crowd_of_containers_waits_up_to_three_times_as_long(
             scene.feed(f"{count:02x}{index:02x}")
         began, before = asyncio.get_running_loop().time(), len(client.bodies)
         for index in range(count):
-            scene.write(f"{count:02x}{index:02x}", lines(0, 1))
+            scene.write(f"{count:02x}{index:02x}", lines(0, 200))
         await scene.settled()
         assert len(client.bodies) == before + 1
         assert least < asyncio.get_running_loop().time() - began < 5
@@ -98,6 +117,37 @@ async def test_a_request_looks_at_no_more_containers_than_it_has_room_for(
     await scene.settled()
     assert len(client.bodies) >= 10
     assert looked.total() < 60 * 10  # each a few times, and not all 60 with each request
+
+
+async def test_who_shares_a_request_with_one_that_waits_for_an_answer_goes_before_it(scene: Scene) -> None:
+    """The other's earlier lines are on their way and get no answer; its later ones have to wait for that."""
+    answered = asyncio.Event()
+
+    async def answer(body: bytes) -> Outcome:
+        if count_records(body) == {"f".ljust(64, "0"): 7}:
+            await answered.wait()
+        return Delivered()
+
+    client = scene.start(answer, delay=0.05)
+    for name in "fab":
+        scene.feed(name)
+    scene.write("a", lines(0, 1))
+    scene.write("b", lines(0, 1))
+    await scene.settled()  # the destination is known to be well
+    scene.write("f", lines(0, 7))
+    await soon(lambda: client.in_flight)
+    for begin in range(1, 31, 10):
+        scene.write("f", lines(6 + begin, 16 + begin))
+        for name in ("a", "b"):
+            scene.write(name, lines(begin, begin + 10))
+        began = asyncio.get_running_loop().time()
+        await soon(lambda: len(client.of("a")) == len(client.of("b")) == begin + 10)  # noqa: B023
+        assert asyncio.get_running_loop().time() - began < 5
+    assert client.of("f") == []
+    answered.set()
+    await scene.settled()
+    assert client.of("f") == list(range(37))
+    check(scene.feeds.values())
 
 
 async def test_what_fills_a_request_does_not_wait(scene: Scene) -> None:
