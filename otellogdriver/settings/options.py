@@ -136,8 +136,8 @@ class Settings(LineSettings):
     batch_delay: float = option(
         duration(most=60),
         "200ms",
-        "The longest time that a line waits for others to share its request; up to three times as long while "
-        "hundreds of containers print at once.",
+        "The longest time that a line waits for others to share its request: a third of it at most where a host prints "
+        "little, up to three times as long while hundreds of containers print at once.",
         section="Batches",
     )
     batch_size: int = option(
