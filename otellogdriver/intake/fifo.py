@@ -342,7 +342,11 @@ class Fifo:
             moved = self._splice(self._fd)
             if moved:
                 self._took(moved)
-            return 0 < moved <= self._pipe_size // 2
+            full = moved > self._pipe_size // 2
+            if full and self._pipe_size < PIPE_SIZE:  # its own thread would not see it: it reads more often
+                self._resize(self._fd, min(PIPE_SIZE, self._pipe_size * 4))
+                full = moved > self._pipe_size // 2
+            return moved > 0 and not full
         except BlockingIOError:
             return True
         except OSError:

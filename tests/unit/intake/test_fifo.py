@@ -248,6 +248,20 @@ def test_a_busy_pipe_grows_and_a_quiet_one_shrinks(pipe: Pipe, monkeypatch: pyte
     until(lambda: size() == 64 << 10)
 
 
+def test_the_pipe_of_a_fifo_that_is_lent_grows(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the crowd would give it back at each read, and its own thread, which reads more often, lend it again."""
+    monkeypatch.setattr(crowd_module, "_FEW", 0)
+    fifo = pipe.start()
+    some = lines(0, 300, size=100)  # more than half a pipe
+
+    def grows() -> bool:
+        pipe.write(some if fifo in fifo._crowd._lent.values() else lines(0, 1))
+        return fcntl.fcntl(pipe.fd, fcntl.F_GETPIPE_SZ) > 64 << 10
+
+    assert 32 << 10 < len(some) < 60 << 10
+    until(grows)
+
+
 def test_where_splice_is_refused_bytes_are_copied_and_that_is_said_once(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
