@@ -78,7 +78,12 @@ async def breaking(server: str, mark: bytes, code: int | None) -> AsyncIterator[
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = server.rpartition("/")[2].split(":")
-        there, on = await asyncio.open_connection(host, int(port))
+        opening = asyncio.ensure_future(asyncio.open_connection(host, int(port)))
+        try:
+            there, on = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            (await opening)[1].transport.abort()
+            raise
         back = asyncio.create_task(_pass_on(there, writer))
         seen: dict[int, bytes] = {}
         try:

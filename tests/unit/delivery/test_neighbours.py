@@ -33,7 +33,7 @@ NEIGHBOURS = ("a", "b", "c")
 LINES, EVERY = 25, 0.02
 """Lines that each neighbour prints in a phase, and the seconds between two of them."""
 DELAY, TIMEOUT = 0.1, 0.3
-NOISE = 0.05
+NOISE = 0.1
 """Seconds that a machine with something else to do may take for itself."""
 
 ASKS = ("503", "429")
