@@ -66,6 +66,19 @@ def odd_json_line(index: int) -> bytes:
     return frame((text + "x" * (498 - len(text)) + '"}').encode(), NOW + index * 12_345)
 
 
+def nested_json_line(index: int) -> bytes:
+    """What it means is in objects within objects, as loguru has it, and ids are Datadog's; 500 bytes."""
+    record = {
+        "elapsed": {"repr": "0:00:01.5", "seconds": 1.5},
+        "level": {"icon": "i", "name": "INFO", "no": 20},
+        "message": f"request {index} served",
+        "time": {"repr": "2026-01-02 03:04:05.678901+00:00", "timestamp": 1767323045.678901},
+    }
+    line = {"text": "x\n", "record": record, "dd": {"trace_id": str(index + 1), "span_id": str(index + 1)}}
+    text = json.dumps(line)[:-1] + ', "agent": "'
+    return frame((text + "x" * (498 - len(text)) + '"}').encode(), NOW + index * 12_345)
+
+
 def odd_logfmt_line(index: int) -> bytes:
     text = f'time=2026-01-02T03:04:05.678Z level=info msg="said \\"no\\"\\n" path=C:/items/{index} '
     return frame((text + "agent=").ljust(500, "x").encode(), NOW + index * 12_345)
@@ -78,6 +91,7 @@ def plain_line(index: int) -> bytes:
 
 
 ODD_JSON, ODD_LOGFMT, PLAIN = filled(odd_json_line), filled(odd_logfmt_line), filled(plain_line)
+NESTED_JSON = filled(nested_json_line)
 JSON, LOGFMT, TEXT = filled(json_line), filled(logfmt_line), filled(text_line)
 CASES: dict[str, tuple[tuple[bytes, int], dict[str, str]]] = {
     "JSON, as it is": (JSON, {}),
@@ -88,6 +102,7 @@ CASES: dict[str, tuple[tuple[bytes, int], dict[str, str]]] = {
     "JSON, redacted value by value": (JSON, {"parse": "json", "redact-pattern": r"\b[0-9]{16}\b"}),
     "logfmt, parse=logfmt": (LOGFMT, {"parse": "logfmt"}),
     "JSON without a level, with an exception": (ODD_JSON, {"parse": "json", "severity": "auto"}),
+    "JSON with objects in objects": (NESTED_JSON, {"parse": "json", "parse-time": "true"}),
     "logfmt with escapes": (ODD_LOGFMT, {"parse": "logfmt"}),
     "text, severity=auto": (TEXT, {"severity": "auto"}),
     "text without a level, severity=auto": (PLAIN, {"severity": "auto"}),
