@@ -172,8 +172,8 @@ class Driver:
                 await self._see_end(known)
             elif known.container.id == container.id and known.entry.info:
                 return  # the engine repeats a call whose answer it did not get
-            else:
-                await self._hand_over(known)
+            else:  # read for an unknown container: its state was lost, or this call came late
+                known.hand_over()
         settings = resolve(container.config, self.environ)
         resource_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
         for doubt in doubts(self.environ, container.config) if container.config else ():
@@ -208,21 +208,11 @@ class Driver:
         return self._calls.setdefault(file, Lock())
 
     async def _see_end(self, known: Session) -> None:
-        """Wait until a FIFO is done that has been stopped, or has ended; whoever starts it anew gets a stream of its
-        own. Raises DriverError where that takes too long: two would take the FIFO apart."""
+        """Wait until a FIFO is done that has been stopped, handed over, or has ended; whoever starts it anew gets a
+        stream of its own. Raises DriverError where that takes too long: two would take the FIFO apart."""
         await asyncio.wait([known.stopped], timeout=_STOP_PATIENCE)
         if not known.stopped.done():
-            raise DriverError(f"FIFO {known.entry.file} is still being emptied since its last StopLogging")
-
-    async def _hand_over(self, known: Session) -> None:
-        """The engine names a FIFO that is read for an unknown container (its state was lost, or StartLogging came
-        late): what was read is finished, the rest becomes a stream of the container's own."""
-        known.leave()
-        if known.fifo:
-            await self._within(_STOP_PATIENCE, self._starts.submit(known.fifo.join, _STOP_PATIENCE))
-        if self.sessions.get(known.entry.file) is known:
-            del self.sessions[known.entry.file]
-        known.finish()
+            raise DriverError(f"FIFO {known.entry.file} is still being read for who had it before; the disk may hang")
 
     def _check_path(self, file: str) -> None:
         """Only what is directly in Docker's logging directory may be opened. Raises ProtocolError."""

@@ -77,7 +77,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._poked = False
         self._told = (0, 0.0)
-        self._open_asked = self._stop_asked = False
+        self._open_asked = self._stop_asked = self._handed_over = False
         self._attaching = False
         self._is_closed = False
         self._trimmed_to = 0
@@ -97,7 +97,7 @@ class Session:
         """Start reading the FIFO, unless somebody does: two threads would take it apart. Raises RuntimeError or
         MemoryError where no thread can be had; then this may be called again."""
         self._open_asked = True
-        if self.fifo and self.fifo.is_alive:
+        if self._handed_over or (self.fifo and self.fifo.is_alive):
             return
         fifo = Fifo(
             self.entry.file,
@@ -166,6 +166,15 @@ class Session:
         if self.fifo:
             self.fifo.abandon()
 
+    def hand_over(self) -> None:
+        """What has been read is this session's, what is in the FIFO becomes another's. `stopped` tells when: a thread
+        that hangs in the disk may still have bytes of the FIFO in its hands."""
+        self._handed_over = True
+        if self.fifo:
+            self.fifo.abandon()
+        else:
+            self.finish()
+
     @property
     def is_attaching(self) -> bool:
         """The feeds are just being made."""
@@ -173,8 +182,9 @@ class Session:
 
     @property
     def is_ending(self) -> bool:
-        """StopLogging has come, or the thread has met the FIFO's end: what is printed from now on is not read."""
-        return self._stop_asked or (self.fifo is not None and self.fifo.finishing)
+        """StopLogging has come, the FIFO is handed over, or the thread has met its end: what is printed from now on is
+        not read."""
+        return self._stop_asked or self._handed_over or (self.fifo is not None and self.fifo.finishing)
 
     @property
     def is_unread(self) -> bool:
@@ -232,7 +242,9 @@ class Session:
             self.stream.advance(delivered=self.stream.end, done=self.stream.end)
 
     def _on_end(self) -> None:
-        if not (self.fifo and self.fifo.abandoned):
+        if self._handed_over:
+            self.finish()
+        elif not (self.fifo and self.fifo.abandoned):
             self.finish(orphaned=not self._stop_asked)
 
     def update_delivered(self) -> None:

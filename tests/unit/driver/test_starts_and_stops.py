@@ -136,7 +136,7 @@ async def test_a_fifo_that_the_disk_keeps_from_ending_is_not_started_anew(
     held = Held(session.fifo._finish)
     monkeypatch.setattr(session.fifo, "_finish", held)
     await driver.stop_logging(file)
-    with pytest.raises(DriverError, match="still being emptied"):
+    with pytest.raises(DriverError, match="still being read"):
         await driver.start_logging(file, INFO)
     assert os.path.exists(file)
     held.go.set()
@@ -206,3 +206,31 @@ async def test_starts_and_stops_at_random(scene: Scene, seed: int) -> None:
     await scene.server.reach(records=printed)
     assert sorted(arrived(scene)) == [*range(printed)]
     assert driver.sessions == {}
+
+
+async def test_a_fifo_whose_reader_hangs_in_the_disk_is_not_handed_over(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may still have bytes of the FIFO in its hands: these come first, and under the name they were read for."""
+    monkeypatch.setattr(driver_module, "_STOP_PATIENCE", 0.1)
+    driver = scene.start()
+    file = await scene.container("unknown")
+    session = driver.sessions[file]
+    assert session.fifo
+    held = Held(session.fifo._splice)
+    monkeypatch.setattr(session.fifo, "_splice", held)
+    scene.write(file, lines(0, 5))
+    assert await asyncio.to_thread(held.reached.wait, LONG)
+    with pytest.raises(DriverError, match="still being read"):
+        await driver.start_logging(file, INFO)
+    assert os.path.exists(file) and not session.stopped.done()
+    held.go.set()
+    await driver.start_logging(file, INFO)
+    assert session.stopped.done() and session.stream.end == len(lines(0, 5))
+    scene.write(file, lines(5, 10))
+    await scene.stop(file)
+    await scene.server.reach(records=10)
+    assert [(record.container, number(record.body)) for record in scene.server.records()] == [
+        *(("unknown", each) for each in range(5)),
+        *((ID, each) for each in range(5, 10)),
+    ]
