@@ -83,7 +83,7 @@ def test_without_a_number_calls_are_taken_up_and_closed_again_and_again(listener
         call.close()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_port_is_served_without_a_number(host: str) -> None:
     with Listener((host, 0), 64) as listener:
         call = socket.create_connection(listener.getsockname()[:2])
