@@ -106,7 +106,9 @@ class Supervisor:
         if now - self._told.get(key, -_TELL) >= _TELL:
             self._told[key] = now
             expected = isinstance(error, OSError) or is_shortage(error)
-            log.error("%s failed, tried again: %s", what, error or type(error).__name__, exc_info=not expected)
+            log.error(
+                "%s failed, tried again: %s", what, error or type(error).__name__, exc_info=None if expected else error
+            )
 
     def close(self) -> None:
         """Nothing that waits for its time is done any more; tasks are cancelled."""

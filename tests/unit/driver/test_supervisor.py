@@ -40,6 +40,7 @@ async def test_only_what_nobody_expects_has_a_traceback(
     Supervisor().note("a thing", fault)
     (record,) = caplog.records
     assert record.levelno == logging.ERROR and bool(record.exc_info) is traced
+    assert record.exc_info is None or record.exc_info[1] is fault, "of what was met, wherever that was"
 
 
 async def test_what_is_done_again_is_done_again_after_a_fault() -> None:
