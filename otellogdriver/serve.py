@@ -153,7 +153,7 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     driver = Driver(plugin, environ, codec.load(plugin.codec), host)
     driver.recover()
     logs = LogReader(driver)
-    api = Runner(protocol.application(driver, logs), access_log=None, handler_cancellation=True)
+    api = Runner(protocol.application(driver, logs), handler_cancellation=True)
     await api.setup()
     await _open(
         api,

@@ -7,13 +7,23 @@ memory for its first step, would leave the connection open with nobody to read i
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+log = logging.getLogger(__name__)
+log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+"""What aiohttp says of requests, but not of those that are no HTTP: their sender is told, and any port scanner could
+fill the log with tracebacks."""
 
 
 class Runner(web.AppRunner):
     """Sites take their protocols from its server."""
+
+    def __init__(self, application: web.Application, **more: Any) -> None:
+        super().__init__(application, access_log=None, logger=log, **more)
 
     @property
     def server(self) -> Any:

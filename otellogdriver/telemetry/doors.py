@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from otellogdriver.engine.connections import Runner
@@ -23,11 +21,6 @@ from otellogdriver.engine.connections import Runner
 MOST = 64
 """Connections at a time: dozens of open status pages. One more is closed at once."""
 FIRST, AGAIN = 10.0, 30.0
-
-log = logging.getLogger(__name__)
-log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
-"""What aiohttp says of requests, but not of those that are no HTTP: their sender is told, and any port scanner could
-fill the log with tracebacks."""
 
 
 class Doors:
@@ -68,7 +61,7 @@ class _Runner(Runner):
     """Sites take their protocols from the runner's server."""
 
     def __init__(self, application: web.Application, doors: Doors) -> None:
-        super().__init__(application, access_log=None, logger=log)
+        super().__init__(application)
         self._doors = doors
 
     @property

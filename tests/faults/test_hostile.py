@@ -7,6 +7,7 @@ import json
 import os
 import random
 import secrets
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -351,6 +352,16 @@ def test_callers_that_hang_up_leave_nothing(engine: Engine, collector: ServerThr
         until(lambda each=each: len(arrived(collector, each.id)) == 10)  # type: ignore[misc]
     until(lambda: engine.metric("otellogdriver_open_streams") == 0)
     until(lambda: Size(engine).descriptors <= before.descriptors + 3)
+
+
+def test_what_is_no_http_is_told_so_and_not_logged(engine: Engine) -> None:
+    for sent in (b"POST / HTTP/1.1\r\n" + b"X: y\r\n" * 1000 + b"\r\n", b"GET / HTTP/2.0.0\r\n\r\n", bytes(100)):
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(engine.socket)
+            caller.sendall(sent)
+            assert caller.recv(100).startswith(b"HTTP/1.0 400")
+    assert "Traceback" not in engine.log()
+    assert engine.call("LogDriver.Capabilities")
 
 
 def test_other_methods_are_not_known(engine: Engine) -> None:

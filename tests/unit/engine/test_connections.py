@@ -22,7 +22,7 @@ async def answer(_: web.Request) -> web.Response:
 async def test_a_connection_ends_with_the_task_that_serves_it(doors: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     application = web.Application()
     application.router.add_get("/", answer)
-    runner = Doors().runner(application) if doors else Runner(application, access_log=None)
+    runner = Doors().runner(application) if doors else Runner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
