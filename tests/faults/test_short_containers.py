@@ -40,6 +40,24 @@ def p99(seconds: list[float]) -> float:
     return sorted(seconds)[len(seconds) * 99 // 100]
 
 
+def test_sessions_that_no_scrape_saw_are_in_the_sums(engine: Engine, collector: ServerThread) -> None:
+    """More of them end between two scrapes than are kept visible."""
+    read = 0
+    for index in range(FEW):
+        container = engine.container(f"job-{index}")
+        container.start()
+        printed = lines(0, 2)
+        container.write(printed)
+        read += len(printed)
+        container.stop()
+    collector.reach(records=2 * FEW, within=30)
+    until(lambda: engine.metric("otellogdriver_driver_delivered_records_total") == 2 * FEW)
+    assert engine.metric("otellogdriver_driver_read_bytes_total") == read
+    assert engine.metric("otellogdriver_delivered_records_total") < 2 * FEW, (
+        "the first ones are forgotten by themselves"
+    )
+
+
 @pytest.mark.measures
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 def test_short_containers_in_an_outage(engine: Engine, collector: ServerThread, count: int) -> None:

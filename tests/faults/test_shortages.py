@@ -204,6 +204,19 @@ def test_stop_without_file_numbers(engine: Engine, collector: ServerThread) -> N
     all_arrive(collector, container, 600)
 
 
+def test_a_scrape_without_file_numbers_is_whole(engine: Engine, collector: ServerThread) -> None:
+    container = engine.container()
+    container.start()
+    container.write(lines(0, 10))
+    until(lambda: engine.metric("otellogdriver_delivered_records_total", container_id=container.id) == 10)
+    usual = {name for name in engine.metrics() if not name.startswith("process_")}  # these need a file to be read
+    with no_file_numbers(engine):
+        for _ in range(3):
+            assert usual - set(engine.metrics()) == set()
+            assert engine.metric("otellogdriver_delivered_records_total", container_id=container.id) == 10
+    container.stop()
+
+
 def test_a_frozen_disk_holds_up_no_call(make_engine: MakeEngine, collector: ServerThread, disk: Path) -> None:
     """Beyond its bound; and those that need no disk are answered at once, also while another one waits."""
     state = disk / "logging" / ".state"
