@@ -237,11 +237,20 @@ async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> 
 
     if address is None:
         return
+    listener: Listener | None = None
+
+    def site() -> web.BaseSite:
+        nonlocal listener
+        if not _is_numeric(address[0]):
+            return web.TCPSite(page, *address)
+        if listener:  # of a site that could not be started: it would listen on, and nobody answer there
+            listener.close()
+        listener = Listener(address, _BACKLOG)
+        return web.SockSite(page, listener)
+
     await _open(
         page,
-        lambda: (
-            web.SockSite(page, Listener(address, _BACKLOG)) if _is_numeric(address[0]) else web.TCPSite(page, *address)
-        ),
+        site,
         "no metrics yet: cannot listen on {}:{}".format(*address),
         _LISTEN_AGAIN,
     )

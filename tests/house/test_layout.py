@@ -89,7 +89,6 @@ TESTED_BY = {
     "lines.times": "unit/lines/test_lines.py",
     "lines.wire": "property/test_lines.py",
     "lines.writer": "unit/lines/test_lines.py",
-    "serve": "process/test_start_options.py",
     "settings.endpoints": "unit/test_values.py",
     "settings.foreign": "unit/settings/test_options.py",
     "settings.go_format": "unit/settings/test_tag.py",
