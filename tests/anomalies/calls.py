@@ -79,13 +79,3 @@ ERRORS: dict[str, tuple[str, ...]] = {
 
 NOT_THERE = frozenset({("begin", "fcntl"), ("end", "fcntl"), ("scrape", "setsockopt")})
 """(phase, call): what never fails there. Asking a file's flags, though setting a pipe's size may; TCP_NODELAY."""
-
-NEVER_FAILS = frozenset(
-    "futex restart_syscall rt_sigreturn rt_sigprocmask rt_sigaction exit exit_group gettid getpid getppid getuid "
-    "geteuid getgid getegid sched_yield set_robust_list rseq madvise munmap clock_nanosleep clock_gettime "
-    "sched_getaffinity prlimit64 getrusage sysinfo uname umask getrandom tgkill sigaltstack kill wait4 getcwd "
-    "brk readlink times sched_getscheduler sched_getparam set_tid_address arch_prctl prctl sched_setscheduler "
-    "setrlimit getrlimit umount2 pause access".split()
-)
-"""Calls that have no error of this kind, or whose failure the C library itself takes for the end of the process; `brk`
-tells of its own in a way that strace does not imitate."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from tests.anomalies.calls import ERRORS
 from tests.anomalies.strace import Injection
 
-_EACH_ERROR = 2
+_EACH_ERROR = 3
 """The first so many calls of a kind fail with each of their errors."""
 _LASTING_ERRORS = 2
 """So many errors of a call are made to last."""
