@@ -120,8 +120,9 @@ def read(path: Path, most: int = -1) -> bytes:
     """The first `most` bytes of a file, or all. Raises OSError; of what is no file one that says that it lasts."""
     try:
         with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, os.O_RDONLY | AT_ONCE)) as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return file.read(most)
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode):
+                return file.read(min(most, status.st_size))  # room for all that it may read is taken at once
     except OSError as error:
         if error.errno != errno.ENXIO:  # a socket
             raise
