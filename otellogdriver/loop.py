@@ -29,6 +29,9 @@ _NO_MEMORY = 0.01
 class Loop(asyncio.SelectorEventLoop):
     """See the module's text."""
 
+    _is_woken = False
+    """A byte is in the pipe that wakes it."""
+
     def __init__(self) -> None:
         super().__init__()
         self.set_exception_handler(_mend)
@@ -39,14 +42,24 @@ class Loop(asyncio.SelectorEventLoop):
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        """As asyncio's; a thread that has done something can tell of it."""
+        """As asyncio's; a thread that has done something can tell of it. The loop is woken once for all that it is told
+        before it wakes up: a thread that reads a thousand FIFOs would lose the interpreter's lock for each of them."""
         handle: asyncio.Handle = self.call_soon(callback, *args, context=context)
+        if self._is_woken:
+            return handle
+        self._is_woken = True
         while True:
             try:
                 self._write_to_self()  # type: ignore[attr-defined]
                 return handle
             except MemoryError:  # the loop may be asleep: nobody else wakes it
                 time.sleep(_NO_MEMORY)
+
+    def _read_from_self(self) -> None:
+        try:
+            super()._read_from_self()  # type: ignore[misc]
+        finally:  # whose byte was just taken along, or was not needed, has made its call ready before
+            self._is_woken = False
 
     def _run_once(self) -> None:
         """One round; what is ready stays so where there is no memory, and is run in the next one."""

@@ -102,6 +102,39 @@ def test_a_thread_wakes_the_loop_though_there_is_no_memory_at_first(
     assert calls.count("call") == 1
 
 
+def test_threads_that_tell_much_wake_the_loop_once_for_all_that_it_has_not_heard(loop: Loop) -> None:
+    called: list[int] = []
+    wakes = 0
+    real: Any = loop._write_to_self  # type: ignore[attr-defined]
+
+    def wake() -> None:
+        nonlocal wakes
+        wakes += 1
+        real()
+
+    loop._write_to_self = wake  # type: ignore[attr-defined]
+
+    def tell(calls: int) -> None:
+        for number in range(calls):
+            loop.call_soon_threadsafe(called.append, number)
+
+    async def wait() -> None:
+        tellers = [threading.Thread(target=tell, args=(1000,)) for _ in range(4)]
+        for thread in tellers:
+            thread.start()
+        for thread in tellers:
+            thread.join()  # the loop does not wake up before they are done
+        assert (called, wakes) == ([], 1)
+        async with asyncio.timeout(LONG):
+            while len(called) < 4000:
+                await asyncio.sleep(0.001)
+            for count in range(4001, 4101):  # asleep, each time
+                await asyncio.to_thread(tell, 1)
+                assert len(called) == count
+
+    loop.run_until_complete(wait())
+
+
 class Scarce(deque[Any]):
     """Gives no memory to whoever looks at what is in it, as often as told."""
 
@@ -190,7 +223,7 @@ def test_a_connection_that_nobody_will_read_is_closed(
 
 
 @pytest.mark.parametrize(
-    "name", "_run_once _start_serving _accept_connection2 _make_socket_transport _write_to_self".split()
+    "name", "_run_once _start_serving _accept_connection2 _make_socket_transport _write_to_self _read_from_self".split()
 )
 def test_this_python_has_the_parts_that_are_replaced(name: str) -> None:
     assert hasattr(asyncio.SelectorEventLoop, name)
