@@ -175,7 +175,7 @@ async def lateness(protocol: str, kind: str, share: str, directory: Path) -> str
             delays, asked = street.delays(server, begin), DELAY if kind in ASKS else 0.0
             most = slice(len(usual) * 9 // 10 + 1)
             late += over("nine of ten", delays[most], usual[most], asked + NOISE)
-            late += over("the last one", delays, usual, DELAY + NOISE)
+            late += over("the last one", delays, usual, DELAY + asked + NOISE)
             for name in NEIGHBOURS:
                 assert kind == "partial" or fates(street.feeds[name]) == {"delivered": begin + LINES, "waiting": 0}
             if kind in REFUSALS:
