@@ -82,15 +82,14 @@ def at(second: int, nanoseconds: int = 0) -> str:
 
 
 def written(container: Container, data: bytes) -> None:
-    """Write and wait until it is in the journal."""
-    folder = container.engine.state / "containers" / container.id
+    """Write and wait until it is in the journal, and the driver knows: the file is longer a moment earlier."""
 
-    def journal() -> int:
-        return sum(path.stat().st_size for path in files(folder) if path.suffix == ".log")
+    def read() -> float:
+        return container.engine.metric("otellogdriver_driver_read_bytes_total")
 
-    wanted = journal() + len(data)
+    wanted = read() + len(data)
     container.write(data)
-    until(lambda: journal() >= wanted)
+    until(lambda: read() >= wanted)
 
 
 # What is asked for
