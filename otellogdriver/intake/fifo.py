@@ -278,8 +278,7 @@ class Fifo:
                 continue
             had_writer = True
             self._took(moved)
-            if moved > self._pipe_size // 2 and self._pipe_size < PIPE_SIZE:
-                self._resize(fd, min(PIPE_SIZE, self._pipe_size * 4))
+            self._grow(fd, moved)
             now, longest = time.monotonic(), self._crowd.pause(self._patience)
             is_busy = now - last < max(_BUSY, 1.25 * longest)
             last = now
@@ -342,11 +341,8 @@ class Fifo:
             moved = self._splice(self._fd)
             if moved:
                 self._took(moved)
-            full = moved > self._pipe_size // 2
-            if full and self._pipe_size < PIPE_SIZE:  # its own thread would not see it: it reads more often
-                self._resize(self._fd, min(PIPE_SIZE, self._pipe_size * 4))
-                full = moved > self._pipe_size // 2
-            return moved > 0 and not full
+            self._grow(self._fd, moved)  # its own thread would not see that it is full: it reads more often
+            return 0 < moved <= self._pipe_size // 2
         except BlockingIOError:
             return True
         except OSError:
@@ -422,6 +418,11 @@ class Fifo:
                 except BlockingIOError:
                     pass
         return events
+
+    def _grow(self, fd: int, moved: int) -> None:
+        """Make more room in a pipe that was more than half full."""
+        if moved > self._pipe_size // 2 and self._pipe_size < PIPE_SIZE:
+            self._resize(fd, min(PIPE_SIZE, self._pipe_size * 4))
 
     def _resize(self, fd: int, size: int) -> None:
         try:
