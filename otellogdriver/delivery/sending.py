@@ -132,6 +132,12 @@ def _postponed(outcome: Outcome) -> Trouble | None:
     return None
 
 
+def _groups(parts: Sequence[Part]) -> list[Sequence[Part]]:
+    """Into which a request is taken apart at a time."""
+    each = max(1, -(-len(parts) // _GROUPS))
+    return [parts[at : at + each] for at in range(0, len(parts), each)]
+
+
 def _size(part: Part) -> int:
     """Bytes that a part takes in a request."""
     return part.size + len(part.feed.resource) + AROUND
@@ -243,9 +249,7 @@ class Sending:
         if isinstance(end, Trouble) and end.for_now:
             since = min(since, self._loop.time())
             parts = await self._in_turn(parts, since)
-            each = max(1, -(-len(parts) // _GROUPS))
-            groups = [parts[at : at + each] for at in range(0, len(parts), each)]
-            await asyncio.gather(*(self.deliver(group, since=since) for group in groups))
+            await asyncio.gather(*(self.deliver(group, since=since) for group in _groups(parts)))
         elif not isinstance(end, Trouble):
             self._account([(part, part.records) for part in parts], end)
             for part in parts:
@@ -257,9 +261,7 @@ class Sending:
                 for part in parts:
                     self.set_apart(part)
                 return
-            each = -(-len(parts) // _GROUPS)
-            groups = [parts[at : at + each] for at in range(0, len(parts), each)]
-            await asyncio.gather(*(self.deliver(group, alone=True) for group in groups))
+            await asyncio.gather(*(self.deliver(group, alone=True) for group in _groups(parts)))
         else:
             self.set_apart(parts[0], end)
 
