@@ -10,6 +10,7 @@ the names it uses are still there.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import socket
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _NO_MEMORY = 0.01
 """Seconds until what met a lack of memory is tried again."""
+_TRIES = 10
+"""So often a thread tries to wake the loop. Beyond that it goes on: the loop wakes up by itself within a second."""
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -48,12 +51,26 @@ class Loop(asyncio.SelectorEventLoop):
         if self._is_woken:
             return handle
         self._is_woken = True
-        while True:
-            try:
-                self._write_to_self()  # type: ignore[attr-defined]
+        for _ in range(_TRIES):
+            if self._wake():
                 return handle
-            except MemoryError:  # the loop may be asleep: nobody else wakes it
-                time.sleep(_NO_MEMORY)
+            time.sleep(_NO_MEMORY)  # the loop may be asleep: nobody else wakes it
+        self._is_woken = False
+        return handle
+
+    def _wake(self) -> bool:
+        """As asyncio's `_write_to_self`, which does not say that it has failed; whether the loop wakes up."""
+        wake: socket.socket | None = self._csock  # type: ignore[attr-defined]
+        try:
+            if wake is not None:
+                wake.send(b"\0")
+        except BlockingIOError:  # it is full of such bytes
+            return True
+        except OSError as error:
+            return error.errno == errno.EBADF  # the loop has been closed
+        except MemoryError:
+            return False
+        return True
 
     def _read_from_self(self) -> None:
         try:

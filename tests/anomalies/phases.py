@@ -76,6 +76,13 @@ def _rotate(scene: Scene, patient: Printer) -> None:
         _settle(scene, patient)
 
 
+def _rush(scene: Scene, patient: Printer) -> None:
+    """More than the crowd's thread reads for others."""
+    for _ in range(3):
+        patient.print(4000, size=500)
+        _settle(scene, patient)
+
+
 def _start(scene: Scene, patient: Printer) -> None:
     patient.start_once()
 
@@ -112,6 +119,7 @@ PHASES = {
     for phase in (
         Phase("StartLogging", _start, _everyone, started=False),
         Phase("intake", _print, _but_neighbours),
+        Phase("full speed", _rush, _but_neighbours),
         Phase("delivery", _deliver, _no_fifo),
         Phase("commit with sync", _print, _but_neighbours, {"journal-sync": "true"}),
         Phase("rotation", _rotate, _but_neighbours, ROTATES, keeps_all=False),

@@ -22,6 +22,8 @@ DISK = frozenset({"disk_full", "disk_error"})
 """The reasons for which a line may be given up when a system call of its own FIFO's thread fails."""
 _NUMBER = re.compile(rb"\d{8}(?= )")
 """A line's number, in a frame."""
+_FEW, _PROMPT = 4, 0.8
+"""So many lines, one after the other, arrive within so many seconds."""
 _MORE_FILES, _MORE_THREADS = 10, 4
 """Open files and threads that may come and go: connections kept for later, workers made on demand."""
 
@@ -108,7 +110,19 @@ def _whole(scene: Scene, phase: Phase, patient: Printer, ended: float) -> None:
         printer.print(within=left())
     for printer in printers:
         _wait_for_last(scene, printer, left())
+    while not _is_prompt(scene, scene.neighbours[0]):
+        if left() <= 0.2:
+            raise Broken(f"lines of {scene.neighbours[0].name} arrive late")
     scene.scrape(within=left())
+
+
+def _is_prompt(scene: Scene, printer: Printer) -> bool:
+    """Whether lines arrive as soon as ever: what wakes the driver only by its clock takes longer."""
+    began = time.monotonic()
+    for _ in range(_FEW):
+        printer.print()
+        _wait_for_last(scene, printer, WHOLE_WITHIN)
+    return time.monotonic() - began < _PROMPT
 
 
 def _wait_for_last(scene: Scene, printer: Printer, within: float) -> None:

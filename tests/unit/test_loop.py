@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from collections import deque
@@ -72,47 +73,66 @@ async def _value(future: asyncio.Future[int]) -> int:
     return await future
 
 
-def test_a_thread_wakes_the_loop_though_there_is_no_memory_at_first(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[str] = []
-    real: Any = loop._write_to_self  # type: ignore[attr-defined]
+class Wire:
+    """The socket that wakes the loop, which fails as often as told."""
 
-    def wake() -> None:
-        calls.append("wake")
-        if calls.count("wake") < 3:
-            raise MemoryError
-        real()
+    def __init__(self, loop: Loop) -> None:
+        self._real: socket.socket = loop._csock  # type: ignore[attr-defined]
+        self.errors: list[Exception] = []
+        self.wakes = 0
+        loop._csock = self  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(loop, "_write_to_self", wake)
+    def send(self, data: bytes) -> int:
+        if self.errors:
+            raise self.errors.pop()
+        self.wakes += 1
+        return self._real.send(data)
+
+    def close(self) -> None:
+        self._real.close()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOBUFS, "")], ids=["memory", "ENOBUFS"])
+def test_a_thread_wakes_the_loop_though_it_cannot_at_first(loop: Loop, error: Exception) -> None:
+    wire = Wire(loop)
 
     async def wait() -> None:
         called = asyncio.Event()
-
-        def call() -> None:
-            calls.append("call")
-            called.set()
-
-        thread = threading.Thread(target=loop.call_soon_threadsafe, args=(call,))
-        thread.start()
+        wire.errors = [error] * 2
+        teller = threading.Thread(target=loop.call_soon_threadsafe, args=(called.set,))
+        teller.start()
         await asyncio.wait_for(called.wait(), LONG)
-        await asyncio.to_thread(thread.join)
+        teller.join()
+        assert (wire.errors, wire.wakes) == ([], 1)
 
     loop.run_until_complete(wait())
-    assert calls.count("call") == 1
+
+
+def test_a_thread_that_cannot_wake_the_loop_goes_on_and_the_next_one_wakes_it(loop: Loop) -> None:
+    wire = Wire(loop)
+    called: list[int] = []
+
+    async def wait() -> None:
+        wire.errors = [OSError(errno.ENOMEM, "")] * 1000
+        heard = asyncio.Event()
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(called.append, 1)
+            wire.errors.clear()
+            loop.call_soon_threadsafe(heard.set)
+
+        teller = threading.Thread(target=tell)
+        teller.start()
+        await asyncio.wait_for(heard.wait(), LONG)
+        teller.join()
+        assert (called, wire.wakes) == ([1], 1)
+
+    loop.run_until_complete(wait())
 
 
 def test_threads_that_tell_much_wake_the_loop_once_for_all_that_it_has_not_heard(loop: Loop) -> None:
     called: list[int] = []
-    wakes = 0
-    real: Any = loop._write_to_self  # type: ignore[attr-defined]
-
-    def wake() -> None:
-        nonlocal wakes
-        wakes += 1
-        real()
-
-    loop._write_to_self = wake  # type: ignore[attr-defined]
+    wire = Wire(loop)
 
     def tell(calls: int) -> None:
         for number in range(calls):
@@ -124,7 +144,7 @@ def test_threads_that_tell_much_wake_the_loop_once_for_all_that_it_has_not_heard
             thread.start()
         for thread in tellers:
             thread.join()  # the loop does not wake up before they are done
-        assert (called, wakes) == ([], 1)
+        assert (called, wire.wakes) == ([], 1)
         async with asyncio.timeout(LONG):
             while len(called) < 4000:
                 await asyncio.sleep(0.001)
@@ -223,10 +243,14 @@ def test_a_connection_that_nobody_will_read_is_closed(
 
 
 @pytest.mark.parametrize(
-    "name", "_run_once _start_serving _accept_connection2 _make_socket_transport _write_to_self _read_from_self".split()
+    "name", "_run_once _start_serving _accept_connection2 _make_socket_transport _read_from_self".split()
 )
 def test_this_python_has_the_parts_that_are_replaced(name: str) -> None:
     assert hasattr(asyncio.SelectorEventLoop, name)
+
+
+def test_this_python_wakes_a_loop_by_a_socket(loop: Loop) -> None:
+    assert isinstance(loop._csock, socket.socket)  # type: ignore[attr-defined]
 
 
 def test_this_python_has_the_parts_that_tell_who_waits() -> None:
