@@ -429,7 +429,8 @@ class Fifo:
             self._pipe_size = fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
         except OSError:
             # The user's pipe budget is used up, or the pipe holds more than the smaller size: it stays as it is.
-            self._pipe_size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+            with contextlib.suppress(OSError):
+                self._pipe_size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
 
     def _over_limit(self) -> bool:
         stream = self.stream

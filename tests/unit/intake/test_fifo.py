@@ -248,6 +248,17 @@ def test_a_busy_pipe_grows_and_a_quiet_one_shrinks(pipe: Pipe, monkeypatch: pyte
     until(lambda: size() == 64 << 10)
 
 
+def test_a_pipe_that_nobody_may_resize_is_read_all_the_same(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    pipe.start()
+    pipe.write(lines(0, 20_000, size=100))
+    pipe.stop()
+    assert pipe.numbers() == list(range(20_000))
+
+
 def test_the_pipe_of_a_fifo_that_is_lent_grows(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the crowd would give it back at each read, and its own thread, which reads more often, lend it again."""
     monkeypatch.setattr(crowd_module, "_FEW", 0)
