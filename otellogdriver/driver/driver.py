@@ -81,6 +81,7 @@ class Driver:
         """All that have something to do, and those that ended lately."""
         self.ready = False
         self.started = time.time()
+        self._began = time.monotonic()  # the clock may be set, while a host starts above all
         self._is_whole = False
         """All that an earlier run left has been looked at."""
         self.supervisor = Supervisor()
@@ -119,12 +120,12 @@ class Driver:
         self._is_whole = recovery.resume(self)
         self.supervisor.watch("deleting remains", self._disk.in_order("packing", self.store.delete_remains))
         if not self._is_whole:  # seldom, where it fails for long
-            pause = min(_RESUME_SELDOM, max(_RESUME_AGAIN, (time.time() - self.started) / 4))
+            pause = min(_RESUME_SELDOM, max(_RESUME_AGAIN, (time.monotonic() - self._began) / 4))
             self._later(pause, self._resume)
 
     def _adopt(self, files: list[str]) -> None:
         """Not before it is known whose they are; but a disk that cannot be read for good keeps no container waiting."""
-        if self._is_whole or time.time() - self.started > _UNREADABLE:
+        if self._is_whole or time.monotonic() - self._began > _UNREADABLE:
             recovery.adopt(self, files)
         else:
             self._later(_ORPHANS_AFTER, self._adopt, files)

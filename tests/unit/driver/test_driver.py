@@ -282,6 +282,19 @@ async def test_a_fifo_of_no_known_container_is_worth_a_word_when_it_says_somethi
     assert f"{file} belongs to no known container" in caplog.text
 
 
+async def test_a_clock_that_is_set_back_keeps_no_fifo_waiting_for_a_state_that_cannot_be_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "_ORPHANS_AFTER", 0.05)
+    monkeypatch.setattr(driver_module, "_UNREADABLE", 0.2)
+    (scene.root / ".state").mkdir()
+    (scene.root / ".state" / "containers").symlink_to("containers")  # ELOOP for whoever looks into it
+    file, real = scene.fifo(), time.time
+    driver = scene.start()
+    monkeypatch.setattr("time.time", lambda: real() - 86400)
+    await soon(lambda: file in driver.sessions)
+
+
 # The end
 
 
