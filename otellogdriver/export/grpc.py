@@ -14,7 +14,7 @@ says nothing about the data.
 grpcio invents codes of the same names where no status came, and only its texts tell them apart:
 
     a stream that was reset, a connection that ended, no status   Retry; ENHANCE_YOUR_CALM is "throttled"
-    an answer that is longer than what we read                    Unread
+    an answer that is longer than what we read, or badly packed   Unread
     an HTTP status, from a proxy that knows no gRPC               as in `http.py`
 
 The call is a raw `unary_unary` on a public channel: bytes in, bytes out. grpcio compresses by itself and takes nothing
@@ -58,6 +58,7 @@ _DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
 _PROXY = re.compile(r"Received http2 header with status: (\d{3})")
 _OURS = re.compile(r"Stream removed|(Received )?RST_STREAM|GOAWAY received|No status received|CLIENT: |Socket closed")
 """How texts begin that grpcio writes itself."""
+_UNREAD = re.compile(r"CLIENT: Received message larger than max|^(Compression bit set|Decompression failed)")
 _CALM = re.compile(r"RST_STREAM with error code 11\b")
 
 _LOST = ("unreachable", "timeout")
@@ -206,6 +207,7 @@ class GrpcClient:
             ("grpc.use_local_subchannel_pool", 1),  # else a new channel inherits the old one's back-off
             ("grpc.dns_min_time_between_resolutions_ms", 500),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.enable_retries", 0),  # without a pause, each in new memory, where a server takes no call and says so
             ("grpc.enable_http_proxy", 0),  # the destination says which proxy is used, if any
         ]
         compression = grpc.Compression.Gzip if self._text in destination.gzipped else grpc.Compression.NoCompression
@@ -251,9 +253,9 @@ class GrpcClient:
             return Retry("timeout", reason, after, broke=True)
         if proxy := _PROXY.match(details):
             return by_status(int(proxy[1]), reason)
+        if _UNREAD.search(details):
+            return Unread(reason)
         if _OURS.match(details):
-            if "CLIENT: Received message larger than max" in details:
-                return Unread(reason)
             return Retry("throttled", reason) if _CALM.search(details) else Retry("unreachable", reason, broke=True)
         if after is not None and (code in _RETRY or code == "RESOURCE_EXHAUSTED"):
             return Retry("throttled", reason, after)

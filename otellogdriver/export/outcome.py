@@ -55,8 +55,8 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """The collector took the request by its status, and its answer is longer than what is read of one. By the
-    specification that is an error, and one that is not tried again."""
+    """The collector took the request, and its answer is longer than what is read of one (by the specification an error
+    that is not tried again), or cannot be read by the library that does."""
 
     reason: str
 

@@ -30,8 +30,9 @@ def reset(code: int) -> bytes:
     return h2_frame(RST_STREAM, 0, 1, struct.pack(">I", code))
 
 
-def goaway(code: int) -> bytes:
-    return h2_frame(GOAWAY, 0, 0, struct.pack(">II", 0, code))
+def goaway(code: int, last: int = 0) -> bytes:
+    """`last`: the last stream that is still served."""
+    return h2_frame(GOAWAY, 0, 0, struct.pack(">II", last, code))
 
 
 def proxy(status: int) -> bytes:
@@ -52,13 +53,22 @@ def message(size: int) -> bytes:
     return found + h2_frame(HEADERS, END_STREAM | END_HEADERS, 1, fields(grpc_status="0"))
 
 
+def packed(encoding: str) -> bytes:
+    """An answer with status OK whose message says that it is compressed, and is not; `encoding` may be empty."""
+    block = fields(status="200", content_type="application/grpc", **({"grpc_encoding": encoding} if encoding else {}))
+    data = b"\1" + struct.pack(">I", 9) + b"x" * 9
+    end = h2_frame(HEADERS, END_STREAM | END_HEADERS, 1, fields(grpc_status="0"))
+    return h2_frame(HEADERS, END_HEADERS, 1, block) + h2_frame(DATA, 0, 1, data) + end
+
+
 @contextlib.asynccontextmanager
-async def answering(answer: bytes) -> AsyncIterator[str]:
-    """The endpoint of a server that gives this answer to the first call of each connection."""
+async def answering(answer: bytes, first: bytes = b"") -> AsyncIterator[str]:
+    """The endpoint of a server that gives this answer to the first call of each connection, on which it has sent
+    `first` before."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(24)
-        writer.write(h2_frame(SETTINGS, 0, 0))
+        writer.write(h2_frame(SETTINGS, 0, 0) + first)
         while True:
             kind, flags, _, payload = await _frame(reader)
             if kind in (SETTINGS, PING) and not flags & ACK:

@@ -15,8 +15,8 @@ BROKE = {f"reset {code}": http2.reset(code) for code in (0, 1, 2, 7, 8, 13)} | {
 }
 
 
-async def outcome_of(answer: bytes) -> Outcome:
-    async with http2.answering(answer) as endpoint:
+async def outcome_of(answer: bytes, first: bytes = b"") -> Outcome:
+    async with http2.answering(answer, first) as endpoint:
         client = client_for(Destination((endpoint,), GRPC, compression="none", timeout=5.0))
         try:
             return await client.send(request("a", 3))
@@ -30,6 +30,13 @@ async def test_a_stream_or_connection_that_ends_is_no_refusal(name: str) -> None
     assert isinstance(outcome, Retry) and (outcome.kind, outcome.broke) == ("unreachable", True)
 
 
+@pytest.mark.parametrize("last", [0, 0x7FFFFFFF])
+async def test_a_server_that_goes_away_at_once_is_not_called_again_and_again_within_a_call(last: int) -> None:
+    """Else the call would go on until its time is over, without a pause and in ever more memory."""
+    outcome = await outcome_of(b"", http2.goaway(0, last))
+    assert isinstance(outcome, Retry) and outcome.kind == "unreachable"
+
+
 async def test_enhance_your_calm_asks_for_patience() -> None:
     outcome = await outcome_of(http2.reset(11))
     assert isinstance(outcome, Retry) and outcome.kind == "throttled"
@@ -38,6 +45,11 @@ async def test_enhance_your_calm_asks_for_patience() -> None:
 async def test_an_answer_that_is_too_long_is_not_tried_again() -> None:
     outcome = await outcome_of(http2.message((4 << 20) + 1))
     assert isinstance(outcome, Unread) and "larger than max" in outcome.reason
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+async def test_an_answer_that_cannot_be_unpacked_is_no_refusal(encoding: str) -> None:
+    assert isinstance(await outcome_of(http2.packed(encoding)), Unread)
 
 
 @pytest.mark.parametrize(
