@@ -134,8 +134,6 @@ class Encoded:
     bytes: tuple[int, int]
     excluded: Mapping[str, int]
     """Reason -> lines that the options leave out."""
-    first_time: int
-    last_time: int
     end: int
     carry: Any = field(default=NOTHING)
     """The carry for the next call: what has not ended at `end`."""
@@ -203,9 +201,8 @@ class Codec(Protocol):
         be a record as well: where only the first of the two fits, the group is ended and the frame stays.
         If the limit was not the reason to stop, the open groups of the streams in the mask `flush` (`final`: of both)
         end as they are, in the order of their begin, unless the limit stops this as well.
-        `lines`/`bytes` count the records written or excluded, `records` those written. `first_time`/`last_time` are
-        those of the first and last record written, 0 without any. `observed`, in nanoseconds since the epoch, is for
-        records whose frame has no time.
+        `lines`/`bytes` count the records written or excluded, `records` those written. `observed`, in
+        nanoseconds since the epoch, is for records whose frame has no time.
         """
 
     def split(

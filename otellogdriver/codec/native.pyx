@@ -263,8 +263,6 @@ cdef struct Records:
     size_t excluded
     size_t lines[2]
     size_t bytes[2]
-    int64_t first_time
-    int64_t last_time
     PyObject *split  # the list that gets the lines, where lines are wanted and not records
     int64_t most
 
@@ -276,9 +274,6 @@ cdef int add(Records *r, int stream, int64_t begin, int64_t time, const uint8_t 
     if r.streams >> stream & 1:
         if not put_record(r, stream, begin, time, body, size):
             return 0
-        if r.written == 0:
-            r.first_time = time
-        r.last_time = time
         r.written += 1
     else:
         r.excluded += 1
@@ -506,7 +501,7 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, int flus
     r.tail_size[0] = len(out_tail)
     r.tail_size[1] = len(err_tail)
     r.split = NULL
-    r.written = r.excluded = r.lines[0] = r.lines[1] = r.bytes[0] = r.bytes[1] = r.first_time = r.last_time = 0
+    r.written = r.excluded = r.lines[0] = r.lines[1] = r.bytes[0] = r.bytes[1] = 0
     with nogil:
         room = expected_size(w[0], max(r.tail_size[0], r.tail_size[1]) + 8)
     open_output(&r.out, min(r.limit, room) + 1024)
@@ -520,8 +515,6 @@ def encode(chunk, int64_t start, tuple carry, options, observed, limit, int flus
             (r.lines[0], r.lines[1]),
             (r.bytes[0], r.bytes[1]),
             {"streams": r.excluded} if r.excluded else NONE,
-            r.first_time,
-            r.last_time,
             start + <int64_t>w.at,
             close_groups(groups, carry),
             w.skipped,

@@ -50,8 +50,6 @@ def encode(
         lines=(records.lines[0], records.lines[1]),
         bytes=(records.bytes[0], records.bytes[1]),
         excluded={"streams": records.excluded} if records.excluded else NONE,
-        first_time=records.first_time,
-        last_time=records.last_time,
         end=end,
         carry=carry,
         skipped=skipped,
@@ -230,7 +228,7 @@ class _Records:
 
     def __init__(self, options: EncodeOptions, observed: int, limit: int) -> None:
         self.payload: list[bytes] = []
-        self.size = self.written = self.excluded = self.first_time = self.last_time = 0
+        self.size = self.written = self.excluded = 0
         self.lines = [0, 0]
         self.bytes = [0, 0]
         self._streams = options.streams
@@ -270,9 +268,6 @@ class _Records:
                 tail = with_uid(tail, offset)
             self.payload += head, body, tail, observed
             self.size += size
-            if not self.written:
-                self.first_time = time
-            self.last_time = time
             self.written += 1
         else:
             self.excluded += 1

@@ -78,11 +78,6 @@ class Cursor:
         """The position counts from now on in this process. Never raises, touches no disk; `write` is to follow."""
         self.position = position
 
-    @property
-    def is_written(self) -> bool:
-        """Whether the file says what `position` says; where there is none, that nothing is delivered."""
-        return (self._written or Position()) == self.position
-
     def write(self, sync: bool = False) -> None:
         """Write down the position as it is now, if it is not; with `sync` the disk confirms it. May wait for the disk.
         Raises OSError: then the file says what it said, and the next call tries again."""

@@ -99,8 +99,6 @@ class LineEncoder:
             lines=lines,
             bytes=size,
             excluded=done.excluded,
-            first_time=records[0][1] if written else 0,
-            last_time=records[written - 1][1] if written else 0,
             end=done.end,
             carry=done.carry,
             skipped=done.skipped,

@@ -10,18 +10,13 @@ from __future__ import annotations
 import re
 
 from otellogdriver.lines.fields import OTEL_LEVELS, PYTHON_LEVEL, SEVERITY, STATUS_LEVEL, SYSLOG_LEVELS
-from otellogdriver.lines.severity_scan import NAMES, find, letter, named, unmistakable
+from otellogdriver.lines.severity_scan import find, named, unmistakable
 
 RANGES = 6
 """Of SeverityNumbers: trace, debug, info, warn, error, fatal."""
 
 HEAD = 200
 """Bytes at a text's start in which a level is looked for: a timestamp, host, process, thread, logger come before it."""
-
-LEVELS: dict[str, int] = {name: number for number, names in NAMES.items() for name in names.split()} | {
-    name: letter(ord(name)) for name in "tvdinwefc"
-}
-"""Lower case name -> number."""
 
 SYSLOG = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 """Names of syslog's severities 0 to 7."""
