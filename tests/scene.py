@@ -14,6 +14,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.stream import Stream
+from tests.engine.loopback import wait_for
 from tests.fakes.engine import PATIENCE, frame
 
 LONG = 30.0 * PATIENCE
@@ -24,10 +25,10 @@ def until(condition: Callable[[], object], within: float = LONG, what: str = "")
     """Wait until `condition` holds; the seconds that it took. Fails the test after `within`. A condition that raises
     ConnectionError, because whoever is asked does not answer yet, does not hold."""
     began = time.monotonic()
-    while not (found := _asked(condition)) or isinstance(found, ConnectionError):
-        if time.monotonic() - began > within:
-            raise AssertionError(f"not within {within:g} s: {what or condition}: {found!r}")
-        time.sleep(0.002 if time.monotonic() - began < 1 else 0.02)  # who is asked over HTTP has to answer, too
+    try:
+        wait_for(condition, what or repr(condition), within)
+    except TimeoutError as error:
+        raise AssertionError(str(error)) from None
     return time.monotonic() - began
 
 
@@ -45,13 +46,6 @@ def in_pipe(fd: int) -> int:
     waiting = bytearray(4)
     fcntl.ioctl(fd, termios.FIONREAD, waiting)
     return int.from_bytes(waiting, "little")
-
-
-def _asked(condition: Callable[[], object]) -> object:
-    try:
-        return condition()
-    except ConnectionError as error:
-        return error
 
 
 def line(number: int, size: int = 0) -> bytes:

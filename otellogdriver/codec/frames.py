@@ -151,15 +151,15 @@ def _usual_frame(data: bytes, at: int) -> Frame | None:
 def _field(data: bytes, at: int, end: int, known: dict[int, int]) -> tuple[int, int, int]:
     """One field of a message that ends at `end`: its number, its value (of a LEN field: where the value begins) and the
     place after it. Raises _Damage or _Cut; what is cut by the end of `data` may be skipped, but is not read."""
-    tag, at = _read_varint(data, at, end, SHORT)
+    tag, at = read_varint(data, at, end, SHORT)
     number, wire = tag >> 3, tag & 7
     if not number or tag >> 32 or known.get(number, wire) != wire:
         raise _Damage
     value = at
     if wire == VARINT:
-        value, at = _read_varint(data, at, end, LONG)
+        value, at = read_varint(data, at, end, LONG)
     elif wire == LEN:
-        size, value = _read_varint(data, at, end, SHORT)
+        size, value = read_varint(data, at, end, SHORT)
         at = value + size
     elif wire == I64:
         at += 8
@@ -172,7 +172,8 @@ def _field(data: bytes, at: int, end: int, known: dict[int, int]) -> tuple[int, 
     return number, value, at
 
 
-def _read_varint(data: bytes, at: int, end: int, bits: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int, end: int, bits: int) -> tuple[int, int]:
+    """The number at `at` of a message that ends at `end`, and the place after it. Raises _Damage or _Cut."""
     value = shift = 0
     while at < end and shift < bits:
         if at >= len(data):

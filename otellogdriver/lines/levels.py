@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from otellogdriver.codec.contract import Codec, Encoded, EncodeOptions
+from otellogdriver.codec.frames import SHORT, read_varint
 from otellogdriver.codec.python import nested, varint
 from otellogdriver.lines import severity
 
@@ -58,13 +59,13 @@ def levelled(payload: bytes) -> Levelled:
     """The records of a codec, with their levels."""
     severities = [0] * severity.RANGES
     pieces: list[bytes] = []
-    at = 0
-    while at < len(payload):
-        size, begin = _varint(payload, at + 1)
+    at, end = 0, len(payload)
+    while at < end:
+        size, begin = read_varint(payload, at + 1, end, SHORT)
         at = begin + size
-        head = begin + 9 if payload[begin] == 0x09 else begin  # behind the time
-        _, text = _varint(payload, head + 1)
-        size, text = _varint(payload, text + 1)
+        head = begin + 9 if payload[begin] == 0x09 else begin  # after the time
+        _, text = read_varint(payload, head + 1, end, SHORT)
+        size, text = read_varint(payload, text + 1, end, SHORT)
         number, name = severity.in_text(payload[text : text + size])
         level = b""
         if number:
@@ -72,13 +73,3 @@ def levelled(payload: bytes) -> Levelled:
             level = b"\x10" + varint(number) + nested(b"\x1a", name.encode())
         pieces.append(nested(b"\x12", payload[begin:head] + level + payload[head:at]))
     return b"".join(pieces), tuple(severities)
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """(value, behind it)."""
-    value = shift = 0
-    while data[at] & 0x80:
-        value |= (data[at] & 0x7F) << shift
-        shift += 7
-        at += 1
-    return value | data[at] << shift, at + 1

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.anomalies.strace import threads
+from tests.engine.loopback import wait_for
 from tests.fakes.engine import Container, Engine, frames
 from tests.fakes.received import read_records
 from tests.fakes.server_thread import ServerThread
@@ -264,11 +265,10 @@ class Scene:
 
     def until(self, condition: Callable[[], object], within: float, what: str) -> None:
         """Wait until `condition` holds. Raises Broken after `within` seconds."""
-        deadline = time.monotonic() + within
-        while not condition():
-            if time.monotonic() > deadline:
-                raise Broken(f"not within {within:.1f} s: {what}")
-            time.sleep(0.003)
+        try:
+            wait_for(condition, what, within)
+        except TimeoutError as error:
+            raise Broken(str(error)) from None
 
 
 def _waits_in(pid: int, thread: int) -> int:

@@ -36,10 +36,17 @@ def listening(port: int) -> bool:
 
 
 def wait_for(look: Callable[[], T], what: str, limit: float = 10.0, pause: float = 0.02) -> T:
-    """The first truthy value that `look()` gives. Raises TimeoutError naming `what` after `limit` seconds."""
-    deadline = time.monotonic() + limit
-    while not (seen := look()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no {what} within {limit:g} s; last seen: {seen!r}")
-        time.sleep(pause)
-    return seen
+    """The first truthy value that `look()` gives. A look that raises ConnectionError, because whoever is asked does not
+    answer yet, gives none. Raises TimeoutError naming `what` after `limit` seconds."""
+    began = time.monotonic()
+    while True:
+        seen: T | ConnectionError
+        try:
+            if seen := look():
+                return seen
+        except ConnectionError as error:
+            seen = error
+        waited = time.monotonic() - began
+        if waited > limit:
+            raise TimeoutError(f"not within {limit:g} s: {what}; last seen: {seen!r}")
+        time.sleep(pause / 10 if waited < 1 else pause)  # who is asked over HTTP has to answer, too

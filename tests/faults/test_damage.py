@@ -49,6 +49,16 @@ def arrived(collector: ServerThread, container: str) -> list[int]:
     return [number(record.body) for record in collector.server.records(container)]
 
 
+def _begun(make_engine: MakeEngine, collector: ServerThread) -> tuple[Engine, Container]:
+    """A container of which ten lines have arrived."""
+    engine = make_engine(collector=collector)
+    container = engine.container()
+    container.start()
+    container.write(lines(0, 10))
+    collector.reach(records=10)
+    return engine, container
+
+
 @pytest.mark.parametrize("names", [(layout.META,), (layout.MAIN,), (SEGMENT, layout.MAIN)], ids=lambda names: names[0])
 def test_what_is_no_file_keeps_nobody_waiting(
     make_engine: MakeEngine, collector: ServerThread, names: tuple[str, ...]
@@ -82,11 +92,7 @@ def test_what_is_no_file_keeps_nobody_waiting(
 
 
 def test_a_state_directory_that_is_another_file_for_a_while(make_engine: MakeEngine, collector: ServerThread) -> None:
-    engine = make_engine(collector=collector)
-    container = engine.container()
-    container.start()
-    container.write(lines(0, 10))
-    collector.reach(records=10)
+    engine, container = _begun(make_engine, collector)
     engine.kill()
     away = engine.state.with_name("away")
     engine.state.rename(away)
@@ -107,11 +113,7 @@ def test_a_state_directory_that_is_another_file_for_a_while(make_engine: MakeEng
 
 def test_a_state_directory_that_is_deleted_under_the_driver(make_engine: MakeEngine, collector: ServerThread) -> None:
     """What was not delivered is gone with it; what is printed from then on is not."""
-    engine = make_engine(collector=collector)
-    container = engine.container()
-    container.start()
-    container.write(lines(0, 10))
-    collector.reach(records=10)
+    engine, container = _begun(make_engine, collector)
     shutil.rmtree(engine.state)
     for begin in range(10, 110, 10):
         container.write(lines(begin, begin + 10))
