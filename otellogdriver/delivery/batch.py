@@ -18,7 +18,7 @@ from typing import cast
 from otellogdriver.delivery.feed import BUFFER, Feed, Part
 from otellogdriver.export.client import is_joined, prepare
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.request import AROUND, SCOPE, resource_logs
+from otellogdriver.export.request import SCOPE, resource_logs
 
 _FAIR = 64 << 10
 """Least bytes a feed may put into a batch when many want to."""
@@ -86,9 +86,8 @@ class Batch:
         places: list[tuple[Part, int]] = []
         used = length = 0
         for index, feed in enumerate(self.feeds):
-            around = len(feed.resource) + AROUND
             alone = feed in self._apart
-            budget = min(_APART, self._size - around) if alone else min(share, self._size - used - around)
+            budget = min(_APART, self._size - feed.around) if alone else min(share, self._size - used - feed.around)
             if budget <= 0 and used and not alone:
                 left += self.feeds[index:]
                 break
@@ -111,7 +110,7 @@ class Batch:
                 places.append((part, length + len(entry[0])))
                 length += len(entry[0]) + part.size + len(entry[-1])
                 pieces += entry
-                used += part.size + around
+                used += part.size + feed.around
         self.left = left
         if pieces:
             self.body = prepare(destination, pieces)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Encoder, Open
 from otellogdriver.errors import is_shortage
+from otellogdriver.export.request import AROUND
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.store import Entry
@@ -127,6 +128,8 @@ class Feed:
         self.entry = entry
         self.stream = entry.stream
         self.resource = resource
+        self.around = len(resource) + AROUND
+        """Most bytes that a part takes in a request beside its records."""
         self.counters = Counters()
         self._cursor = cursor
         self._codec = codec

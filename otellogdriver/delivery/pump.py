@@ -13,7 +13,7 @@ cursors in others.
   a single record does. Where little waits, which saves nothing by waiting, it goes sooner; many small parts wait
   longer, for each costs as much as a hundred lines.
 - Memory: at most one body per lane, one alone until the destination has taken something, and no new one while the gate
-  is closed; of what is set apart, `sending.HELD`. An outage costs disk only.
+  is closed; of what is set apart, `apart.HELD`. An outage costs disk only.
 - Faults: whatever cannot be read, built or committed stays as it was, and is tried again after a pause. A lane that
   ends is started again. `stalled` tells whom all of this has failed.
 """
@@ -29,14 +29,16 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from otellogdriver.delivery.apart import HELD, Apart
 from otellogdriver.delivery.batch import Batch, Taken, quota
 from otellogdriver.delivery.cursors import Cursors
+from otellogdriver.delivery.fates import Fates
 from otellogdriver.delivery.feed import Feed, Part
 from otellogdriver.delivery.offloop import off_loop
-from otellogdriver.delivery.sending import HELD, Sending
+from otellogdriver.delivery.requests import Requests
+from otellogdriver.delivery.sending import Sending
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client
-from otellogdriver.export.request import AROUND
 from otellogdriver.loop import Event, Lock
 
 _WORTH = 16 << 10
@@ -95,18 +97,12 @@ class Pump:
     ) -> None:
         self.destination = destination
         self._wake = Event()
-        self._sending = Sending(
-            destination,
-            client,
-            executor,
-            self._settle,
-            self._free,
-            self._put_back,
-            self._wake.set,
-            self._leave_out,
-            hold=hold,
-        )
-        self.gate, self.tally = self._sending.gate, self._sending.tally
+        fates = Fates(destination.label)
+        self._say = fates.say
+        self._requests = Requests(destination, client, executor, fates.say, self._wake.set, hold=hold)
+        self._apart = Apart(self._requests, fates, executor, self._settle, self._free, self._put_back)
+        self._sending = Sending(self._requests, self._apart, fates, self._settle, self._leave_out)
+        self.gate, self.tally = self._requests.gate, self._requests.tally
         self._executor = executor
         self._committed = committed
         self._delay = delay
@@ -221,7 +217,7 @@ class Pump:
         try:
             skipped = await off_loop(self._executor, lambda: feed.skip(to, spares_one))
         except Exception as error:
-            self._sending.say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be skipped: {error!r}")
+            self._say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be skipped: {error!r}")
         finally:
             known.busy = False
         if skipped or feed.exhausted:
@@ -234,7 +230,7 @@ class Pump:
         if timer:
             timer.cancel()
         self._cursors.forget(feed)
-        self._sending.forget(feed)
+        self._apart.forget(feed)
         known = self._known.pop(feed, None)
         if known and known.queued and feed in self._ready:
             self._ready.remove(feed)
@@ -242,7 +238,7 @@ class Pump:
 
     async def close(self) -> None:
         """Stop: nothing new is gathered, requests in flight get a moment, what is unsent stays in the journal."""
-        self._closing = self._sending.closing = True
+        self._closing = self._requests.closing = True
         for timer in self._timers.values():
             timer.cancel()
         if self.tally.in_flight:
@@ -251,7 +247,8 @@ class Pump:
         for lane in lanes:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
-        await self._sending.close()
+        await self._apart.close()
+        await self._requests.close()
         await self._cursors.close(_SLOW_CLOSE)
 
     # Lanes.
@@ -270,7 +267,7 @@ class Pump:
         fault = None if lane.cancelled() else lane.exception()
         self._loop.call_later(_DISK_PAUSE, self._start_lane)
         self.tally.count("fault")
-        self._sending.say(logging.ERROR, "lane", f"a lane has ended, and is started again: {fault!r}")
+        self._say(logging.ERROR, "lane", f"a lane has ended, and is started again: {fault!r}")
 
     async def _lane(self) -> None:
         while not self._closing:
@@ -281,7 +278,7 @@ class Pump:
                     batch, self._made = self._made, None
             except Exception as error:
                 self.tally.count("fault")
-                self._sending.say(logging.ERROR, "fault", f"a request cannot be built: {error!r}; it is tried again")
+                self._say(logging.ERROR, "fault", f"a request cannot be built: {error!r}; it is tried again")
                 await asyncio.sleep(_DISK_PAUSE)
                 if not (self._batch and self._batch.is_building):
                     self._ask_all()
@@ -333,7 +330,7 @@ class Pump:
         """Wait until something is worth sending; the feeds that go into one batch. They stay queued."""
         while True:
             is_free = self._holding <= bool(self._sending.postponed)
-            if self._ready and (is_free or (self.gate.is_open and self._sending.proved)):
+            if self._ready and (is_free or (self.gate.is_open and self._requests.proved)):
                 now = self._loop.time()
                 left = self._due() - now
                 if left <= 0 or self._is_full():
@@ -352,14 +349,14 @@ class Pump:
     def _first(self) -> list[Feed]:
         """The first of the feeds that wait, as many as one request has room for. The others stay as they are: looking
         at a thousand for each request would cost more than their lines."""
-        room = min(self._size, self._sending.limit)
+        room = min(self._size, self._requests.limit)
         share = quota(room, len(self._ready))
         first: list[Feed] = []
         for feed in self._ready:
             if room <= 0:
                 break
             first.append(feed)
-            room -= min(share, feed.pending) + len(feed.resource) + AROUND
+            room -= min(share, feed.pending) + feed.around
         return first
 
     async def _build(self, feeds: list[Feed]) -> None:
@@ -367,10 +364,10 @@ class Pump:
         sent of them is queued again."""
         if self._batch:
             self._ask_all()
-        apart = {feed for feed in feeds if self._sending.is_apart(feed)}
-        late = self._sending.postponed.union(apart if self._sending.held > HELD else ())
+        apart = {feed for feed in feeds if self._apart.is_apart(feed)}
+        late = self._sending.postponed.union(apart if self._apart.held > HELD else ())
         reading = [feed for feed in feeds if not self._known[feed].busy and feed not in late]
-        self._batch = batch = Batch(reading, apart, min(self._size, self._sending.limit))
+        self._batch = batch = Batch(reading, apart, min(self._size, self._requests.limit))
         try:
             for feed in reading:
                 self._known[feed].busy = True
@@ -380,7 +377,7 @@ class Pump:
                 self._queued_bytes -= known.counted
                 known.counted = 0
             others = bool(self._ready)
-            await off_loop(self._executor, lambda: batch.encode(self.destination, self._sending.say))
+            await off_loop(self._executor, lambda: batch.encode(self.destination, self._say))
             self._take(batch)
             self._batch = None
             if batch.parts:
@@ -393,7 +390,7 @@ class Pump:
             self._ask_again(batch, feeds, late, others)
         except Exception as error:  # the batch is there all the same, and who waits for it
             self.tally.count("fault")
-            self._sending.say(logging.ERROR, "fault", f"feeds cannot be asked again: {error!r}; all are")
+            self._say(logging.ERROR, "fault", f"feeds cannot be asked again: {error!r}; all are")
             self._ask_all()
 
     def _take(self, batch: Batch) -> None:
@@ -437,17 +434,17 @@ class Pump:
             try:
                 late = await self._late(waiting, patience)
                 parts = [taken.part for taken in waiting if taken not in late and self._is_open(taken)]
-                shared = [part for part in parts if not self._sending.is_apart(part.feed)]
+                shared = [part for part in parts if not self._apart.is_apart(part.feed)]
                 together = set(shared)
                 for part in parts:
                     if part not in together:
-                        self._sending.set_apart(part)
+                        self._apart.set_apart(part)
                 if shared:
                     await self._sending.deliver(shared, batch.body if shared == batch.shared else None)
                 waiting, patience = [taken for taken in waiting if taken in late], math.inf
             except Exception as error:
                 self.tally.count("fault")
-                self._sending.say(logging.ERROR, "fault", f"a request cannot be sent: {error!r}; it is tried again")
+                self._say(logging.ERROR, "fault", f"a request cannot be sent: {error!r}; it is tried again")
                 await asyncio.sleep(_DISK_PAUSE)
 
     async def _late(self, waiting: Iterable[Taken], patience: float) -> set[Taken]:
@@ -480,16 +477,17 @@ class Pump:
         return len(taken) == 2 and taken[0] is earlier and self._put_back(taken[1].part)
 
     def _leave_out(self) -> None:
-        """Have batches go without what follows parts that are postponed."""
+        """Have batches go without what follows parts that are postponed; something of others may go."""
         for feed in self._sending.postponed:
             for earlier in self._known[feed].taken[:1] if feed in self._known else ():
                 if earlier.freed and not earlier.freed.done() and self._is_left_out(earlier):
                     earlier.freed.set_result(None)
                     earlier.freed = None
+        self._wake.set()
 
     def _is_open(self, taken: Taken) -> bool:
         known = self._known.get(taken.part.feed)
-        return known is not None and taken in known.taken and not self._sending.holds(taken.part)
+        return known is not None and taken in known.taken and not self._apart.holds(taken.part)
 
     def _free(self, part: Part) -> None:
         """The part is set apart: later ones of its feed may follow it there."""
@@ -536,7 +534,7 @@ class Pump:
 
     def _cannot_write(self, error: Exception) -> None:
         self.tally.count("fault")
-        self._sending.say(logging.ERROR, "cursor", f"cursors cannot be written: {error!r}; tried again")
+        self._say(logging.ERROR, "cursor", f"cursors cannot be written: {error!r}; tried again")
 
     def _watch(self, feed: Feed, seconds: float | None = None) -> None:
         """An unfinished record is looked at again when it is too old, a journal that cannot be read after `seconds`."""

@@ -7,13 +7,14 @@ class is written down in `http.py` and `grpc.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The collector took the request (perhaps but for `rejected` records, which must not be sent again)."""
 
+    kind: ClassVar[str] = "delivered"
     rejected: int = 0
     message: str = ""
 
@@ -39,6 +40,7 @@ class Refused:
     """The collector will never take *this data* (400, 413, INVALID_ARGUMENT, ...). `too_large`: as long as it comes in
     so large a request; its parts may be good."""
 
+    kind: ClassVar[str] = "refused"
     reason: str
     too_large: bool = False
 
@@ -49,6 +51,7 @@ class Denied:
     certificate, redirect, ...); it says nothing about the data. `local`: nobody but ourselves says so (a setting, a
     file that is missing, a certificate that we do not trust), so no data may be given up for it."""
 
+    kind: ClassVar[str] = "denied"
     reason: str
     local: bool = False
 
@@ -58,10 +61,12 @@ class Unread:
     """The collector took the request, and its answer is longer than what is read of one (by the specification an error
     that is not tried again), or cannot be read by the library that does."""
 
+    kind: ClassVar[str] = "unread"
     reason: str
 
 
 Outcome = Delivered | Retry | Refused | Denied | Unread
+"""`kind` is the word that the metrics have for it."""
 
 
 class Client(Protocol):

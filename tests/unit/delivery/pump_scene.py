@@ -13,17 +13,29 @@ from otellogdriver.container import Container
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.outcome import Delivered, Outcome
+from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Stream
 from otellogdriver.resource import encode_resource, resource_of, this_host
 from otellogdriver.settings.options import resolve
+from tests.fakes.engine import frame
 from tests.fakes.received import read_records
-from tests.scene import LONG, number
+from tests.scene import LONG, line, number
 
 DESTINATION = Destination(("http://127.0.0.1:1",), "http/protobuf", compression="none")
 Answer = Callable[[bytes], Awaitable[Outcome]]
+
+MARK = b"poison"
+"""A record with it fails."""
+
+KINDS: dict[str, Outcome] = {
+    "denied": Denied("403"),
+    "reset": Retry("unreachable", "reset", broke=True),
+    "timeout": Retry("timeout", "no answer", broke=True),
+    "gateway": Retry("unavailable", "502", broke=True),
+}
+"""Ways to fail, of which each may be the destination's or the request's."""
 
 
 async def deliver(_: bytes) -> Outcome:
@@ -105,3 +117,20 @@ class Scene:
             feed.close()
             feed.stream.close()
         self.executor.shutdown()
+
+
+def marked(begin: int, end: int, bad: set[int]) -> bytes:
+    """Frames of lines, the bad ones with the mark."""
+    texts = {each: line(each) + (MARK if each in bad else b"") for each in range(begin, end)}
+    return b"".join(frame(text, b"stdout", each + 1) for each, text in texts.items())
+
+
+def refuse(body: bytes) -> Outcome:
+    return Refused("bad")
+
+
+def answering(to_marked: Callable[[bytes], Outcome]) -> Answer:
+    async def answer(body: bytes) -> Outcome:
+        return to_marked(body) if MARK in body else Delivered()
+
+    return answer

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from otellogdriver.delivery import sending
+from otellogdriver.delivery import apart
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
@@ -123,8 +123,8 @@ async def test_neighbours_of_poison_get_all_their_lines_in_time(
 ) -> None:
     """The best of three looks at each share counts for delays, and for lines that come twice: a machine that stands
     still longer than the time-out has the driver send again what arrived. All have to arrive in each look."""
-    monkeypatch.setattr(sending, "POISON_AGE", 0.2)
-    monkeypatch.setattr(sending, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(apart, "POISON_AGE", 0.2)
+    monkeypatch.setattr(apart, "_FIRST_PAUSE", 0.02)
     late = dict.fromkeys(SHARES, "")
     for look in range(3):
         async with asyncio.TaskGroup() as group:
