@@ -88,7 +88,9 @@ def test_split_gives_the_lines_that_encode_makes_records_of(
         rest, at = data[before.end - start :], before.end
         encoded = codec.encode(rest, at, before.carry, EncodeOptions(uid=b"12345678"), OBSERVED, HUGE, flush, final)
         split = codec.split(rest, at, before.carry, BOTH if final else flush, final)
-        shown = [(("stdout", "stderr")[stream], max(time, 0), line) for _, time, stream, line in split.lines]
+        shown = [
+            (("stdout", "stderr")[stream], max(time, 0), line.rstrip(b"\r")) for _, time, stream, line in split.lines
+        ]
         found = [
             (stream, time, line.encode() if isinstance(line, str) else line)
             for stream, time, line in told(encoded.payload)
