@@ -14,7 +14,6 @@ import errno
 import gc
 import ipaddress
 import logging
-import os
 import resource
 import signal
 import socket
@@ -49,6 +48,9 @@ _START_AGAIN = 0.2
 """Seconds until something without which no call can be served is tried again, where a shortage refused it: an engine
 that finds a plugin ended while it starts may leave it disabled."""
 
+_ANSWER = 2.0
+"""Seconds within which another driver answers that is well, or is just starting."""
+
 _PATIENCE = 3.0
 """Seconds for which anything is tried again: what may never go well then ends the driver."""
 
@@ -74,7 +76,7 @@ def run(environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _raise_file_limit()
     try:
-        listener = _insist(lambda: Listener(plugin.socket, _BACKLOG), f"cannot listen on {plugin.socket}")
+        listener = _insist(lambda: _listen(plugin.socket), f"cannot listen on {plugin.socket}")
     except OSError as error:
         log.error("cannot listen on %s: %s", plugin.socket, error)
         return 1
@@ -84,9 +86,25 @@ def run(environ: Mapping[str, str]) -> int:
         with runner:
             return runner.run(_serve(listener, environ))
     finally:
+        listener.remove()
         listener.close()
-        with contextlib.suppress(OSError):
-            os.unlink(plugin.socket)
+
+
+def _listen(path: str) -> Listener:
+    """Raises OSError, also while another driver is well there: two would take the bytes of each FIFO apart, and calls
+    would come to one of them alone."""
+    if _answers(path):
+        raise OSError(errno.EADDRINUSE, "another driver answers there, stop it first")
+    return Listener(path, _BACKLOG)
+
+
+def _answers(path: str) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as other:
+        other.settimeout(_ANSWER)
+        other.connect(path)
+        other.sendall(b"POST /LogDriver.Capabilities HTTP/1.0\r\n\r\n")
+        return bool(other.recv(1))
+    return False
 
 
 def _insist(make: Callable[[], T], what: str) -> T:

@@ -35,6 +35,7 @@ class Listener(socket.socket):
         self._taken: WeakSet[_Connection] = WeakSet()
         self._forgotten = False
         """There may be a connection of which only the kernel knows."""
+        self._path: tuple[str, object] | None = None
         try:
             self._nothing = os.open(os.devnull, os.O_RDWR)
             self._keep()
@@ -55,6 +56,13 @@ class Listener(socket.socket):
             os.unlink(path)
         self.bind(path)
         os.chmod(path, 0o600)
+        self._path = path, _file(path)
+
+    def remove(self) -> None:
+        """Take the path away, unless another one listens there by now."""
+        with contextlib.suppress(OSError):
+            if self._path and _file(self._path[0]) == self._path[1]:
+                os.unlink(self._path[0])
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next connection, as `socket.accept` has it. Raises OSError as that does, of EMFILE and ENFILE only where
@@ -132,6 +140,12 @@ class Listener(socket.socket):
         with contextlib.suppress(OSError):
             while len(self._spare) < SPARE:
                 self._spare.append(os.dup(self._nothing))
+
+
+def _file(path: str) -> object:
+    """What tells a file from another one that takes its path. Raises OSError."""
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
 
 
 def _place(sock: socket.socket) -> object:

@@ -144,6 +144,24 @@ def test_start_logging_repeated_is_one_stream(engine: Engine, collector: ServerT
 # The driver
 
 
+def test_a_second_driver_waits_until_the_first_one_is_gone(make_engine: MakeEngine, collector: ServerThread) -> None:
+    """Two would take the bytes of each FIFO apart."""
+    first = make_engine(collector=collector)
+    container = first.container()
+    container.start()
+    second = make_engine(collector=collector, root=first.root, start=False)
+    second.log_path = first.root / "second.log"
+    second.launch()
+    until(lambda: "another driver answers" in second.log())
+    container.write(lines(0, 1000))
+    all_arrive(collector, container.id, 1000)
+    first.terminate()
+    container.write(lines(1000, 2000))
+    all_arrive(collector, container.id, 2000)
+    assert "another driver" not in first.log()
+    until(lambda: second.call("LogDriver.StopLogging", {"File": container.file}) == {"Err": ""})
+
+
 def test_sigterm_with_a_collector_that_hangs(engine: Engine, collector: ServerThread) -> None:
     collector.server.default = hang()
     containers = [engine.container(f"c{index}") for index in range(20)]

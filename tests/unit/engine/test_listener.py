@@ -145,3 +145,13 @@ def is_closed(caller: socket.socket) -> bool:
     with contextlib.suppress(ConnectionResetError):
         return caller.recv(1) == b""
     return True
+
+
+def test_a_path_on_which_another_one_listens_by_now_stays(listener: Listener) -> None:
+    path = listener.getsockname()
+    with Listener(path, 1) as other:
+        listener.remove()
+        assert os.path.exists(path)
+        other.remove()
+        assert not os.path.exists(path)
+        other.remove()
