@@ -104,11 +104,11 @@ class Session:
             self.stream,
             self.limit,
             self._count,
-            self._notify,
-            self._fifo_ended,
-            self._crowd,
-            resumed,
-            max(_PAUSE_LEAST, min(PAUSE, self.settings.batch_delay / 8)),
+            notify=self._notify,
+            ended=self._fifo_ended,
+            crowd=self._crowd,
+            resumed=resumed,
+            patience=max(_PAUSE_LEAST, min(PAUSE, self.settings.batch_delay / 8)),
         )
         fifo.start()
         self.fifo = fifo

@@ -75,7 +75,8 @@ class Limit:
 
 class Fifo:
     """One FIFO on its way into one stream. `start` it once; `stop` and `abandon` may be called from any thread.
-    `crowd` is shared by all FIFOs; `patience`: seconds that lines may wait for more of them."""
+    `crowd` is shared by all FIFOs; `resumed`: the FIFO is of a container that runs already; `patience`: seconds that
+    lines may wait for more of them."""
 
     def __init__(
         self,
@@ -83,6 +84,7 @@ class Fifo:
         stream: Stream,
         limit: Limit,
         count: Count,
+        *,
         notify: Callable[[], None],
         ended: Callable[[], None],
         crowd: Crowd,

@@ -31,7 +31,7 @@ class Busy:
         self.stream = Stream(directory / "stream", lambda: (directory / "stream").mkdir(exist_ok=True), 64 << 10)
         self.written = bytearray()
         self.threads: set[str] = set()
-        self.fifo = Fifo(self.path, self.stream, limit, python.count, self.note, lambda: None, crowd)
+        self.fifo = Fifo(self.path, self.stream, limit, python.count, notify=self.note, ended=lambda: None, crowd=crowd)
         self.fifo.start()
 
     def note(self) -> None:

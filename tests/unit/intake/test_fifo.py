@@ -43,7 +43,15 @@ class Pipe:
 
     def start(self, limit: Limit = NO_LIMIT, resumed: bool = False, patience: float = PAUSE) -> Fifo:
         self.fifo = Fifo(
-            self.path, self.stream, limit, python.count, self._notify, self._end, Crowd(), resumed, patience
+            self.path,
+            self.stream,
+            limit,
+            python.count,
+            notify=self._notify,
+            ended=self._end,
+            crowd=Crowd(),
+            resumed=resumed,
+            patience=patience,
         )
         self.fifo.start()
         return self.fifo
@@ -385,7 +393,8 @@ def test_the_walk_to_where_dropping_begins_is_short(pipe: Pipe, monkeypatch: pyt
         walked.append(len(chunk))
         return python.count(chunk, start, offset, final)
 
-    pipe.fifo = Fifo(pipe.path, pipe.stream, Limit(8 << 20, "drop-newest"), count, lambda: None, pipe._end, Crowd())
+    limit = Limit(8 << 20, "drop-newest")
+    pipe.fifo = Fifo(pipe.path, pipe.stream, limit, count, notify=lambda: None, ended=pipe._end, crowd=Crowd())
     pipe.fifo.start()
     pipe.write(lines(0, 60_000, size=200))
     pipe.stop()

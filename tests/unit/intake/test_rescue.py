@@ -67,7 +67,9 @@ class Scene:
         self.directory = folder / "stream"
         self.stream = Stream(self.directory, self._make, 1 << 20, sync)
         self.ended = threading.Event()
-        self.fifo = Fifo(self.path, self.stream, limit, python.count, lambda: None, self.ended.set, crowd)
+        self.fifo = Fifo(
+            self.path, self.stream, limit, python.count, notify=lambda: None, ended=self.ended.set, crowd=crowd
+        )
         self.fifo.start()
 
     def _make(self) -> None:
