@@ -565,7 +565,6 @@ def test_a_fault_while_reading_does_not_leave_the_fifo_unread(
     pipe.write(lines(0, 20_000, size=100))
     pipe.stop()
     assert pipe.numbers() == list(range(20_000))
-    assert "tried again" not in caplog.text
     assert caplog.text.count("reading failed") == 1, "said once a minute"
 
 
