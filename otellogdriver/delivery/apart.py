@@ -1,15 +1,15 @@
 """Containers that are set apart: what of theirs fails is narrowed down to the records that fail by themselves.
 
-In: parts, in the order of their feed (`set_apart`). Out: each is *settled* once all of its records have a fate, in
-order. A task for each container halves what fails until the record stands alone; only a record that failed by itself is
-given up. Nobody else waits for that, failed requests are paced, and the container stays apart until QUIET seconds have
-passed without another one. Lives on the event loop.
+In: parts (`set_apart`), in the order of their feed. Out: each part is *settled*, in the same order, once all of its
+records have a fate. A task for each container halves what fails until a record stands alone; only a record that failed
+by itself is given up. No other container waits for that. Failed requests are paced, and the container stays apart until
+QUIET seconds have passed without one. Lives on the event loop.
 
-A record that is refused is given up at once. One whose requests break off, get no answer in time or are denied, while
-the destination is well, is tried again with growing pauses, and given up as `refused` after POISON_AGE, if the
-destination has taken other records meanwhile; where it takes none, it is down after all. Where nothing else was there
-to be sent, the record after it is tried once: the one case in which two lines may change places, if the destination is
-back at that very moment. Where patience is asked for (429, Retry-After), nothing is given up.
+A record that is refused is given up at once. A record whose requests break off, get no answer in time or are denied,
+while the destination is well, is tried again with growing pauses. After POISON_AGE it is given up as `refused`, if the
+destination has taken other records meanwhile; if it takes none, the destination is down after all. Where nothing else
+was to be sent, the record after it is tried once. This is the one case in which two lines may change places: if the
+destination is back at that very moment. Where patience is asked for (429, Retry-After), nothing is given up.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ POISON_AGE = 300.0
 QUIET = 300.0
 """Seconds that a container stays apart after its last record that failed."""
 HELD = 32 << 20
-"""Bytes of parts that are set apart, all together; beyond it whoever has more to set apart waits."""
+"""Bytes of all parts that are set apart; beyond it, what else is to be set apart waits in the journal."""
 _PACE, _BURST = 200.0, 200.0
-"""Failed requests a second, for each container, while it is taken apart; so many may come at once."""
+"""Failed requests a second of each container that is taken apart, and how many of them may come at once."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _UNPROVEN_PAUSE = 0.25, 30.0, 5.0
-"""Seconds between two tries of a record that fails by itself; the last one while nothing shows that the destination
-takes others: then it may be down, and its return must not be missed for long."""
+"""Seconds between two tries of a record that fails by itself: at first, at most, and at most while nothing shows that
+the destination takes others. Then it may be down, and its return must not be missed for long."""
 _PROOFS = 2
-"""Failures of a record by itself, each after the destination has taken others since the one before: less may be the
-moment at which the destination came back."""
+"""Failures of a record by itself, with others taken before each, until it is given up: with fewer, the destination may
+just have come back."""
 TURN, _LONGEST_TURN = 0.05, 1.0
-"""Seconds for which what is apart leaves the next try to others, where the collector asked for patience."""
+"""Seconds for which others may try first, where the collector asked for patience: at first, and at most."""
 _PAUSE = 1.0
 """Seconds after a fault of ours."""
 _AT_ONCE = 8
@@ -64,19 +64,19 @@ class _Suspect:
     group: int = 1 << 20
     """Records that are tried together where nothing is known of them: more after a success, fewer after a failure."""
     postponed: float = float("inf")
-    """When the collector itself said last that it cannot take this now; minus infinity where it is known to take
-    others."""
+    """Loop time at which the collector itself last said that it cannot take this now; minus infinity where it is known
+    to take others."""
     begun: bool = False
     at: int = 0
-    """Record of the part that is next."""
+    """The place in the part of the record that is next."""
     bad: int = 0
-    """There is a bad one before this record, if it is beyond `at`."""
+    """If this is more than `at`: one of the records from `at` to before this one is known to fail."""
     since: float = -1.0
     """When the record at `at` failed first by itself."""
     failed: float = 0.0
-    """When it failed last, and"""
+    """When it failed last."""
     proofs: int = 0
-    """how often it has failed after the destination took others since the failure before."""
+    """How often it has failed after the destination took others since the failure before."""
     pause: float = _FIRST_PAUSE
     tokens: float = _BURST
     filled: float = 0.0
@@ -131,8 +131,8 @@ class Apart:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def set_apart(self, part: Part, trouble: Trouble | None = None) -> None:
-        """Take this part over, after those of the same feed. `trouble`: it failed as a whole. While HELD bytes of
-        others are apart, it goes back into the journal if it can."""
+        """Take the part over; it follows those of the same feed. `trouble`: with which the whole part failed. While
+        HELD bytes of others are apart, the part is put back into the journal, if it can be."""
         suspect = self._suspects.get(part.feed)
         if suspect is None:
             suspect = self._suspects[part.feed] = _Suspect(part.feed)
@@ -169,8 +169,8 @@ class Apart:
                 del self._suspects[suspect.feed]
 
     async def _persist(self, suspect: _Suspect, part: Part, trouble: Trouble | None) -> None:
-        """Go through a part, whatever faults of ours there are: a shortage may last, but what fails for POISON_AGE at
-        the same place otherwise is given up."""
+        """Go through a part, in spite of faults of ours. A lack of memory or file numbers may last; another fault for
+        POISON_AGE at the same place has the rest of the part given up."""
         since, place = self._loop.time(), -1
         while True:
             try:
@@ -242,8 +242,8 @@ class Apart:
     async def _is_hopeless(
         self, suspect: _Suspect, part: Part, payload: bytes, ends: list[int], trouble: Trouble, taken: float
     ) -> bool:
-        """The record at `suspect.at` failed by itself: whether it is given up now. If not, a pause has passed.
-        `taken`: when others had been taken last as it was tried."""
+        """The record at `suspect.at` failed by itself: whether it has its fate now. If not, a pause has passed.
+        `taken`: when the destination had last taken something, as the record was tried."""
         now = self._loop.time()
         if suspect.since < 0:
             suspect.since = now
@@ -280,8 +280,9 @@ class Apart:
         return False
 
     async def _try(self, suspect: _Suspect, part: Part, payload: bytes, records: int) -> End:
-        """Some records of a feed that is set apart. They are no probe of a gate that is closed, an empty request is;
-        and what they meet closes the gate only if others meet it, too."""
+        """Send some records of a part until that has an end. Where the gate is closed, an empty request is the probe,
+        and not these records. Where they break off or are denied, the gate closes only if an empty request fails,
+        too."""
         size = len(payload) + part.feed.around
         body = await self._requests.body([(part.feed.resource, [payload])])
         pause = TURN

@@ -1,8 +1,8 @@
 """A batch: parts of several feeds that become one request.
 
-In: the feeds that the pump has chosen, and the bytes that there are for them. Out: parts, in turn of the feeds, and the
-request of them; or nothing, and then the feeds take everything back (`put_back`). `encode` runs in a worker thread,
-everything else on the event loop.
+In: the feeds that the pump has chosen, and the size of the request. Out: parts, in the order of the feeds, and the
+request made of them; or nothing, and then the feeds take everything back (`put_back`). `encode` runs in a worker
+thread, everything else on the event loop.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _buffer() -> memoryview:
 
 
 def quota(size: int, feeds: int) -> int:
-    """Bytes of a request of `size` bytes that are one feed's where so many want to be in it."""
+    """How many bytes of a request of `size` bytes one feed may fill, where so many feeds want to be in it."""
     return max(_FAIR, size // max(1, feeds))
 
 
@@ -57,7 +57,8 @@ class Taken:
 
 
 class Batch:
-    """See the module's text. `size` is that of the request; what feeds in `apart` give is not in it."""
+    """See the module's text. `size` is the most bytes of the request, before compression. Parts of feeds in `apart` are
+    taken as well, but are not in the request."""
 
     def __init__(self, feeds: Sequence[Feed], apart: Collection[Feed], size: int) -> None:
         self.feeds = feeds
@@ -77,7 +78,7 @@ class Batch:
         self._size = size
 
     def encode(self, destination: Destination, say: Callable[[int, str, str], None]) -> None:
-        """Worker thread. Whatever this raises, `put_back` undoes it."""
+        """Take the parts, make the request. Worker thread. Whatever this raises, `put_back` undoes what it did."""
         buffer = _buffer()
         observed = time.time_ns()
         share = quota(self._size, len(self.feeds))
@@ -120,7 +121,7 @@ class Batch:
                 part.payload = [view[begin : begin + part.size]]
 
     def put_back(self) -> None:
-        """Have the feeds take again what has not become a batch. May be called again, if it raises."""
+        """Have the feeds take back all parts. May be called again if it raises."""
         while self.parts:
             self.parts[-1].feed.put_back(self.parts[-1])
             self.parts.pop()

@@ -1,8 +1,8 @@
 """The cursors of one pump's feeds, written one batch after another.
 
 In: feeds that have settled something (`write`). Out: their cursors on disk, soon; then `written` is called for each.
-A disk that hangs keeps nobody waiting but the cursors; what fails is tried again. Lives on the event loop, writes in a
-thread of `files`.
+Where a disk hangs, cursors wait and nothing else does; what cannot be written is tried again. Lives on the event loop,
+writes in a thread of `files`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _PAUSE = 1.0
 
 
 class Cursors:
-    """See the module's text. `failed` is told why a batch of them could not be written. Neither call may raise."""
+    """See the module's text. `failed` is called with the reason why a batch could not be written. Neither `written` nor
+    `failed` may raise."""
 
     def __init__(
         self, files: Executor, sync: bool, written: Callable[[Feed], None], failed: Callable[[Exception], None]
@@ -35,11 +36,11 @@ class Cursors:
         self._closing = False
 
     def __contains__(self, feed: Feed) -> bool:
-        """Whether the feed's cursor is yet to be written, or just being. Any thread."""
+        """Whether the feed's cursor is still to be written, or is just being written. Any thread."""
         return feed in self._waiting or feed in self._writing
 
     def write(self, feed: Feed) -> None:
-        """Have the feed's cursor written as it is then."""
+        """Have the feed's cursor written soon, with the position that it has by then."""
         self._waiting.add(feed)
         self._begin()
 
@@ -47,7 +48,7 @@ class Cursors:
         self._waiting.discard(feed)
 
     async def close(self, patience: float) -> None:
-        """What is not written then is sent twice."""
+        """Wait `patience` seconds for what is to be written. The rest is sent again at the next start."""
         self._closing = True
         if self._task:
             await asyncio.wait([self._task], timeout=patience)

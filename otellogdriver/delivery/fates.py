@@ -24,7 +24,8 @@ class Fates:
         self._said: dict[str, float] = {}
 
     def account(self, sent: Sequence[tuple[Part, int]], end: Delivered | Unread | Denied) -> None:
-        """Every record that was sent has its fate. Of partial success the collector does not say which it dropped."""
+        """Count `sent`, (part, number of its records) for each part of a request. After a partial success the collector
+        does not say which records it dropped: those of the first parts are taken for them."""
         if isinstance(end, Unread | Denied):
             why = "denied" if isinstance(end, Denied) else "unread"
             for part, records in sent:
@@ -43,7 +44,7 @@ class Fates:
             part.feed.counters.give_up("rejected", share)
 
     def give_up(self, part: Part, records: int, why: str, reason: str, place: int | None = None) -> None:
-        """So many records of the part, or the one at this place of it."""
+        """So many records of the part are given up; `place`: it is the one at this place of it."""
         part.feed.counters.give_up(why, records)
         where = f"stream offset {part.begin}" if place is None else f"record {place} from stream offset {part.begin}"
         self.say(logging.ERROR, why, f"{records} records given up ({why}), {_name(part)}, {where}: {reason}")

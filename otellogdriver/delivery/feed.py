@@ -1,15 +1,17 @@
 """One stream on its way to one destination: what is encoded, in flight and delivered.
 
-In: bytes of the journal. Out: `Part`s (encoded records with the position behind them), taken in order by the pump,
-which calls `commit` in the same order once a part is delivered or given up. `take` runs in a worker thread, everything
-else on the event loop; the pump never has two `take`s of one feed at work.
+In: bytes of the journal. Out: `Part`s (encoded records, and the position after them), which the pump takes in order; it
+calls `settle` in the same order, once all records of a part are delivered or given up, and then has `commit` called.
+`take` and `skip` run in a worker thread, never two at a time for one feed; `commit` runs in a thread that may wait for
+the disk, everything else on the event loop.
 
-The records are made by the codec, or by an encoder before it where options want more of single lines; both keep the
-contract in `codec/contract.py`.
+The records are made by the codec, or, where options look at single lines, by an encoder that uses the codec; both keep
+the contract in `codec/contract.py`.
 
-A feed moves only with success: whatever `take` raises, it is as before the call, and a part that came to nothing is
-put back (`put_back`). Given up here, and counted: what the journal lost or the limit's policy `drop-oldest` skips
-(`journal_full`), damaged bytes, and a frame over which an encoder of ours fails for MAX_AGE (`fault`).
+A feed moves only with success: whatever `take` raises, the feed is as before the call, and the pump puts back a part of
+which no request was made (`put_back`). Given up here, and counted: lines that the policy `drop-oldest` skips
+(`journal_full`), bytes that the journal lost or that are damaged, and a frame over which an encoder of ours fails for
+MAX_AGE (`fault`).
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ BUFFER = MAX_FRAME + CHUNK
 MAX_AGE = 30.0
 """Seconds after which an unfinished record is sent as it is, and an unfinished frame is taken for damage."""
 MAX_SPAN = 8 << 20
-"""Bytes of the stream that may follow the begin of an unfinished line (the other stream's lines) before it is sent as
-it is: they cannot be deleted until then, and all of them are read again at the next start."""
+"""Bytes that may come after the begin of an unfinished line, by lines of the container's other output, before the
+unfinished one is sent as it is: these bytes cannot be deleted until then, and all are read again at the next start."""
 
 
 class Taken(NamedTuple):
@@ -94,9 +96,10 @@ class Counters:
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """Records of one feed for one request: the bytes of its stream from offset `begin` on, and where it goes on behind
-    them. `severities` are those of its records, `excluded` (reason -> lines) is what the options left out, `before` is
-    the feed's state, for `put_back`. Nothing of it changes but where the records of `payload` are in memory."""
+    """Records of one feed for one request. They were made of the stream's bytes from offset `begin` to the position
+    `behind`, where the feed goes on. `payload` holds `records` records in `size` bytes. `severities` says how many of
+    them have which severity, `excluded` (reason -> lines) what the options left out; `before` is the feed's state
+    before the part was taken, for `put_back`. A part does not change, but its `payload` may move in memory."""
 
     feed: Feed
     payload: Sequence[bytes | memoryview]
@@ -157,7 +160,7 @@ class Feed:
         self.stream.advance(boundary=self.offset)
 
     def _rebuild(self, position: Position) -> None:
-        """Bring back the carry from the journal, where the unfinished lines still are."""
+        """Make the carry again from the journal, which still has the unfinished lines."""
         if position.needed == position.offset:
             return
         buffer = memoryview(bytearray(position.offset - position.needed))
@@ -176,16 +179,16 @@ class Feed:
 
     @property
     def delivered(self) -> int:
-        """Everything before is delivered or given up, though it may not be written down yet."""
+        """The offset before which everything is delivered or given up, though the cursor may not be written yet."""
         return max(self._cursor.position.offset, self._skipped_to)
 
     def begin(self) -> None:
-        """Where the feed begins is to be written down by `commit`."""
+        """Have the next `commit` write down where the feed begins."""
         self._cursor.move(self.position)
 
     def settle(self, part: Part) -> None:
-        """Every record of the part has its fate, and the stream needs nothing of it any more; `commit` is to write that
-        down. Once for each part, in order."""
+        """Every record of the part has its fate, and its bytes in the stream are not needed any more. The next `commit`
+        writes that down. To be called once for each part, in order."""
         self._cursor.move(part.behind)
         self.counters.records += part.records
         if part.severities:
@@ -200,7 +203,7 @@ class Feed:
 
     @property
     def needed(self) -> int:
-        """The first byte of the journal that this feed may still read, after a crash, too."""
+        """The offset of the first byte that this feed may still read, now or after a crash."""
         return max(self._cursor.position.needed, self._skipped_to)
 
     @property
@@ -210,12 +213,12 @@ class Feed:
 
     @property
     def unfinished(self) -> bool:
-        """A line or frame is kept that waits for its rest (or for MAX_AGE to pass)."""
+        """Whether there is a line or frame that waits for its rest, or until MAX_AGE has passed."""
         return self._carry != NOTHING or self.pending > 0
 
     @property
     def exhausted(self) -> bool:
-        """Nothing is left to take, ever; parts that were taken may be under way."""
+        """Whether there will never be anything to take again; parts that were taken may still be under way."""
         return self.stream.ended_at is not None and not self.unfinished
 
     @property
@@ -230,7 +233,7 @@ class Feed:
 
     @property
     def is_cut(self) -> bool:
-        """The last `take` left something because it had no room for it."""
+        """Whether the last `take` left something because its budget had no room for it."""
         return self.offset < self._partial_end
 
     @property
@@ -242,7 +245,8 @@ class Feed:
         return min([torn + MAX_AGE, *due]) - now
 
     def _due(self, carry: Any) -> tuple[float | None, float | None]:
-        """When the unfinished record of each stream is too old, if it still is the one that was there."""
+        """When the unfinished records of stdout and stderr become too old (monotonic time); None where there is
+        none, or another one than at the last look."""
         read = self.stream.read_since  # while nobody reads (`journal-full=block`) the rest cannot come
         out, err = (
             min(max(self._open_since[stream], read) + MAX_AGE, max(self._grown[stream], read) + group.patience)
@@ -253,7 +257,7 @@ class Feed:
         return out, err
 
     def _old_records(self, carry: Any) -> int:
-        """The mask of the streams whose unfinished record is too old (or in the way)."""
+        """The mask of the streams (1 stdout, 2 stderr) whose unfinished record is too old, or in the way of `skip`."""
         if carry == NOTHING:
             return 0
         now = time.monotonic()
@@ -265,10 +269,11 @@ class Feed:
         return self._torn_at == offset and time.monotonic() - since >= MAX_AGE
 
     def take(self, buffer: memoryview, budget: int, observed: int, strict: bool) -> Part | None:
-        """Encode what waits, about `budget` bytes of it; None if there is nothing new to say.
+        """Encode what waits, until there are about `budget` bytes of records; None if nothing has changed.
 
-        `buffer` has BUFFER bytes to work in. A single record may pass the budget, unless `strict`: then the feed stays
-        before it. Worker thread. Whatever this raises, the feed is as it was, and has work.
+        `buffer`: BUFFER bytes to work in. `observed`: for records without a time, in nanoseconds since the epoch. A
+        first record that is longer than the budget is taken all the same, unless `strict`: then it is left. Worker
+        thread. Whatever this raises, the feed is as before, and `needs_work`.
         """
         ended = self.stream.ended_at is not None  # asked before `end`: a stream that has ended does not grow
         end = seen = self.stream.end
@@ -320,7 +325,7 @@ class Feed:
         partial_end: int,
         end: int,
     ) -> Part | None:
-        """What `take` has made becomes the feed's state: first all that can fail, then what cannot."""
+        """What `take` has made becomes the feed's state. What may fail comes first, then what cannot."""
         counters = self.counters
         before: _State = self.offset, self._carry, counters.lines, counters.bytes, counters.damaged_bytes
         position = Position(offset, _begins(carry))
@@ -349,7 +354,7 @@ class Feed:
         return part
 
     def put_back(self, part: Part) -> bool:
-        """Undo the `take` that made this part, the last one; False if something has been taken or skipped since."""
+        """Undo the `take` that made this part. False, and nothing done, if something was taken or skipped since."""
         if self.offset != part.behind.offset or _begins(self._carry) != part.behind.opens:
             return False
         counters = self.counters
@@ -361,9 +366,10 @@ class Feed:
     def _encode(
         self, buffer: memoryview, offset: int, carry: Any, end: int, limit: int, observed: int, ended: bool
     ) -> tuple[int, Encoded]:
-        """The next chunk, and the offset of its first byte, which is beyond `offset` where bytes are lost. A frame that
-        is cut by a gap of the journal or by the end of the FIFO gets no rest; one that is cut by `end`, and an
-        unfinished line, are given up only when they are old and still the same."""
+        """Encode the next chunk: (offset of its first byte, what came of it). It begins beyond `offset` where bytes are
+        lost. A frame that is cut by a gap in the journal, or by the end of a stream that has ended, gets no rest.
+        One that is cut by `end` may still get it: it is taken for damage only when it is old and still the same, as an
+        unfinished line is only then sent as it is."""
         start, got = offset, 0
         if offset < end:
             start, got = self._read(offset, buffer)
@@ -383,7 +389,7 @@ class Feed:
         return start, encoded
 
     def _read(self, offset: int, buffer: memoryview) -> tuple[int, int]:
-        """Like `Reader.read`; a segment that cannot be read for MAX_AGE is given up."""
+        """Like `Reader.read`. A segment that cannot be read for MAX_AGE is given up; until then this raises OSError."""
         try:
             found = self._reader.read(offset, buffer)
             if found == (offset, 0) and self.stream.end > offset:
@@ -395,7 +401,7 @@ class Feed:
         return found
 
     def _is_gap(self, start: int, offset: int, buffer: memoryview) -> bool:
-        """Whether the bytes at `offset` will never be there, but others behind them are."""
+        """Whether the bytes at `offset` are lost for good, while bytes after them are there."""
         try:
             return self._reader.read(offset, buffer[:1])[0] > offset
         except OSError:
@@ -404,21 +410,22 @@ class Feed:
             return True
 
     def _is_unreadable(self, offset: int) -> bool:
-        """Reading has just failed: has it for MAX_AGE at this place?"""
+        """Reading has just failed at `offset`: whether it has failed there for MAX_AGE."""
         now = time.monotonic()
         if self._unreadable[0] != offset:
             self._unreadable = offset, now
         return now - self._unreadable[1] >= MAX_AGE
 
     def _is_faulty(self, offset: int) -> bool:
-        """Encoding has just failed by a fault of ours: has it for MAX_AGE at this place?"""
+        """Encoding has just failed at `offset` by a fault of ours: whether it has failed there for MAX_AGE."""
         now = time.monotonic()
         if self._faulty[0] != offset:
             self._faulty = offset, now
         return now - self._faulty[1] >= MAX_AGE
 
     def _give_up_frame(self, buffer: memoryview, error: Exception) -> Part | None:
-        """The frame over which the encoder always fails is given up, with the unfinished line that it may belong to."""
+        """Give up the frame over which the encoder always fails, and the unfinished line that it may belong to. Raises
+        `error` if no whole frame is found."""
         start, got = self._reader.read(self.offset, buffer)
         out, err, damaged, end = self._codec.count(buffer[:got], start, start + 1, False)
         if end == start:
@@ -434,7 +441,7 @@ class Feed:
         return part
 
     def _note_age(self, carry: Any, torn_at: int) -> None:
-        """Since when have the unfinished records and the torn frame been the same?"""
+        """Remember since when the unfinished records, and the frame cut at `torn_at` (-1: none), are the same."""
         if carry == self._carry == NOTHING and torn_at == self._torn_at and not self._hurried:
             return
         now = time.monotonic()
@@ -451,7 +458,7 @@ class Feed:
             self._torn_at, self._torn_since = torn_at, now
 
     def _lose(self, offset: int) -> None:
-        """Bytes are gone from the journal."""
+        """The bytes up to `offset` are gone from the journal: count them as damage."""
         log.error("%s: %d bytes before offset %d are lost", self.stream.directory, offset - self.offset, offset)
         self.counters.damaged_bytes += offset - self.offset
         self.offset = offset
@@ -460,9 +467,9 @@ class Feed:
         """Give up whole frames up to offset `to` (policy `drop-oldest`), counted; whether there were any. Worker
         thread, never beside `take`.
 
-        What is encoded already is not given up; with `spares_one` nor is a line that is all there is. Where only what
-        is encoded and an unfinished line are in the way, the line is sent as it is with the next `take`. Of an
-        unfinished line whose end is not skipped the end is still sent."""
+        What is encoded already is not given up, nor, with `spares_one`, a line that is all there is. Where nothing else
+        is before `to`, an unfinished line that keeps the journal's bytes is sent as it is by the next `take`. If the
+        beginning of a line is given up and its end is not, the end is still sent."""
         if self.offset >= to:
             if self._carry != NOTHING:
                 self._hurried, self._seen = True, -1
@@ -498,8 +505,8 @@ class Feed:
         return out + err <= 1 and not damaged
 
     def _skip_some(self, to: int, buffer: memoryview) -> bool:
-        """Give up a chunk; False where nothing whole is left before the end. What is missing, or cannot be read, is
-        given up at once, as damage: nobody can wait for it when there is no room. Raises OSError for a shortage."""
+        """Give up a chunk; False where no whole frame is left. Bytes that are missing or cannot be read are given up at
+        once as damage: there is no room to wait for them. Raises OSError for a shortage."""
         offset, got = self.offset, 0
         try:
             offset, got = self._reader.read(self.offset, buffer)

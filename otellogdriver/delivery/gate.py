@@ -19,8 +19,8 @@ FIRST = 0.05
 LONGEST = {"unreachable": 0.8, "timeout": 0.8, "unavailable": 0.8, "throttled": 5.0, "denied": 10.0}
 """Longest pause in seconds for each kind of failure. Short where a probe costs next to nothing."""
 LONGEST_WISH = 600.0
-"""A collector's own wish (Retry-After, RetryInfo) is followed up to this many seconds: a mistyped one must not silence
-a host for days."""
+"""Longest pause in seconds that a collector may ask for (Retry-After, RetryInfo): a mistyped one must not silence a
+host for days."""
 
 
 class Gate:
@@ -45,7 +45,8 @@ class Gate:
         return max(0.0, self._until - asyncio.get_running_loop().time()) if self._closed else 0.0
 
     async def admit(self) -> None:
-        """Wait for the permission to send one request; its outcome must be told by `opened` or `failed`."""
+        """Wait for the permission to send one request. The caller reports its outcome by `opened` or `failed`, or, if
+        there is none, by `withdrawn`."""
         while self._closed:
             if self._probing:
                 self._changed.clear()
@@ -72,7 +73,8 @@ class Gate:
         self._tell()
 
     def failed(self, kind: str, reason: str, wish: float | None = None) -> float:
-        """The destination failed; the pause in seconds before the next probe."""
+        """The destination failed; `wish` is the pause that it asks for. Returns the pause before the next probe, in
+        seconds."""
         self.last_failure = reason
         self._failures += 1
         longest = LONGEST.get(kind, 1.0)
@@ -87,7 +89,7 @@ class Gate:
         return pause
 
     def withdrawn(self) -> None:
-        """The request was cancelled without an outcome."""
+        """The request ends without an outcome that says anything of the destination."""
         self._probing = False
         self._tell()
 

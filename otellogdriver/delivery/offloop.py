@@ -1,8 +1,8 @@
-"""Work of the event loop that is done in another thread: once, or not at all and then said so.
+"""Work that the event loop has done in another thread: done once, or not at all, and then an exception says so.
 
-In: an executor and a function. Out: its result. An executor that can start no thread raises, and may yet run what it
-was given when one of its threads is free: then nobody would wait for it, and the caller would do it a second time. So
-what was not begun when the executor raised is never begun.
+In: an executor and a function. Out: the function's result. An executor that cannot start a thread raises, but may keep
+the function and run it when another of its threads is free. Then nobody would wait for the result, and the caller would
+have the same done a second time. So a function that was not begun when the executor raised is never begun.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 
 async def off_loop(executor: Executor, work: Callable[[], T]) -> T:
-    """The result of `work`, or what it raised. Raises RuntimeError if there is no thread for it. Who is cancelled while
-    he waits leaves the work to end by itself."""
+    """The result of `work`, or what it raised. Raises RuntimeError if there is no thread for it. A caller that is
+    cancelled while it waits leaves the work to end by itself."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
     begun = threading.Lock()

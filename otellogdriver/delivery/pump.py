@@ -1,21 +1,21 @@
 """Feeds -> requests -> one destination: fair, in order, never waiting for more than it must.
 
-In: feeds that say they have work (`poke`). Out: parts of them, handed on in batches to `sending.py`; what is settled
-there is committed. One pump per destination; lives on the event loop, encodes and compresses in worker threads, writes
-cursors in others.
+In: feeds that may have work (`poke`). Out: parts of them, handed on in batches to `sending.py`, or to `apart.py` where
+their feed is set apart; what is settled there is committed. One pump per destination. Lives on the event loop; encodes
+and compresses in worker threads, writes cursors in others.
 
 - A *lane* gathers feeds in turn, has a batch built and hands it on. Several lanes overlap building and sending, and
   keep several requests in flight (`otlp-concurrency`).
 - Order: a part is sent when the earlier one of its feed is settled, so a container's lines arrive in the order they
   were printed, also across retries. A feed has at most two parts under way. One whose earlier part is set apart goes
   there, too; nothing else waits for it.
-- Size: what waits goes out after `batch-delay`, or at once when `batch-size` is reached, which no request passes unless
-  a single record does. Where little waits, which saves nothing by waiting, it goes sooner; many small parts wait
-  longer, for each costs as much as a hundred lines.
-- Memory: at most one body per lane, one alone until the destination has taken something, and no new one while the gate
-  is closed; of what is set apart, `apart.HELD`. An outage costs disk only.
-- Faults: whatever cannot be read, built or committed stays as it was, and is tried again after a pause. A lane that
-  ends is started again. `stalled` tells whom all of this has failed.
+- Size: what waits goes out after `batch-delay`, or at once when it fills `batch-size`, which a request passes only if
+  it is a single record. Where little waits, it goes sooner, because waiting saves nothing; many small parts wait
+  longer, because each costs as much as a hundred lines.
+- Memory: at most one request per lane, only one until the destination has taken something, and no new one while the
+  gate is closed; `apart.HELD` bytes of what is set apart. An outage costs disk only.
+- Faults: what cannot be read, built or committed stays as it was, and is tried again after a pause. A lane that ends is
+  started again. `stalled` names the feeds that were forgotten all the same.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ from otellogdriver.export.outcome import Client
 from otellogdriver.loop import Event, Lock
 
 _WORTH = 16 << 10
-"""Bytes whose encoding and compression cost about as much as a part does by itself."""
+"""Bytes whose encoding and compression cost about as much as one part does, however small it is."""
 _EACH, _LONGEST = 0.0006, 3
-"""Seconds that each of many feeds lets the others wait, so that parts by themselves take less than a tenth of a core;
-at most so many times the batch delay."""
+"""Seconds that each feed that waits adds to the wait of all, so that the cost of the parts as such stays below a tenth
+of a core; together at most so many times the batch delay."""
 _LITTLE = 4 << 10
-"""Bytes that need not wait for others: they go after `_SOON` seconds, but no more often than `_OFTEN` times in a batch
-delay. A host that prints more than 60 KiB/s has more of them by then, and as few requests as the batch delay says."""
+"""Bytes: where less waits, it goes after `_SOON` seconds, but at most `_OFTEN` times in a batch delay. A host that
+prints more than 60 KiB/s has more waiting by then, and has only as many requests as the batch delay allows."""
 _SOON, _OFTEN = 0.01, 3
 _TRIES = 10
-"""Of putting things right after a fault, at once."""
+"""Times that putting things right after a fault is tried at once."""
 _DISK_PAUSE = 1.0
-"""Seconds between two tries of what has failed by a fault of the disk, of memory, of ours."""
+"""Seconds between two tries of what the disk, a lack of memory or a fault of ours has made fail."""
 _SLOW_CLOSE = 2.0
 """Seconds that requests in flight get to end when the driver goes away."""
 STALLED = 60.0
-"""Seconds after which work that nobody has looked at is stalled."""
+"""Seconds after which a feed with work at which the pump has not looked is stalled."""
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +115,9 @@ class Pump:
         """Loop time of the last batch."""
         self._turn = Lock()
         self._batch: Batch | None = None
-        """The one that is just built, or could not be."""
+        """The batch that is just built, or that could not be built."""
         self._made: Batch | None = None
-        """One that no lane has yet."""
+        """A batch that is built, and that no lane has yet."""
         self._known: dict[Feed, _Known] = {}
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
         self._cursors = Cursors(files or executor, sync, self._has_written, self._cannot_write)
@@ -130,7 +130,7 @@ class Pump:
     # Feeds.
 
     def poke(self, feed: Feed, is_next: bool = False) -> None:
-        """The feed may have work; `is_next`: its turn has come."""
+        """Queue the feed if it has work; `is_next`: before all others, because its turn has come."""
         known = self._known.get(feed)
         if known is None:
             known = self._known[feed] = _Known(looked=self._loop.time())
@@ -164,7 +164,7 @@ class Pump:
         return known is not None and (known.busy or bool(known.taken) or feed in self._cursors)
 
     def is_idle(self, feed: Feed) -> bool:
-        """Whether nothing of the feed waits, is read or is under way."""
+        """Whether nothing of the feed waits, is just being read or is under way."""
         known = self._known.get(feed)
         return known is None or not (known.queued or known.busy or self.is_under_way(feed) or feed.needs_work)
 
@@ -186,7 +186,7 @@ class Pump:
             feed.let_go()
 
     def _is_full(self) -> bool:
-        """Enough waits for a request to go at once. Many small parts are not worth it before the delay is over."""
+        """Whether enough waits for a request to go at once. Many small parts wait until the delay is over."""
         return self._queued_bytes >= max(self._size, len(self._ready) * _WORTH)
 
     def _due(self) -> float:
@@ -196,7 +196,8 @@ class Pump:
         return soon if soon < due and self._is_little() else due
 
     def _is_little(self) -> bool:
-        """Asks the feeds themselves: bytes that came after a feed was queued are not counted."""
+        """Whether no more than `_LITTLE` waits. The feeds are asked: `counted` lacks what came after a feed was
+        queued."""
         left = _LITTLE
         for feed in self._ready:
             left -= feed.pending
@@ -205,8 +206,8 @@ class Pump:
         return True
 
     async def skip(self, feed: Feed, to: int, spares_one: bool = False) -> None:
-        """Have the feed give up what is before offset `to`, unless it is just being read. Never raises. `spares_one`:
-        not a line that is all there is."""
+        """Have the feed give up what is before offset `to`, unless the feed is just being read. `spares_one`: do not
+        give up a line that is all there is. Never raises."""
         known = self._known.get(feed)
         if known is None:
             known = self._known[feed] = _Known(looked=self._loop.time())
@@ -295,15 +296,16 @@ class Pump:
                 self._wake.set()
 
     async def _is_brought(self, batch: Batch) -> bool:
-        """Nobody else has the batch: there may be no memory even for a call that never raises."""
+        """Whether the batch has been handed on. `_bring` never raises, but there may be no memory for the call itself,
+        and nobody else has the batch."""
         with contextlib.suppress(Exception):
             await self._bring(batch)
             return True
         return False
 
     def _ask_all(self) -> None:
-        """After a fault it is not certain who is marked as what, for even to undo that may have failed. Again where
-        this does, too: a lack of memory passes."""
+        """Put all marks right, and ask every feed for work. After a fault no mark is certain, because undoing it may
+        have failed, too. Where this fails it is tried again, because a lack of memory passes."""
         for _ in range(_TRIES):
             with contextlib.suppress(Exception):
                 if self._batch:
@@ -319,7 +321,7 @@ class Pump:
                 return
 
     def _look(self, feed: Feed) -> None:
-        """Queue the feed or watch it; or it is done."""
+        """Queue the feed if it has work, else watch it; report it if it is exhausted."""
         self.poke(feed)
         if not self._known[feed].queued:
             self._watch(feed)
@@ -327,7 +329,7 @@ class Pump:
             self._tell(feed)
 
     async def _gather(self) -> list[Feed]:
-        """Wait until something is worth sending; the feeds that go into one batch. They stay queued."""
+        """Wait until something is worth sending. Returns the feeds that go into one batch; they stay queued."""
         while True:
             is_free = self._holding <= bool(self._sending.postponed)
             if self._ready and (is_free or (self.gate.is_open and self._requests.proved)):
@@ -360,8 +362,8 @@ class Pump:
         return first
 
     async def _build(self, feeds: list[Feed]) -> None:
-        """Have a batch made of these feeds, the first that wait. Whatever this raises, it is made, or what is to be
-        sent of them is queued again."""
+        """Have a batch made of these feeds, which are the first that wait. If this raises, either the batch is made, or
+        the feeds are queued again."""
         if self._batch:
             self._ask_all()
         apart = {feed for feed in feeds if self._apart.is_apart(feed)}
@@ -394,8 +396,8 @@ class Pump:
             self._ask_all()
 
     def _take(self, batch: Batch) -> None:
-        """The parts become those under way of their feeds, which nobody reads any more; or, if this raises, nothing
-        has changed."""
+        """Enter the parts as under way, and their feeds as no longer being read. If this raises, nothing has
+        changed."""
         taken = [Taken(part) for part in batch.parts]
         found = [self._known[part.feed] for part in batch.parts]
         read = [self._known[feed] for feed in batch.feeds]
@@ -407,7 +409,8 @@ class Pump:
             each.busy = False
 
     def _ask_again(self, batch: Batch, feeds: list[Feed], late: Iterable[Feed], others: bool) -> None:
-        """Queue or watch those of which a batch was made; `others` wait that it had no room for."""
+        """Queue or watch the feeds of which a batch was made. `late`: those that had to be left out; `others`: whether
+        more feeds wait."""
         now = self._loop.time()
         for feed in feeds:
             if known := self._known.get(feed):
@@ -427,8 +430,8 @@ class Pump:
             self._wake.set()
 
     async def _bring(self, batch: Batch) -> None:
-        """Hand the parts on, each when the earlier one of its feed is settled or set apart; never raises. Those whose
-        earlier ones take longer than the batch delay, as where a request gets no answer, do not hold up the others."""
+        """Hand the parts on, each when the earlier part of its feed is settled or set apart. Where that takes longer
+        than the batch delay, because a request gets no answer, the other parts go first. Never raises."""
         waiting, patience = batch.taken, self._delay
         while waiting:
             try:
@@ -448,7 +451,7 @@ class Pump:
                 await asyncio.sleep(_DISK_PAUSE)
 
     async def _late(self, waiting: Iterable[Taken], patience: float) -> set[Taken]:
-        """Those whose earlier ones are not free after so many seconds."""
+        """The parts of which an earlier one is still in the way after `patience` seconds."""
         until = self._loop.time() + patience
         late = set()
         for taken in waiting:
@@ -463,7 +466,7 @@ class Pump:
         return late
 
     def _earlier(self, taken: Taken) -> Taken | None:
-        """What of the same feed has to be handed on first."""
+        """The part of the same feed that must be settled or set apart before this one is handed on."""
         known = self._known.get(taken.part.feed)
         if known is None or taken not in known.taken:
             return None
@@ -471,13 +474,14 @@ class Pump:
         return known.taken[at - 1] if at and not known.taken[at - 1].is_free else None
 
     def _is_left_out(self, earlier: Taken) -> bool:
-        """Whether nothing has to wait for this part: it is postponed, and what follows it is back in the journal."""
+        """Whether nothing waits for this part any more: it is postponed, and the part after it has been put back into
+        the journal."""
         feed = earlier.part.feed
         taken = self._known[feed].taken if feed in self._known and feed in self._sending.postponed else []
         return len(taken) == 2 and taken[0] is earlier and self._put_back(taken[1].part)
 
     def _leave_out(self) -> None:
-        """Have batches go without what follows parts that are postponed; something of others may go."""
+        """Have batches go without the parts that follow postponed ones; requests of other feeds may go."""
         for feed in self._sending.postponed:
             for earlier in self._known[feed].taken[:1] if feed in self._known else ():
                 if earlier.freed and not earlier.freed.done() and self._is_left_out(earlier):

@@ -1,6 +1,6 @@
 """The pumps in use: one for each destination and way of batching, shared by all containers that want the same.
 
-In: settings. Out: a running `Pump`. One that nobody uses any more is closed a while later. Lives on the event loop.
+In: settings. Out: a running `Pump`. A pump that nobody uses any more is closed after a while. Lives on the event loop.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def destinations(settings: Settings) -> list[tuple[str, Destination]]:
 
 
 def cursor_at(stream: Stream, role: str) -> Cursor:
-    """How far a stream is delivered to the destination with this name of the cursor file. One that is added when the
-    stream has been sent elsewhere begins where the main one is: with what is new, and not with all that is kept for
-    `docker logs`. Reads the disk."""
+    """How far a stream is delivered to the destination whose cursor file is named `role`. A destination that is added
+    to a stream which has been sent elsewhere begins where the main one is: with new lines, not with all those that are
+    kept for `docker logs`. Reads the disk; raises OSError, MemoryError."""
     path = stream.directory / role
     cursor = Cursor(path)
     main = stream.directory / MAIN
@@ -83,8 +83,8 @@ class _InUse:
 
 
 class Pumps:
-    """See the module's text. The pumps encode in `executor`, write cursors in `files` and call `committed`; `later`
-    calls something after some seconds."""
+    """See the module's text. The pumps encode in threads of `executor`, write cursors in those of `files`, and call
+    `committed` after each commit. `later(seconds, call)` makes a call after so many seconds."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Pumps:
         return len(self._in_use)
 
     def take(self, destination: Destination, settings: Settings) -> Pump:
-        """The pump for this destination; each `take` wants a `release`."""
+        """The pump for this destination. The caller gives it back with `release`."""
         if settings.otlp_endpoint_order == "spread":
             endpoints = spread(destination.endpoints, self._host.id or self._host.name)
             destination = replace(destination, endpoints=endpoints)

@@ -1,7 +1,7 @@
-"""How the lines of one stream become records: the one place where it is decided, for the driver and by hand.
+"""How the lines of one stream become records, decided in this one place for the driver and for `journal`.
 
-In: a container, its settings, the codec. Out: a `Recipe`, which makes feeds. Whatever a command shows or sends by hand
-goes by the same recipe as what the driver sends, so a secret that the driver hides is hidden there, too.
+In: a container, its settings, the codec. Out: a `Recipe`, which makes feeds. What `journal show` and `journal export`
+give is made by the same recipe as what the driver sends, so a secret that the driver hides is hidden there, too.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Recipe:
         host: Host,
         all_streams: bool = False,
     ) -> Recipe:
-        """The recipe for the FIFO `file` of a container that runs: what its resource cannot be made of is logged and
-        left out. `all_streams`: also the one that the option `streams` leaves out."""
+        """The recipe for the FIFO `file` of a container that runs. Settings from which no resource can be made are
+        logged and left out. `all_streams`: with the lines that the option `streams` excludes."""
         resource = _resource(container, settings, host)
         name = os.path.basename(file).encode()
         options = EncodeOptions(
@@ -61,7 +61,7 @@ class Recipe:
         return cls(settings, codec, options, service_name, encode_resource(resource))
 
     def feed(self, entry: Entry, cursor: Cursor) -> Feed:
-        """A feed of the stream. It has an encoder of its own, which remembers lines. Raises OSError."""
+        """A feed of the stream, with an encoder of its own, as an encoder remembers lines. Raises OSError."""
         return Feed(entry, cursor, self.codec, self.options, self.resource, self._encoder())
 
     def _encoder(self) -> Encoder:

@@ -1,13 +1,14 @@
 """Requests to one destination: each is sent until it has an `End`, which is the destination's or its own.
 
-In: what is to be sent. Out: an `End`. Counts each request in `tally`, and tells the gate what it shows. Lives on the
-event loop. What fails is sorted:
-- The destination is away or denies us: the gate closes for all, the same bytes go again without end.
+In: a request. Out: its `End`. Counts each try in `tally`, and tells the gate what the try shows. Lives on the event
+loop. Failures are of four kinds:
+- The destination is away or denies us: the gate closes for all, and the same bytes are sent again without end.
 - The data are refused: that is an end.
-- The request broke off, got no answer in time, was denied: that may be the destination or what is in the request. An
-  *empty* request tells: if it fails as well, the destination is down. If it passes at once, the end is `Trouble`.
-- The collector says that it cannot take the request now (429, 503): an end after some tries, for that may be its state,
-  or a limit for one container.
+- The request broke off, got no answer in time or was denied: the cause may be the destination, or what is in the
+  request. An *empty* request tells which: if it fails as well, the destination is down; if it passes at once, the end
+  is `Trouble`.
+- The collector says that it cannot take the request now (429, 503): an end after some tries, because the cause may be
+  the collector's state, or a limit for one container.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ _LEAST = 4096
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A request failed for the sake of what is in it. `why`: `refused`, `denied`; `poison` and `fault` (of ours) are
-    known only by their repetition; with `throttled` the collector asks for patience, of `after` seconds. `for_now`: by
-    the collector's own word it may be taken later."""
+    """A request failed because of what is in it. `why`: `refused`, `denied`; `poison` and `fault` (of ours), which are
+    certain only when they happen again; `throttled`, where the collector asks for patience. `for_now`: the collector
+    itself says that it may take the request later, after `after` seconds."""
 
     why: str
     reason: str
@@ -52,7 +53,7 @@ End = Delivered | Unread | Denied | Trouble
 
 
 def postponed_by(outcome: Outcome) -> Trouble | None:
-    """What the collector itself says it cannot take now."""
+    """The trouble, where the collector itself says that it cannot take the request now; else None."""
     match outcome:
         case Retry("unavailable", reason, after, False):
             return Trouble("poison", reason, for_now=True, after=after or 0.0)
@@ -101,18 +102,20 @@ class Requests:
 
     @property
     def largest(self) -> int:
-        """Bytes that the destination takes for certain: what is refused as too large below that, is not."""
+        """Bytes of a request that the destination certainly takes: a smaller one that it calls too large is refused for
+        another reason. 0 if nothing is known."""
         size, until = self._took
         return size if self._loop.time() < until else 0
 
     async def body(self, entries: Iterable[tuple[bytes, Sequence[bytes | memoryview]]]) -> bytes:
-        """The request of so many (resource, pieces of payload)."""
+        """The request made of pairs (encoded resource, pieces of payload), as `prepare` makes it."""
         pieces = [piece for resource, payload in entries for piece in resource_logs(resource, payload, SCOPE)]
         return await off_loop(self._executor, lambda: prepare(self._destination, pieces))
 
     async def send(self, body: bytes, records: int, size: int, alone: bool, tries: int, since: float) -> End:
-        """One request of `size` bytes before compression, repeated until it has an end; where the collector itself
-        cannot take it now, by so many `tries`, by one where it has taken others since the last one (`since`)."""
+        """Send one request until it has an end. It has so many `records` and `size` bytes before compression. Where the
+        collector itself says that it cannot take the request now, that is the end after so many `tries`, or at once if
+        it has taken others since the last of them (`since`, loop time). `alone`: as for `Client.send`."""
         while True:
             await self.gate.admit()
             outcome = await self.once(body, records, size, alone)
@@ -139,8 +142,8 @@ class Requests:
                 return postponed
 
     async def ask(self) -> tuple[bool, Denied | None]:
-        """Ask the destination how it is, by empty requests, until it is well: (whether it was at once, None). With
-        `otlp-refused=drop` a denial is an end, too."""
+        """Send empty requests until the destination takes one: (whether it took the first, None). With
+        `otlp-refused=drop` a denial is an end, too: (False, the denial)."""
         at_once = True
         while True:
             if self.closing:
@@ -157,11 +160,11 @@ class Requests:
             self.failed(outcome)
 
     def final(self, outcome: Outcome) -> Denied | None:
-        """The denial, where it is an end: the destination's own, and `otlp-refused` is `drop`."""
+        """The denial, where it is an end: it is the destination's own, and `otlp-refused` is `drop`; else None."""
         return outcome if isinstance(outcome, Denied) and not outcome.local and not self._hold else None
 
     async def health(self) -> Outcome:
-        """How the destination is, by an empty request."""
+        """What becomes of an empty request, which shows how the destination is."""
         return await self.once(self._empty, 0)
 
     async def once(self, body: bytes, records: int, size: int = 0, alone: bool = False) -> Outcome:
@@ -187,7 +190,8 @@ class Requests:
         return outcome
 
     def suspected(self, outcome: Denied | Retry) -> Trouble | None:
-        """What is wrong with the request, if the destination is well."""
+        """The trouble with the request, if the destination turns out to be well; None if the request cannot be the
+        cause."""
         match outcome:
             case Denied(reason, local):
                 return None if local else Trouble("poison" if self._hold else "denied", reason)
@@ -213,7 +217,7 @@ class Requests:
             raise asyncio.CancelledError
 
     def learn(self, size: int) -> None:
-        """A request of so many bytes was too large, with more than one record in it."""
+        """Lower the limit: a request of `size` bytes, with more than one record in it, was too large."""
         self._limit = max(_LEAST, self.largest, min(self.limit, size) // 2), self._loop.time() + LEARNED
         text = f"requests are too large for it; they have at most {self._limit[0]} bytes for {LEARNED:g} s"
         self._say(logging.WARNING, "too large", text)

@@ -3,10 +3,11 @@
 In: parts, when the pump has seen to their order. Out: each part is *settled*, once all of its records have a fate; or
 it is set apart (`apart.py`), which frees the lane, and settled there. Lives on the event loop.
 
-- A request that fails for the sake of what is in it is taken apart by containers, in groups that go side by side; a
+- A request that fails because of what is in it is taken apart by containers, in groups that are sent side by side; a
   container that fails by itself is set apart.
-- Of one that the collector says it cannot take now (429, 503), one container after another is tried while it says so,
-  and a request of others may go beside them. Whoever is not taken while others are is set apart.
+- Where the collector says that it cannot take a request now (429, 503), the request's containers are tried one after
+  another for as long as it says so, and a request of other containers may go beside them. A container that is not taken
+  while others are is set apart.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from otellogdriver.delivery.requests import Requests, Trouble
 _GROUPS = 8
 """Groups into which a request of many containers is taken apart at a time."""
 _WHOLE = 2
-"""Times that a request is tried which the collector itself says it cannot take now, until only a container of it is."""
+"""Times that a request which the collector says it cannot take now is tried as a whole, before its containers are."""
 _STRIKES, _UNPROVEN_STRIKES = 3, 10
-"""Such failures of one container while the collector takes others in between, until it is set apart; and where it has
-not taken any yet."""
+"""Times that a container may be put off, while the collector takes others in between, before it is set apart; and times
+where the collector has not taken anything yet."""
 
 
 def _groups(parts: Sequence[Part]) -> list[Sequence[Part]]:
-    """Into which a request is taken apart at a time."""
+    """The groups into which a request of these parts is taken apart: at most _GROUPS, of one size."""
     each = max(1, -(-len(parts) // _GROUPS))
     return [parts[at : at + each] for at in range(0, len(parts), each)]
 
@@ -48,8 +49,8 @@ class Sending:
         leave_out: Callable[[], None],
     ) -> None:
         self.postponed: set[Feed] = set()
-        """Of these the collector itself cannot take something now: nothing more of them is to be handed on, but a
-        request of others may be."""
+        """Feeds of which the collector says that it cannot take something now: nothing more of them is to be handed on,
+        but a request of others may be."""
         self._requests = requests
         self._apart = apart
         self._fates = fates
@@ -60,9 +61,9 @@ class Sending:
     async def deliver(
         self, parts: Sequence[Part], body: bytes | None = None, alone: bool = False, since: float = float("inf")
     ) -> None:
-        """Send until each part is settled or set apart. `body` is the request of all of them, if it has been made.
-        `alone`: something of what was sent together has failed, and is not to break the connection of the rest.
-        `since`: when they were postponed, together with others."""
+        """Send the parts, until each is settled or set apart. `body` is the request of all of them, if it has been
+        made. `alone`: they were in a request that failed, so they must not share a connection with other requests.
+        `since`: loop time at which they were postponed, together with others."""
         for part in parts:
             if not part.records:
                 self._settled(part)
@@ -93,8 +94,9 @@ class Sending:
             self._apart.set_apart(parts[0], end)
 
     async def _in_turn(self, parts: Sequence[Part], since: float) -> list[Part]:
-        """Try one container after another, at the gate's pace, until the collector takes one; the others are left.
-        Whoever fails again and again, while the collector takes others, is set apart. `since`: when all failed."""
+        """Try the part of one container after another, at the gate's pace, until the collector takes one; returns those
+        that are left. One that fails again and again, while the collector takes others, is set apart. `since`: loop
+        time at which all of them failed."""
         waiting, feeds = deque(parts), {part.feed for part in parts}
         failed = dict.fromkeys(parts, since)
         strikes = dict.fromkeys(parts, 0)

@@ -1,14 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, annotation_typing=False
 """How the stack traces of languages go on: whether a line belongs to the lines before it.
 
-In: a line, and what is known of the record before it. Out: a state, or APART. Pure, and linear: of a line no more than
-its first LOOK bytes and its last one are looked at. This file is Python as it stands here, which is the specification,
-and is compiled with the types of `traces.pxd`, which takes a twentieth of the time.
+In: a line without its newline, and the state of the record before it. Out: the record's new state if the line belongs
+to it, else APART. Pure, and linear: of a line only the first LOOK bytes and the last byte are read. As Python this file
+is the specification; compiled with the types of `traces.pxd` it takes a twentieth of the time.
 
-A *log line* is one that a program prints as a message; what may follow it are lines of a trace or indented ones. A
-*trace* goes through modes: its heading (`EXC`, `TRACEBACK`, ...), frames, what may stand between parts of it. Text that
-could be anything (a message of several lines) is taken for a part of it only where it is still open, and only if it
-does not begin as log lines do; in a container whose log lines begin with nothing special it never is.
+A *log line* is one that a program prints as a message; lines of a trace or indented lines may follow it. A *trace* goes
+through modes: its heading (`EXC`, `TRACEBACK`, ...), frames, what may stand between parts of it. An exception's message
+may have several lines of any text. Such a line is taken for a part of the trace only while that is open, and only if
+the line does not begin as log lines do; where a container's log lines begin with nothing special, no such line is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from otellogdriver.codec.contract import MAX_RECORD, Line
 
 Record = tuple[int, int, int, bytes, int, int, int]
-"""As `Line`, and: number of lines, their bytes, the step (see `multiline.Joining.join`) that ended it."""
+"""The fields of `Line`; then the number of its lines, their bytes without newlines, and the step that ended the record
+(see `multiline.Joining.join`)."""
 
 JAVA = 1
 PYTHON = 2
@@ -34,36 +35,36 @@ AUTO = 255
 MAX_LINES = 4096
 """Lines of one record: four times what a JVM prints of a stack overflow."""
 
-APART = -1
-LOOK = 512
+APART = -1  # the line begins a record of its own
+LOOK = 512  # bytes
 
 # Modes; the bits above MODE hold the indentation of a traceback.
 LOG = 0
-BLANK = 1  # a log line and an empty one
+BLANK = 1  # a log line, then an empty line
 HALF = 2  # the first of two lines of a message: java.util.logging, .NET's console
 EXC = 3  # the name of an exception; its message may go on
-FRAMES = 4  # the stack below it
-PAUSE = 5  # an empty line behind that
+FRAMES = 4  # the stack below the exception
+PAUSE = 5  # an empty line after the stack
 TRACEBACK = 6  # Python's stack, before the exception
 RAISED = 7  # the exception of a traceback; its message and its notes may go on
-CHAIN = 8  # an empty line behind that
+CHAIN = 8  # an empty line after the exception
 GROUP = 9  # Python's exception groups
 FIELDS = 10  # pydantic's list of faults
 PANIC = 11  # Go's message
 GOROUTINE = 12
 CALLS = 13  # zap's stack
 SOURCE = 14  # Node shows the place in a file, before the error
-CARET = 15  # and where in the line
+CARET = 15  # a mark below the place in the line
 THREAD = 16  # Rust's panic, before its message
-UNWOUND = 17  # after it
+UNWOUND = 17  # Rust's panic, after its message
 BODY = 18  # indented text below the first line
 QUERY = 19  # SQLAlchemy's text of a statement
-TIMED = 20
-UNTIMED = 21
-TOLD = 22  # a message whose second line has its level, a high one
+TIMED = 20  # of TIMESTAMP: a record that begins with a time
+UNTIMED = 21  # and one that does not
+TOLD = 22  # a message whose second line names its level: warning or higher
 STACK = 23  # Python's stack without an exception
 MODE = 31
-SURE = 32  # of EXC: a stack will follow, and until then all is message
+SURE = 32  # added to EXC: a stack will follow, and all lines before it are the message
 
 NO_LOOK = 0
 TIME = 1
@@ -111,7 +112,7 @@ _TROUBLE = tuple(
 
 
 def length_of(line: bytes) -> int:
-    """Without a terminal's line end."""
+    """The line's bytes without the carriage returns at its end."""
     size = len(line)
     while size > 0 and line[size - 1] == 13:
         size -= 1
@@ -119,7 +120,7 @@ def length_of(line: bytes) -> int:
 
 
 def starts(line: bytes, at: int, text: bytes) -> bool:
-    """Whether the text stands here."""
+    """Whether `text` stands at `at`."""
     count = len(text)
     if at + count > len(line):
         return False
@@ -130,7 +131,7 @@ def starts(line: bytes, at: int, text: bytes) -> bool:
 
 
 def text_at(line: bytes, size: int) -> int:
-    """Where the text begins: behind indentation and colours."""
+    """Where the text begins, after indentation and colours; at most LOOK."""
     at = 0
     if size > LOOK:
         size = LOOK
@@ -149,7 +150,7 @@ def text_at(line: bytes, size: int) -> int:
 
 
 def indent_of(line: bytes, size: int) -> int:
-    """Spaces and tabs at the begin."""
+    """How many spaces and tabs the line begins with; at most LOOK."""
     at = 0
     if size > LOOK:
         size = LOOK
@@ -159,7 +160,7 @@ def indent_of(line: bytes, size: int) -> int:
 
 
 def word_end(line: bytes, at: int, size: int) -> int:
-    """The end of letters, digits, _ and $."""
+    """The end of the letters, digits, _ and $ that begin at `at`."""
     if size > LOOK:
         size = LOOK
     while at < size and _KINDS[line[at]] & _WORD:
@@ -245,7 +246,7 @@ def is_level(line: bytes, at: int, size: int) -> bool:
 
 
 def look(line: bytes, at: int, size: int) -> int:
-    """What a log line is known by where `at` is the begin of its text: TIME, LEVEL, STRUCTURED or NO_LOOK."""
+    """How a log line can be known whose text begins at `at`: by TIME, LEVEL, STRUCTURED, or by nothing, NO_LOOK."""
     if at >= size:
         return NO_LOOK
     char = line[at]
@@ -277,7 +278,7 @@ def look(line: bytes, at: int, size: int) -> int:
 
 
 def _passes(line: bytes, at: int, end: int, tokens: int) -> bool:
-    """Whether this is no word of a sentence, and so a time may stand behind it."""
+    """Whether the text up to `end` is no word of a sentence, so that a time or level may follow it."""
     if at >= end:
         return True
     first, last = line[at], line[end - 1]
@@ -289,7 +290,7 @@ def _passes(line: bytes, at: int, end: int, tokens: int) -> bool:
 
 
 def named(line: bytes, at: int, size: int) -> int:
-    """`key=value` and `<6>`, or a name in brackets before the text."""
+    """STRUCTURED for `key=value`, LEVEL for `<6>` or a name in brackets before the text, else NO_LOOK."""
     end = at
     while end < size and end - at < 20 and (_KINDS[line[end]] & _LOWER or line[end] == 95 or line[end] == 46):
         end += 1
@@ -323,7 +324,7 @@ def has_time(line: bytes, at: int, size: int) -> bool:
 
 
 def _is_low(head: bytes) -> bool:
-    """Whether a log line is none that a trace belongs to: it names a level below warning, or is whole in itself."""
+    """Whether no trace belongs to this log line: it names a level below warning, or is whole in itself."""
     size = length_of(head)
     at = text_at(head, size)
     shown = look(head, at, size)
@@ -383,8 +384,8 @@ _ENDINGS = tuple(b"Error Exception Throwable Failure Fault Interrupt Traceback E
 
 
 def _is_exception(line: bytes, at: int, size: int) -> int:
-    """A name of an exception at the begin of a line: 3 for one by its ending, with dots, 2 without, 1 for another name
-    with dots, else 0."""
+    """Whether the name of an exception begins at `at`: 3 for one with a known ending and with dots, 2 for one with a
+    known ending and no dots, 1 for another name with dots, 0 for none."""
     if at >= size or not _KINDS[line[at]] & (_UPPER | _LOWER):
         return 0
     dots, last, begin = 0, at, at
@@ -424,7 +425,7 @@ def _is_exception(line: bytes, at: int, size: int) -> int:
 
 
 def _is_frame(line: bytes, at: int, size: int) -> bool:
-    """A line of a stack, whatever it stands below."""
+    """Whether this is a line of a stack, whatever is before it."""
     if starts(line, at, b"at ") or starts(line, at, b"from ") or starts(line, at, b'File "'):
         return True
     if starts(line, at, b"... ") or starts(line, at, b"Caused by: ") or starts(line, at, b"Suppressed: "):
@@ -469,7 +470,7 @@ def _is_call(line: bytes, at: int, size: int) -> bool:
 
 
 def _is_path(line: bytes, at: int, size: int) -> bool:
-    """`/app/a.js:3`, `file:///app/a.mjs:3`, `node:internal/process:7` and nothing behind."""
+    """`/app/a.js:3`, `file:///app/a.mjs:3`, `node:internal/process:7` and nothing after it."""
     if size > LOOK or not _KINDS[line[size - 1]] & _DIGIT:
         return False
     if not (
@@ -605,8 +606,8 @@ def is_log(state: int) -> bool:
 
 
 def joins(langs: int, state: int, line: bytes, head: bytes, before: bytes) -> int:
-    """The new state if the line belongs to the record that begins with `head`, else APART. `before`: the container's
-    last log line before that."""
+    """The new state if the line belongs to the record that begins with `head`, else APART. `before`: the last
+    log line before that record on the same stream."""
     mode = state & MODE
     size = length_of(line)
     at = text_at(line, size)
@@ -655,7 +656,7 @@ def joins(langs: int, state: int, line: bytes, head: bytes, before: bytes) -> in
 
 
 def _is_boxed(line: bytes, at: int, head: bytes) -> bool:
-    """Whether a box of lines, which the head opens with its corner, goes on: Julia, Terraform, tables."""
+    """Whether the line goes on with a box that the head's corner has opened: Julia, Terraform, tables."""
     if head[:3] not in _CORNERS or line[at : at + 3] in _CORNERS:
         return False
     return line[at + 1 : at + 2] in b"\x94\x95"
@@ -904,7 +905,8 @@ def _after_heading(
 
 
 class Open:
-    """A record's lines, as they come. `kind` is the state that it began with."""
+    """An open record: its lines so far, their number (`count`) and bytes (`size`). `begin` and `time` are those of its
+    first line (`head`), `kind` is the state with which it began."""
 
     def __init__(self, begin: int, time: int, head: bytes, kind: int, state: int, count: int, size: int) -> None:
         self.begin = begin
@@ -921,7 +923,7 @@ class Open:
 
 
 def begun(langs: int, begin: int, time: int, line: bytes) -> Open:
-    """A record that begins with the line. Without a language a line may join any record: the user's pattern says."""
+    """A record that begins with the line. Where `langs` is 0 the user's pattern alone says which lines join it."""
     kind = first(langs, line) if langs else BODY
     return Open(begin, time, line, kind, kind, 1, len(line))
 
@@ -934,8 +936,8 @@ def join(
     heads: list[bytes],
     streams: int,
 ) -> list[Record]:
-    """See `multiline.Joining.join`, which this is the loop of. `begins` is a user's pattern; `groups` and `heads`, of
-    stdout and stderr, are left as they are behind the lines."""
+    """The loop of `multiline.Joining.join`. `begins` is a user's pattern. `groups` and `heads` are those of stdout and
+    stderr, and are changed to what they are after the last line."""
     records: list[Record] = []
     longest, most, step = MAX_RECORD, MAX_LINES, -1
     for line in lines:
@@ -965,7 +967,7 @@ def join(
 
 
 def ended(group: Open, stream: int, step: int, heads: list[bytes]) -> Record:
-    """The record, and what others can be known by is remembered."""
+    """The record. If it began with a log line, `heads` keeps that: later lines are judged by it."""
     if is_log(group.kind):
         heads[stream] = group.head if len(group.head) <= LOOK else group.head[:LOOK]
     return group.begin, group.time, stream, group.text(), group.count, group.size, step
