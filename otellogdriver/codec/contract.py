@@ -103,6 +103,9 @@ NOTHING: Carry = (None, None)
 BOTH = 3
 """The mask of both streams: 1 stdout, 2 stderr."""
 
+Chunk = bytes | bytearray | memoryview
+"""Bytes of a stream, in memory."""
+
 NONE: Mapping[str, int] = MappingProxyType({})
 
 
@@ -163,31 +166,9 @@ class Encoder(Protocol):
 
     def encode(
         self,
-        chunk: bytes | bytearray | memoryview,
+        chunk: Chunk,
         start: int,
         carry: Any,
-        options: EncodeOptions,
-        observed: int,
-        limit: int,
-        flush: int = 0,
-        final: bool = False,
-    ) -> Encoded:
-        """See `Codec`."""
-
-    def rebuild(self, chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Any:
-        """See `Codec`."""
-
-
-class Codec(Protocol):
-    """Both implementations, `python` and `native`, are modules with these functions."""
-
-    name: str
-
-    def encode(
-        self,
-        chunk: bytes | bytearray | memoryview,
-        start: int,
-        carry: Carry,
         options: EncodeOptions,
         observed: int,
         limit: int,
@@ -205,9 +186,20 @@ class Codec(Protocol):
         nanoseconds since the epoch, is for records whose frame has no time.
         """
 
+    def rebuild(self, chunk: Chunk, start: int, opens: tuple[int, int]) -> Any:
+        """The carry at the end of `chunk`, which ends at a cursor (so a frame that goes beyond is none); `start` is the
+        least of the offsets `opens` >= 0, the places where the open groups of stdout and stderr begin (-1: none is
+        open). Frames before a source's own begin are ignored."""
+
+
+class Codec(Encoder, Protocol):
+    """Both implementations, `python` and `native`, are modules with these functions."""
+
+    name: str
+
     def split(
         self,
-        chunk: bytes | bytearray | memoryview,
+        chunk: Chunk,
         start: int,
         carry: Carry,
         flush: int = 0,
@@ -221,25 +213,16 @@ class Codec(Protocol):
         those fitted. `final` does not imply `flush` here. Frames before `opens` of their stream are ignored, all of the
         stream's if that is -1, so that what `rebuild` reads can be split, too."""
 
-    def rebuild(self, chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Carry:
-        """The carry at the end of `chunk`, which ends at a cursor (so a frame that goes beyond is none); `start` is the
-        least of the offsets `opens` >= 0, the places where the open groups of stdout and stderr begin (-1: none is
-        open). Frames before a source's own begin are ignored."""
-
-    def count(
-        self, chunk: bytes | bytearray | memoryview, start: int, offset: int, final: bool = False
-    ) -> tuple[int, int, int, int]:
+    def count(self, chunk: Chunk, start: int, offset: int, final: bool = False) -> tuple[int, int, int, int]:
         """Walk over frames without encoding, at least to `offset`: (lines on stdout, lines on stderr, bytes skipped as
         damage, end). `end` is the first place at or after `offset` where a frame begins or may begin, or the place
         where the walk stops. A line is counted where it ends: a whole line, or a piece with nothing to come."""
 
-    def readable(
-        self, chunk: bytes | bytearray | memoryview, start: int, since: int, until: int
-    ) -> tuple[bytes, int, bool]:
+    def readable(self, chunk: Chunk, start: int, since: int, until: int) -> tuple[bytes, int, bool]:
         """Frames for `docker logs`: (frames, end, done). Each entry with since <= time (and time <= until, if until is
         not 0) is written again as a frame with source, time and line (as protobuf does, without empty fields), and a
         newline after the line, as the engine adds none, unless it is a piece with more to come. `done` is True once an
         entry after `until` was met; `end` is its offset then."""
 
-    def positions(self, chunk: bytes | bytearray | memoryview, start: int) -> Sequence[int]:
+    def positions(self, chunk: Chunk, start: int) -> Sequence[int]:
         """Offsets of the frames in the chunk (damage skipped, an incomplete last one left out), for `--tail`."""

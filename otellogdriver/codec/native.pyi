@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from otellogdriver.codec.contract import Carry, Encoded, EncodeOptions, Split
+from otellogdriver.codec.contract import Carry, Chunk, Encoded, EncodeOptions, Split
 
 name: str
 
 def encode(
-    chunk: bytes | bytearray | memoryview,
+    chunk: Chunk,
     start: int,
     carry: Carry,
     options: EncodeOptions,
@@ -17,7 +17,7 @@ def encode(
     final: bool = False,
 ) -> Encoded: ...
 def split(
-    chunk: bytes | bytearray | memoryview,
+    chunk: Chunk,
     start: int,
     carry: Carry,
     flush: int = 0,
@@ -25,9 +25,7 @@ def split(
     most: int = -1,
     opens: tuple[int, int] = (0, 0),
 ) -> Split: ...
-def rebuild(chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Carry: ...
-def count(
-    chunk: bytes | bytearray | memoryview, start: int, offset: int, final: bool = False
-) -> tuple[int, int, int, int]: ...
-def readable(chunk: bytes | bytearray | memoryview, start: int, since: int, until: int) -> tuple[bytes, int, bool]: ...
-def positions(chunk: bytes | bytearray | memoryview, start: int) -> Sequence[int]: ...
+def rebuild(chunk: Chunk, start: int, opens: tuple[int, int]) -> Carry: ...
+def count(chunk: Chunk, start: int, offset: int, final: bool = False) -> tuple[int, int, int, int]: ...
+def readable(chunk: Chunk, start: int, since: int, until: int) -> tuple[bytes, int, bool]: ...
+def positions(chunk: Chunk, start: int) -> Sequence[int]: ...

@@ -18,6 +18,7 @@ from otellogdriver.codec.contract import (
     NONE,
     NOTHING,
     Carry,
+    Chunk,
     Encoded,
     EncodeOptions,
     Group,
@@ -27,8 +28,6 @@ from otellogdriver.codec.contract import (
 from otellogdriver.codec.frames import HEADS, SOURCES, walk
 
 name: str = "python"
-
-Chunk = bytes | bytearray | memoryview
 
 
 def encode(

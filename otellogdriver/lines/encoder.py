@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Line
+from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Chunk, Codec, Encoded, EncodeOptions, Line
 from otellogdriver.codec.frames import goes_on
 from otellogdriver.lines.multiline import NO_HEADS, Heads, Joining
 from otellogdriver.lines.redaction import UNCUT, Cuts, without_edges
@@ -25,7 +25,6 @@ _ALL = sys.maxsize
 _PLACES = 16
 """How many places are remembered of lines that are cut: more than batches are under way."""
 
-Chunk = bytes | bytearray | memoryview
 Place = tuple[int, int, int]
 """Offset, and where the unfinished records of stdout and stderr begin (-1: none)."""
 

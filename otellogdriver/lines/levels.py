@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from otellogdriver.codec.contract import Codec, Encoded, EncodeOptions
+from otellogdriver.codec.contract import Chunk, Codec, Encoded, EncodeOptions
 from otellogdriver.codec.frames import SHORT, read_varint
 from otellogdriver.codec.python import nested, varint
 from otellogdriver.lines import severity
@@ -29,7 +29,7 @@ class LevelEncoder:
 
     def encode(
         self,
-        chunk: bytes | bytearray | memoryview,
+        chunk: Chunk,
         start: int,
         carry: Any,
         options: EncodeOptions,
@@ -50,7 +50,7 @@ class LevelEncoder:
             # Again with fewer records, so that there is room for their levels.
             room = max(0, len(made.payload) - (len(payload) - limit))
 
-    def rebuild(self, chunk: bytes | bytearray | memoryview, start: int, opens: tuple[int, int]) -> Any:
+    def rebuild(self, chunk: Chunk, start: int, opens: tuple[int, int]) -> Any:
         """See `codec.contract.Codec`."""
         return self._codec.rebuild(chunk, start, opens)
 
