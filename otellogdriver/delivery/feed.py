@@ -147,8 +147,8 @@ class Feed:
         self._open_since, self._grown = [0.0, 0.0], [0.0, 0.0]
         self._hurried = False
         self._skipped_to = 0
-        self._unreadable = (-1, 0.0)
-        self._faulty = (-1, 0.0)
+        self._failing: dict[str, tuple[int, float]] = {}
+        """What fails -> at which offset, and since when (monotonic time)."""
         self._told_of_cursor = False
         position = cursor.position
         if position.offset > self.stream.end:
@@ -291,7 +291,7 @@ class Feed:
                 seen = self._seen = -1
                 if offset > self.offset:
                     break
-                if isinstance(error, OSError | MemoryError) or not self._is_faulty(offset):
+                if isinstance(error, OSError | MemoryError) or not self._is_lasting("encoding", offset):
                     raise
                 return self._give_up_frame(buffer, error)
             if (strict or size) and size + len(encoded.payload) > budget:
@@ -395,7 +395,7 @@ class Feed:
             if found == (offset, 0) and self.stream.end > offset:
                 raise OSError(errno.ENODATA, "bytes are missing")
         except OSError:
-            if not self._is_unreadable(offset):
+            if not self._is_lasting("reading", offset):
                 raise
             return self.stream.behind(offset), 0
         return found
@@ -405,23 +405,18 @@ class Feed:
         try:
             return self._reader.read(offset, buffer[:1])[0] > offset
         except OSError:
-            if not self._is_unreadable(start):
+            if not self._is_lasting("reading", start):
                 raise
             return True
 
-    def _is_unreadable(self, offset: int) -> bool:
-        """Reading has just failed at `offset`: whether it has failed there for MAX_AGE."""
+    def _is_lasting(self, what: str, offset: int) -> bool:
+        """`what` ("reading", "encoding") has just failed at `offset`: whether it has failed there for MAX_AGE."""
         now = time.monotonic()
-        if self._unreadable[0] != offset:
-            self._unreadable = offset, now
-        return now - self._unreadable[1] >= MAX_AGE
-
-    def _is_faulty(self, offset: int) -> bool:
-        """Encoding has just failed at `offset` by a fault of ours: whether it has failed there for MAX_AGE."""
-        now = time.monotonic()
-        if self._faulty[0] != offset:
-            self._faulty = offset, now
-        return now - self._faulty[1] >= MAX_AGE
+        place, since = self._failing.get(what, (-1, 0.0))
+        if place != offset:
+            since = now
+            self._failing[what] = offset, now
+        return now - since >= MAX_AGE
 
     def _give_up_frame(self, buffer: memoryview, error: Exception) -> Part | None:
         """Give up the frame over which the encoder always fails, and the unfinished line that it may belong to. Raises
