@@ -44,6 +44,9 @@ the destination takes others. Then it may be down, and its return must not be mi
 _PROOFS = 2
 """Failures of a record by itself, with others taken before each, until it is given up: with fewer, the destination may
 just have come back."""
+_AGAIN = (0.0, 1.0, 3.0)
+"""Seconds before a record is tried again when the one after it has been taken: the destination may be back just now.
+More than once where it says by itself what it cannot take, for that may change with each request."""
 TURN, _LONGEST_TURN = 0.05, 1.0
 """Seconds for which others may try first, where the collector asked for patience: at first, and at most."""
 _PAUSE = 1.0
@@ -65,10 +68,12 @@ class _Suspect:
     """Records that are tried together where nothing is known of them: more after a success, fewer after a failure."""
     postponed: float = float("inf")
     """Loop time at which the collector itself last said that it cannot take this now; minus infinity where it is known
-    to take others."""
+    to take others, or to be well."""
     begun: bool = False
     at: int = 0
     """The place in the part of the record that is next."""
+    ahead: int = 0
+    """Records of the next part that have their fate already."""
     bad: int = 0
     """If this is more than `at`: one of the records from `at` to before this one is known to fail."""
     since: float = -1.0
@@ -191,7 +196,7 @@ class Apart:
         payload = b"".join(part.payload)
         ends = await off_loop(self._executor, lambda: record_ends(payload)) if payload else []
         if not suspect.begun:
-            suspect.begun, suspect.at, suspect.bad = True, 0, 0
+            suspect.begun, suspect.at, suspect.ahead, suspect.bad = True, suspect.ahead, 0, 0
             await asyncio.sleep(trouble.after if trouble else 0)
             if trouble and trouble.why in ("refused", "denied"):
                 suspect.until = self._loop.time() + (0 if trouble.too_large else QUIET)
@@ -256,19 +261,26 @@ class Apart:
         suspect.failed = now
         why = "fault" if trouble.why == "fault" else "refused"
         if now - suspect.since >= POISON_AGE and trouble.why != "throttled":
-            if self._requests.taken <= suspect.since and suspect.at + 1 < len(ends):
-                # Nothing else was sent meanwhile: the next record shows whether the destination takes any.
-                end = await self._try(suspect, part, payload[ends[suspect.at] : ends[suspect.at + 1]], 1)
+            # Where nothing else was sent meanwhile, the next record shows whether the destination takes any.
+            if self._requests.taken <= suspect.since and (found := await self._next(suspect, part, payload, ends)):
+                following, record = found
+                end = await self._try(suspect, following, record, 1)
                 if not isinstance(end, Trouble):
-                    self._fates.account([(part, 1)], end)
+                    self._fates.account([(following, 1)], end)
                     begin = ends[suspect.at - 1] if suspect.at else 0
-                    # Again, for it may be back just now.
-                    again = await self._try(suspect, part, payload[begin : ends[suspect.at]], 1)
+                    for pause in _AGAIN if trouble.for_now else _AGAIN[:1]:
+                        await asyncio.sleep(pause)
+                        again = await self._try(suspect, part, payload[begin : ends[suspect.at]], 1)
+                        if not isinstance(again, Trouble):
+                            break
                     if isinstance(again, Trouble):
                         self._fates.give_up(part, 1, why, trouble.reason, suspect.at)
                     else:
                         self._fates.account([(part, 1)], again)
-                    suspect.at += 1
+                    if following is part:
+                        suspect.at += 1
+                    else:
+                        suspect.ahead = 1
                     return True
             if suspect.proofs >= _PROOFS:
                 self._fates.give_up(part, 1, why, trouble.reason, suspect.at)
@@ -278,6 +290,17 @@ class Apart:
         longest = _LONGEST_PAUSE if is_odd else _UNPROVEN_PAUSE
         suspect.pause = min(2 * suspect.pause, longest)
         return False
+
+    async def _next(self, suspect: _Suspect, part: Part, payload: bytes, ends: list[int]) -> tuple[Part, bytes] | None:
+        """The record after that at `suspect.at`, and the part that it is in; None if there is none yet."""
+        if suspect.at + 1 < len(ends):
+            return part, payload[ends[suspect.at] : ends[suspect.at + 1]]
+        following, trouble = suspect.parts[1] if len(suspect.parts) > 1 else (part, None)
+        if following is part or trouble or not following.records:
+            return None
+        payload = b"".join(following.payload)
+        ends = await off_loop(self._executor, lambda: record_ends(payload))
+        return following, payload[: ends[0]]
 
     async def _try(self, suspect: _Suspect, part: Part, payload: bytes, records: int) -> End:
         """Send some records of a part until that has an end. Where the gate is closed, an empty request is the probe,
@@ -308,7 +331,7 @@ class Apart:
                 self._requests.failed(health)
                 continue
             if postponed := postponed_by(outcome):
-                if suspect.postponed < self._requests.taken:
+                if suspect.postponed <= self._requests.taken:
                     return postponed
                 suspect.postponed = self._loop.time()
             self._requests.failed(outcome)

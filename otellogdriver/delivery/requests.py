@@ -167,6 +167,10 @@ class Requests:
         """What becomes of an empty request, which shows how the destination is."""
         return await self.once(self._empty, 0)
 
+    async def is_well(self) -> bool:
+        """Whether the destination answers an empty request."""
+        return isinstance(await self.health(), Delivered | Unread | Refused)
+
     async def once(self, body: bytes, records: int, size: int = 0, alone: bool = False) -> Outcome:
         """One request, counted."""
         started = self._loop.time()

@@ -7,7 +7,7 @@ it is set apart (`apart.py`), which frees the lane, and settled there. Lives on 
   container that fails by itself is set apart.
 - Where the collector says that it cannot take a request now (429, 503), the request's containers are tried one after
   another for as long as it says so, and a request of other containers may go beside them. A container that is not taken
-  while others are is set apart.
+  while others are is set apart; so is one that is by itself for long, if the destination answers an empty request.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ _WHOLE = 2
 _STRIKES, _UNPROVEN_STRIKES = 3, 10
 """Times that a container may be put off, while the collector takes others in between, before it is set apart; and times
 where the collector has not taken anything yet."""
+
+ALONE = 30.0
+"""Seconds for which the only container that has something to be sent is put off, until an empty request tells whether
+that is for the sake of its lines; and between two of these requests."""
 
 
 def _groups(parts: Sequence[Part]) -> list[Sequence[Part]]:
@@ -112,12 +116,19 @@ class Sending:
                     self._settled(part)
                     break
                 if end.for_now:
+                    proved, is_only = self._requests.proved, len(self.postponed) == 1
                     is_odd = failed[part] < self._requests.taken
-                    strikes[part] += is_odd or not self._requests.proved
-                    failed[part] = self._loop.time()
-                    if strikes[part] < (_STRIKES if self._requests.proved else _UNPROVEN_STRIKES):
+                    strikes[part] += is_odd or not proved and not is_only
+                    failed[part] = now = self._loop.time()
+                    is_culprit = False
+                    if is_only and end.why != "throttled" and now - since >= ALONE:
+                        since, is_culprit = now, await self._requests.is_well()
+                    if not is_culprit and strikes[part] < (_STRIKES if proved else _UNPROVEN_STRIKES):
                         await asyncio.sleep(TURN if waiting or not is_odd else max(TURN, end.after))
                         waiting.append(part)
+                        continue
+                    if not is_culprit and not proved:  # perhaps the destination takes nothing from anybody
+                        self._apart.set_apart(part)
                         continue
                 self._apart.set_apart(part, end)
         finally:

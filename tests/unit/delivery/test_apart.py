@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from otellogdriver.delivery import apart, pump, requests
+from otellogdriver.delivery import apart, pump, requests, sending
 from otellogdriver.delivery.gate import LONGEST
 from otellogdriver.export.client import prepare
 from otellogdriver.export.outcome import Delivered, Outcome, Refused, Retry
@@ -113,6 +113,20 @@ async def test_the_next_record_tells_where_nothing_else_is_sent(scene: Scene, mo
     assert scene.feeds["a"].counters.given_up == {"refused": 1}
 
 
+async def test_the_next_record_may_be_in_the_next_part(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that come one by one have a part each."""
+    monkeypatch.setattr(apart, "POISON_AGE", 0.1)
+    monkeypatch.setattr(apart, "_FIRST_PAUSE", 0.01)
+    client = scene.start(answering(lambda body: KINDS["reset"]))
+    feed = scene.feed("a")
+    scene.write("a", marked(0, 1, {0}))
+    await soon(lambda: client.bodies.count(b"") > 1)
+    scene.write("a", lines(1, 10))
+    await scene.settled()
+    assert client.of("a") == [*range(1, 10)]
+    assert fates(feed) == {"delivered": 9, "refused": 1, "waiting": 0}
+
+
 async def test_a_destination_that_takes_no_records_is_down_though_it_answers_empty_requests(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +169,55 @@ async def test_unavailable_for_one_request_while_others_are_taken_is_its_own_fau
     await scene.settled()
     assert client.of("a") == [*range(written)]
     assert client.of("b") == [each for each in range(10) if each != 5]
+
+
+@pytest.mark.parametrize("proved", [True, False])
+@pytest.mark.parametrize("bad", [1, 5, 10])
+async def test_unavailable_for_one_record_of_the_only_container_costs_that_record(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, bad: int, proved: bool
+) -> None:
+    monkeypatch.setattr(sending, "ALONE", 0.1)
+    monkeypatch.setattr(apart, "POISON_AGE", 0.1)
+    monkeypatch.setattr(apart, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(apart, "_AGAIN", (0.0, 0.01, 0.01))
+    monkeypatch.setitem(LONGEST, "unavailable", 0.01)
+    client = scene.start(answering(lambda body: Retry("unavailable", "503")))
+    feed = scene.feed("a")
+    if proved:
+        scene.write("a", lines(0, 1))
+        await scene.settled()
+    scene.write("a", marked(1, 11, {bad}))
+    await soon(lambda: client.of("a")[proved:] == [*range(1, bad)])
+    scene.write("a", lines(11, 20))
+    await scene.settled()
+    assert client.of("a") == [each for each in range(not proved, 20) if each != bad]
+    assert fates(feed) == {"delivered": 18 + proved, "refused": 1, "waiting": 0}
+
+
+@pytest.mark.parametrize("answers_empty", [True, False])
+async def test_unavailable_for_all_of_the_only_container_costs_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, answers_empty: bool
+) -> None:
+    monkeypatch.setattr(sending, "ALONE", 0.05)
+    monkeypatch.setattr(apart, "POISON_AGE", 0.05)
+    monkeypatch.setattr(apart, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(apart, "_UNPROVEN_PAUSE", 0.02)
+    monkeypatch.setitem(LONGEST, "unavailable", 0.01)
+    away = [True]
+
+    async def answer(body: bytes) -> Outcome:
+        return Retry("unavailable", "503") if away[0] and (body or not answers_empty) else Delivered()
+
+    client = scene.start(answer)
+    feed = scene.feed("a")
+    scene.write("a", lines(0, 20))
+    await soon(lambda: b"" in client.bodies and len(client.bodies) > 40)
+    assert feed.counters.given_up == {}
+    away[0] = False
+    await scene.settled()
+    assert feed.counters.given_up == {}
+    # The second record proves whether any is taken; it comes first if the destination is back at that very moment.
+    assert client.of("a")[2:] == [*range(2, 20)] and sorted(client.of("a")[:2]) == [0, 1]
 
 
 async def test_faults_while_a_request_is_made_cost_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
