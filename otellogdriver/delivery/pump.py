@@ -68,6 +68,8 @@ class _Known:
 
     queued: bool = False
     """It will be read soon."""
+    since: float = 0.0
+    """Loop time at which it was queued; 0 if it has waited for its turn already."""
     counted: int = 0
     """Bytes of it among those that are queued."""
     busy: bool = False
@@ -110,7 +112,8 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._ready: deque[Feed] = deque()
         self._queued_bytes = 0
-        self._oldest = 0.0
+        self._is_behind = False
+        """Feeds had more than the last batch had room for: what waits has waited long enough."""
         self._gathered = 0.0
         """Loop time of the last batch."""
         self._turn = Lock()
@@ -141,10 +144,9 @@ class Pump:
         known.counted = pending
         if not known.queued:
             if not self._ready:
-                self._oldest = self._loop.time()
                 self._wake.set()
             (self._ready.appendleft if is_next else self._ready.append)(feed)
-            known.queued = True
+            known.queued, known.since = True, 0.0 if is_next else self._loop.time()
         if self._is_full():
             self._wake.set()
 
@@ -190,9 +192,10 @@ class Pump:
         return self._queued_bytes >= max(self._size, len(self._ready) * _WORTH)
 
     def _due(self) -> float:
-        """Loop time at which what waits now is to go."""
-        due = self._oldest + max(self._delay, min(len(self._ready) * _EACH, _LONGEST * self._delay))
-        soon = max(self._oldest + _SOON, self._gathered + self._delay / _OFTEN)
+        """Loop time at which what has waited longest is to go, together with what there is by then."""
+        since = 0.0 if self._is_behind else self._known[self._ready[0]].since
+        due = since + max(self._delay, min(len(self._ready) * _EACH, _LONGEST * self._delay))
+        soon = max(since + _SOON, self._gathered + self._delay / _OFTEN)
         return soon if soon < due and self._is_little() else due
 
     def _is_little(self) -> bool:
@@ -378,7 +381,6 @@ class Pump:
                 known = self._known[feed]
                 self._queued_bytes -= known.counted
                 known.counted = 0
-            others = bool(self._ready)
             await off_loop(self._executor, lambda: batch.encode(self.destination, self._say))
             self._take(batch)
             self._batch = None
@@ -389,7 +391,7 @@ class Pump:
             self._ask_all()
             raise
         try:
-            self._ask_again(batch, feeds, late, others)
+            self._ask_again(batch, feeds, late)
         except Exception as error:  # the batch is there all the same, and who waits for it
             self.tally.count("fault")
             self._say(logging.ERROR, "fault", f"feeds cannot be asked again: {error!r}; all are")
@@ -408,9 +410,8 @@ class Pump:
         for each in read:
             each.busy = False
 
-    def _ask_again(self, batch: Batch, feeds: list[Feed], late: Iterable[Feed], others: bool) -> None:
-        """Queue or watch the feeds of which a batch was made. `late`: those that had to be left out; `others`: whether
-        more feeds wait."""
+    def _ask_again(self, batch: Batch, feeds: list[Feed], late: Iterable[Feed]) -> None:
+        """Queue or watch the feeds of which a batch was made. `late`: those that had to be left out."""
         now = self._loop.time()
         for feed in feeds:
             if known := self._known.get(feed):
@@ -425,9 +426,7 @@ class Pump:
             if feed in self._known and feed not in batch.failed:
                 self._look(feed)
                 is_cut = is_cut or feed.is_cut
-        if others or batch.left or is_cut:  # it has waited for its turn already
-            self._oldest = 0.0
-            self._wake.set()
+        self._is_behind = is_cut
 
     async def _bring(self, batch: Batch) -> None:
         """Hand the parts on, each when the earlier part of its feed is settled or set apart. Where that takes longer
