@@ -105,6 +105,8 @@ class Batch:
             self.parts.append(part)
             if alone:
                 continue
+            if budget < share and feed.is_cut:
+                left.append(feed)
             self.shared.append(part)
             if part.payload:
                 entry = resource_logs(feed.resource, part.payload, SCOPE)

@@ -69,7 +69,7 @@ class _Known:
     queued: bool = False
     """It will be read soon."""
     since: float = 0.0
-    """Loop time at which it was queued; 0 if it has waited for its turn already."""
+    """Loop time at which it was queued."""
     counted: int = 0
     """Bytes of it among those that are queued."""
     busy: bool = False
@@ -113,7 +113,7 @@ class Pump:
         self._ready: deque[Feed] = deque()
         self._queued_bytes = 0
         self._is_behind = False
-        """Feeds had more than the last batch had room for: what waits has waited long enough."""
+        """A feed had more than its share of the last batch: what waits has waited long enough."""
         self._gathered = 0.0
         """Loop time of the last batch."""
         self._turn = Lock()
@@ -133,7 +133,8 @@ class Pump:
     # Feeds.
 
     def poke(self, feed: Feed, is_next: bool = False) -> None:
-        """Queue the feed if it has work; `is_next`: before all others, because its turn has come."""
+        """Queue the feed if it has work; `is_next`: before all others, and as if it had waited since it was queued last,
+        because its turn has come."""
         known = self._known.get(feed)
         if known is None:
             known = self._known[feed] = _Known(looked=self._loop.time())
@@ -146,7 +147,9 @@ class Pump:
             if not self._ready:
                 self._wake.set()
             (self._ready.appendleft if is_next else self._ready.append)(feed)
-            known.queued, known.since = True, 0.0 if is_next else self._loop.time()
+            known.queued = True
+            if not is_next:
+                known.since = self._loop.time()
         if self._is_full():
             self._wake.set()
 
@@ -421,11 +424,11 @@ class Pump:
         for feed in reversed(batch.left):
             if feed in self._known:
                 self.poke(feed, is_next=True)
-        is_cut = False
+        is_cut, left = False, set(batch.left)
         for feed in batch.feeds:
             if feed in self._known and feed not in batch.failed:
                 self._look(feed)
-                is_cut = is_cut or feed.is_cut
+                is_cut = is_cut or (feed.is_cut and feed not in left)
         self._is_behind = is_cut
 
     async def _bring(self, batch: Batch) -> None:

@@ -98,6 +98,40 @@ async def test_a_crowd_of_containers_waits_up_to_three_times_as_long(
         assert least < asyncio.get_running_loop().time() - began < 5
 
 
+async def test_who_is_queued_behind_others_waits_for_more_lines_as_long_as_they_do(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Feeds that always wait would else be taken as fast as requests can be built, each time with next to nothing."""
+    taken = Counter[Feed]()
+    take = pump_module.Pump._take
+
+    def counted(pump: pump_module.Pump, batch: Batch) -> None:
+        taken.update(part.feed for part in batch.parts)
+        take(pump, batch)
+
+    async def answer(_: bytes) -> Outcome:
+        await asyncio.sleep(0.02)
+        return Delivered()
+
+    monkeypatch.setattr(pump_module.Pump, "_take", counted)
+    delay = 1.0
+    scene.start(answer, delay=delay, size=20_000)
+    names = [f"{index:02x}" for index in range(20)]
+    for name in names:
+        scene.feed(name)
+    loop = asyncio.get_running_loop()
+    began, number = loop.time(), 0
+    while loop.time() - began < 3 * delay:
+        for name in names:
+            scene.write(name, lines(number, number + 1, size=200))
+        number += 1
+        await asyncio.sleep(0.005)
+    rounds = (loop.time() - began) / delay + 1
+    await scene.settled()
+    assert number > 10 * rounds
+    assert max(taken.values()) <= 3.5 * rounds
+
+
 async def test_a_request_looks_at_no_more_containers_than_it_has_room_for(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
