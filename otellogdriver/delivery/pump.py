@@ -133,8 +133,8 @@ class Pump:
     # Feeds.
 
     def poke(self, feed: Feed, is_next: bool = False) -> None:
-        """Queue the feed if it has work; `is_next`: before all others, and as if it had waited since it was queued last,
-        because its turn has come."""
+        """Queue the feed if it has work; `is_next`: before all others, because its turn has come; it counts as waiting
+        since it was last queued."""
         known = self._known.get(feed)
         if known is None:
             known = self._known[feed] = _Known(looked=self._loop.time())
