@@ -43,7 +43,7 @@ from otellogdriver.loop import Event, Lock
 
 _WORTH = 16 << 10
 """Bytes whose encoding and compression cost about as much as one part does, however small it is."""
-_EACH, _LONGEST = 0.0006, 3
+_EACH, _LONGEST = 0.001, 5
 """Seconds that each feed that waits adds to the wait of all, so that the cost of the parts as such stays below a tenth
 of a core; together at most so many times the batch delay."""
 _LITTLE = 4 << 10

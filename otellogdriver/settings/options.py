@@ -137,7 +137,7 @@ class Settings(LineSettings):
         duration(most=60),
         "200ms",
         "The longest time that a line waits for others to share its request: a third of it at most where a host prints "
-        "little, up to three times as long while hundreds of containers print at once.",
+        "little, up to five times as long while hundreds of containers print at once.",
         section="Batches",
     )
     batch_size: int = option(
