@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Codec, Encoded, EncodeOptions, Encoder, Open
+from otellogdriver.delivery.counters import Counters, Passed
+from otellogdriver.delivery.patience import Patience, begins, far
 from otellogdriver.errors import is_shortage
 from otellogdriver.export.request import AROUND
 from otellogdriver.journal.cursor import Cursor, Position
@@ -38,60 +37,6 @@ CHUNK = 256 << 10
 """Bytes encoded in one call: the output stays within a core's cache."""
 BUFFER = MAX_FRAME + CHUNK
 """Bytes of buffer that `take` needs: room for the longest frame."""
-MAX_AGE = 30.0
-"""Seconds after which an unfinished record is sent as it is, and an unfinished frame is taken for damage."""
-MAX_SPAN = 8 << 20
-"""Bytes that may come after the begin of an unfinished line, by lines of the container's other output, before the
-unfinished one is sent as it is: these bytes cannot be deleted until then, and all are read again at the next start."""
-
-
-class Taken(NamedTuple):
-    """Part of `Counters`."""
-
-    lines: list[int]
-    bytes: list[int]
-    damaged_bytes: int
-
-
-@dataclass(slots=True)
-class Counters:
-    """What came of a feed's lines so far. Lists are [stdout, stderr]; they are replaced, never changed.
-
-    Each line that is counted in `lines` has one fate: `sum(lines)` is `delivered`, all of `given_up`, all of `excluded`
-    and what is under way."""
-
-    lines: list[int] = field(default_factory=lambda: [0, 0])
-    bytes: list[int] = field(default_factory=lambda: [0, 0])
-    records: int = 0
-    """Records that have their fate. Unlike `lines` it never goes back."""
-    severities: Sequence[int] = ()
-    """How many of them have a severity, as `Encoded` has it."""
-    delivered: int = 0
-    damaged_bytes: int = 0
-    excluded: dict[str, int] = field(default_factory=dict)
-    """Reason -> lines that the options leave out. They count when their part is settled: until then it may be put back,
-    and given up."""
-    given_up: dict[str, int] = field(default_factory=dict)
-    """Reason -> lines."""
-
-    most: Taken | None = None
-    """What was counted of lines that were put back: they come again, and what was reported must not fall meanwhile."""
-
-    def reported(self) -> Taken:
-        """`lines`, `bytes` and `damaged_bytes` as they never fall."""
-        now = Taken(self.lines, self.bytes, self.damaged_bytes)
-        most = self.most
-        if most is None:
-            return now
-        return Taken(
-            [max(pair) for pair in zip(now.lines, most.lines, strict=True)],
-            [max(pair) for pair in zip(now.bytes, most.bytes, strict=True)],
-            max(now.damaged_bytes, most.damaged_bytes),
-        )
-
-    def give_up(self, reason: str, lines: int) -> None:
-        if lines:
-            self.given_up[reason] = self.given_up.get(reason, 0) + lines
 
 
 @dataclass(slots=True, eq=False)
@@ -112,8 +57,8 @@ class Part:
     excluded: Mapping[str, int] = field(default_factory=dict)
 
 
-_State = tuple[int, Any, list[int], list[int], int]
-"""Offset, carry; of the counters lines, bytes, damaged_bytes."""
+_State = tuple[int, Any, Passed]
+"""Offset, carry; what the counters have passed."""
 
 
 class Feed:
@@ -142,13 +87,8 @@ class Feed:
         self._carry: tuple[Open | None, Open | None] = NOTHING
         self._seen = 0
         self._partial_end = 0
-        self._torn_at, self._torn_since = -1, 0.0
-        self._opens, self._sizes = (-1, -1), [0, 0]
-        self._open_since, self._grown = [0.0, 0.0], [0.0, 0.0]
-        self._hurried = False
+        self._patience = Patience(self.stream)
         self._skipped_to = 0
-        self._failing: dict[str, tuple[int, float]] = {}
-        """What fails -> at which offset, and since when (monotonic time)."""
         self._told_of_cursor = False
         position = cursor.position
         if position.offset > self.stream.end:
@@ -170,7 +110,7 @@ class Feed:
             start, got = position.needed, 0
         if start == position.needed and got == len(buffer):
             self._carry = self._encoder.rebuild(buffer, start, position.opens)
-            if _begins(self._carry) != position.opens:  # the options of then held lines that those of now do not
+            if begins(self._carry) != position.opens:  # the options of then held lines that those of now do not
                 self.offset, self._carry = position.needed, NOTHING
         else:
             log.error(
@@ -190,16 +130,12 @@ class Feed:
         """Every record of the part has its fate, and its bytes in the stream are not needed any more. The next `commit`
         writes that down. To be called once for each part, in order."""
         self._cursor.move(part.behind)
-        self.counters.records += part.records
-        if part.severities:
-            self.counters.severities = _sums(self.counters.severities, part.severities)
-        for reason, lines in part.excluded.items():
-            self.counters.excluded[reason] = self.counters.excluded.get(reason, 0) + lines
+        self.counters.settle(part.records, part.severities, part.excluded)
 
     @property
     def position(self) -> Position:
         """Where `take` goes on."""
-        return Position(self.offset, _begins(self._carry))
+        return Position(self.offset, begins(self._carry))
 
     @property
     def needed(self) -> int:
@@ -228,7 +164,9 @@ class Feed:
         if end != self._seen or self.offset < self._partial_end:
             return True
         return (end > self.offset or self._carry != NOTHING) and (
-            self.stream.ended_at is not None or self._old_records(self._carry) != 0 or self._frame_is_old(self.offset)
+            self.stream.ended_at is not None
+            or self._patience.old_records(self._carry) != 0
+            or self._patience.is_old_frame(self.offset)
         )
 
     @property
@@ -239,34 +177,7 @@ class Feed:
     @property
     def wait(self) -> float:
         """Seconds until something unfinished may be too old."""
-        now = time.monotonic()
-        torn = now if self._torn_at < 0 else max(self._torn_since, min(now, self.stream.read_since))
-        due = (MAX_AGE + now if at == math.inf else at for at in self._due(self._carry) if at is not None)
-        return min([torn + MAX_AGE, *due]) - now
-
-    def _due(self, carry: Any) -> tuple[float | None, float | None]:
-        """When the unfinished records of stdout and stderr become too old (monotonic time); None where there is
-        none, or another one than at the last look."""
-        read = self.stream.read_since  # while nobody reads (`journal-full=block`) the rest cannot come
-        out, err = (
-            min(max(self._open_since[stream], read) + MAX_AGE, max(self._grown[stream], read) + group.patience)
-            if group is not None and group.begin == self._opens[stream]
-            else None
-            for stream, group in enumerate(carry)
-        )
-        return out, err
-
-    def _old_records(self, carry: Any) -> int:
-        """The mask of the streams (1 stdout, 2 stderr) whose unfinished record is too old, or in the way of `skip`."""
-        if carry == NOTHING:
-            return 0
-        now = time.monotonic()
-        due = self._due(carry)
-        return sum(1 << stream for stream in (0, 1) if (at := due[stream]) is not None and (self._hurried or at <= now))
-
-    def _frame_is_old(self, offset: int) -> bool:
-        since = max(self._torn_since, self.stream.read_since)
-        return self._torn_at == offset and time.monotonic() - since >= MAX_AGE
+        return self._patience.left(self._carry)
 
     def take(self, buffer: memoryview, budget: int, observed: int, strict: bool) -> Part | None:
         """Encode what waits, until there are about `budget` bytes of records; None if nothing has changed.
@@ -278,9 +189,8 @@ class Feed:
         ended = self.stream.ended_at is not None  # asked before `end`: a stream that has ended does not grow
         end = seen = self.stream.end
         offset, carry = self.offset, self._carry
-        payload: list[bytes | memoryview] = []
         done: list[Encoded] = []
-        size = records = lost = 0
+        size = lost = 0
         full = False
         while True:
             try:
@@ -291,7 +201,7 @@ class Feed:
                 seen = self._seen = -1
                 if offset > self.offset:
                     break
-                if isinstance(error, OSError | MemoryError) or not self._is_lasting("encoding", offset):
+                if isinstance(error, OSError | MemoryError) or not self._patience.is_lasting("encoding", offset):
                     raise
                 return self._give_up_frame(buffer, error)
             if (strict or size) and size + len(encoded.payload) > budget:
@@ -301,66 +211,44 @@ class Feed:
             lost += start - offset
             offset, carry = encoded.end, encoded.carry
             done.append(encoded)
-            if encoded.payload:
-                payload.append(encoded.payload)
-                size += len(encoded.payload)
-                records += encoded.records
+            size += len(encoded.payload)
             if offset >= end and carry == NOTHING:
                 break  # the common end
             if not progress or size >= budget:
                 full = progress
                 break
-        return self._move(offset, carry, done, lost, payload, size, records, seen, end if full else 0, end)
+        return self._move(offset, carry, done, size, lost, seen, end if full else 0, end)
 
     def _move(
-        self,
-        offset: int,
-        carry: Any,
-        done: list[Encoded],
-        lost: int,
-        payload: list[bytes | memoryview],
-        size: int,
-        records: int,
-        seen: int,
-        partial_end: int,
-        end: int,
+        self, offset: int, carry: Any, done: list[Encoded], size: int, lost: int, seen: int, partial_end: int, end: int
     ) -> Part | None:
         """What `take` has made becomes the feed's state. What may fail comes first, then what cannot."""
-        counters = self.counters
-        before: _State = self.offset, self._carry, counters.lines, counters.bytes, counters.damaged_bytes
-        position = Position(offset, _begins(carry))
-        moved = payload or (offset, position.opens) != (self.offset, _begins(self._carry))
-        severities: Sequence[int] = ()
-        lines, sizes, damaged = counters.lines, counters.bytes, counters.damaged_bytes
-        excluded: dict[str, int] = {}
-        for encoded in done:
-            lines = [lines[0] + encoded.lines[0], lines[1] + encoded.lines[1]]
-            sizes = [sizes[0] + encoded.bytes[0], sizes[1] + encoded.bytes[1]]
-            damaged += encoded.skipped
-            for reason, number in encoded.excluded.items():
-                excluded[reason] = excluded.get(reason, 0) + number
-            if encoded.severities:
-                severities = _sums(severities, encoded.severities)
+        position = Position(offset) if carry == NOTHING else Position(offset, begins(carry))
+        passed, severities, excluded = self.counters.after(done, lost)
         part = None
-        if moved or excluded:
+        if size or excluded or position != self.position:
+            payload, records = [], 0
+            for encoded in done:
+                if encoded.payload:
+                    payload.append(encoded.payload)
+                    records += encoded.records
+            before = self.offset, self._carry, self.counters.passed
             part = Part(self, payload, size, records, self.offset, position, before, severities, excluded)
-        damaged += lost
         if lost:
             log.error("%s: %d bytes before offset %d are lost", self.stream.directory, lost, offset)
-        self._note_age(carry, -1 if partial_end or offset >= end else offset)
+        self._patience.note(carry, -1 if partial_end or offset >= end else offset)
         self.stream.advance(boundary=offset)
-        counters.lines, counters.bytes, counters.damaged_bytes = lines, sizes, damaged
+        self.counters.passed = passed
         self.offset, self._carry, self._seen, self._partial_end = offset, carry, seen, partial_end
         return part
 
     def put_back(self, part: Part) -> bool:
         """Undo the `take` that made this part. False, and nothing done, if something was taken or skipped since."""
-        if self.offset != part.behind.offset or _begins(self._carry) != part.behind.opens:
+        if self.offset != part.behind.offset or begins(self._carry) != part.behind.opens:
             return False
-        counters = self.counters
-        counters.most = counters.reported()
-        self._seen = -1
-        self.offset, self._carry, counters.lines, counters.bytes, counters.damaged_bytes = part.before
+        offset, carry, passed = part.before
+        self.counters.go_back(passed)
+        self.offset, self._carry, self._seen = offset, carry, -1
         return True
 
     def _encode(
@@ -375,12 +263,12 @@ class Feed:
             start, got = self._read(offset, buffer)
         last = start + got >= end
         cut = ended and last
-        flush = BOTH if cut else _far(carry, start)
+        flush = BOTH if cut else 0 if carry == NOTHING else far(carry, start)
         chunk = buffer[:got]
         encoded = self._encoder.encode(chunk, start, carry, self._options, observed, limit, flush, cut)
         if encoded.end == start and encoded.carry == carry and not encoded.payload:
             if last:
-                flush, cut = self._old_records(carry), self._frame_is_old(start)
+                flush, cut = self._patience.old_records(carry), self._patience.is_old_frame(start)
             else:
                 cut = got < len(buffer) and self._is_gap(start, start + got, buffer[got:])
                 flush = BOTH if cut else 0
@@ -395,7 +283,7 @@ class Feed:
             if found == (offset, 0) and self.stream.end > offset:
                 raise OSError(errno.ENODATA, "bytes are missing")
         except OSError:
-            if not self._is_lasting("reading", offset):
+            if not self._patience.is_lasting("reading", offset):
                 raise
             return self.stream.behind(offset), 0
         return found
@@ -405,18 +293,9 @@ class Feed:
         try:
             return self._reader.read(offset, buffer[:1])[0] > offset
         except OSError:
-            if not self._is_lasting("reading", start):
+            if not self._patience.is_lasting("reading", start):
                 raise
             return True
-
-    def _is_lasting(self, what: str, offset: int) -> bool:
-        """`what` ("reading", "encoding") has just failed at `offset`: whether it has failed there for MAX_AGE."""
-        now = time.monotonic()
-        place, since = self._failing.get(what, (-1, 0.0))
-        if place != offset:
-            since = now
-            self._failing[what] = offset, now
-        return now - since >= MAX_AGE
 
     def _give_up_frame(self, buffer: memoryview, error: Exception) -> Part | None:
         """Give up the frame over which the encoder always fails, and the unfinished line that it may belong to. Raises
@@ -426,36 +305,16 @@ class Feed:
         if end == start:
             raise error
         log.error("%s: the line at offset %d is given up: %r", self.stream.directory, start, error)
-        counters = self.counters
-        lines = [counters.lines[0] + out, counters.lines[1] + err]
-        state: _State = self.offset, self._carry, counters.lines, counters.bytes, counters.damaged_bytes
+        state: _State = self.offset, self._carry, self.counters.passed
         part = Part(self, [], 0, 0, self.offset, Position(end), state)
-        counters.give_up("fault", out + err)
-        counters.lines, counters.damaged_bytes = lines, counters.damaged_bytes + damaged
+        self.counters.skip(damaged, (out, err), "fault")
         self.offset, self._carry, self._seen = end, NOTHING, -1
         return part
-
-    def _note_age(self, carry: Any, torn_at: int) -> None:
-        """Remember since when the unfinished records, and the frame cut at `torn_at` (-1: none), are the same."""
-        if carry == self._carry == NOTHING and torn_at == self._torn_at and not self._hurried:
-            return
-        now = time.monotonic()
-        begins = _begins(carry)
-        for stream, group in enumerate(carry):
-            if begins[stream] != self._opens[stream]:
-                self._open_since[stream] = self._grown[stream] = now
-            size = group.size if group else 0
-            if size != self._sizes[stream]:
-                self._sizes[stream], self._grown[stream] = size, now
-        self._opens = begins
-        self._hurried = False
-        if torn_at != self._torn_at:
-            self._torn_at, self._torn_since = torn_at, now
 
     def _lose(self, offset: int) -> None:
         """The bytes up to `offset` are gone from the journal: count them as damage."""
         log.error("%s: %d bytes before offset %d are lost", self.stream.directory, offset - self.offset, offset)
-        self.counters.damaged_bytes += offset - self.offset
+        self.counters.skip(damaged=offset - self.offset)
         self.offset = offset
 
     def skip(self, to: int, spares_one: bool = False) -> bool:
@@ -467,7 +326,8 @@ class Feed:
         beginning of a line is given up and its end is not, the end is still sent."""
         if self.offset >= to:
             if self._carry != NOTHING:
-                self._hurried, self._seen = True, -1
+                self._patience.end()
+                self._seen = -1
             return False
         before, buffer = self.offset, memoryview(bytearray(BUFFER))
         if spares_one and self._is_one_line(buffer):
@@ -519,10 +379,7 @@ class Feed:
         if end == offset:
             return False
         self._carry = NOTHING
-        counters = self.counters
-        counters.lines = [counters.lines[0] + out, counters.lines[1] + err]
-        counters.damaged_bytes += damaged
-        counters.give_up("journal_full", out + err)
+        self.counters.skip(damaged, (out, err), "journal_full")
         self.offset = end
         return True
 
@@ -557,19 +414,3 @@ class Feed:
     def close(self) -> None:
         self._reader.close()
         self._cursor.close()
-
-
-def _sums(counts: Sequence[int], more: Sequence[int]) -> Sequence[int]:
-    return tuple(map(add, counts, more)) if counts and more else counts or more
-
-
-def _begins(carry: Any) -> tuple[int, int]:
-    out, err = carry
-    return -1 if out is None else out.begin, -1 if err is None else err.begin
-
-
-def _far(carry: Any, offset: int) -> int:
-    """The mask of the streams whose unfinished record began MAX_SPAN or more before `offset`."""
-    if carry == NOTHING:
-        return 0
-    return sum(1 << stream for stream, begin in enumerate(_begins(carry)) if 0 <= begin < offset - MAX_SPAN)

@@ -253,7 +253,7 @@ def test_a_frozen_disk_holds_up_no_call(make_engine: MakeEngine, collector: Serv
 # Limits
 
 AGES_SOON = (
-    "import sys; from otellogdriver.delivery import feed; feed.MAX_AGE = 0.5; "
+    "import sys; from otellogdriver.delivery import patience; patience.MAX_AGE = 0.5; "
     "from otellogdriver.cli import main; sys.argv = ['otellogdriver', 'serve']; sys.exit(main())"
 )
 """The driver, to which what is unfinished is old after half a second instead of thirty."""

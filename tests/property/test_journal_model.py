@@ -400,7 +400,7 @@ def delivered_from(state: Path) -> tuple[list[int], int]:
     try:
         for _ in range(1000):
             if not feed.needs_work:
-                return found, feed.counters.damaged_bytes
+                return found, feed.counters.passed.damaged_bytes
             part = feed.take(buffer, 1 << 20, 1, False)
             if part is not None:
                 found += [number(body) for body in bodies(part.payload) if body[:8].isdigit()]

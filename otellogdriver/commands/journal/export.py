@@ -71,7 +71,7 @@ class Result:
 
     def add(self, feed: Feed) -> None:
         self.delivered += feed.counters.delivered
-        self.damaged += feed.counters.damaged_bytes
+        self.damaged += feed.counters.passed.damaged_bytes
         for reason, lines in feed.counters.given_up.items():
             self.given_up[reason] = self.given_up.get(reason, 0) + lines
 

@@ -13,7 +13,7 @@ def fates(feed: Feed) -> dict[str, int]:
     found = {"delivered": counters.delivered}
     for kind, lines in (*counters.given_up.items(), *counters.excluded.items()):
         found[kind] = found.get(kind, 0) + lines
-    found["waiting"] = sum(counters.lines) - sum(found.values())
+    found["waiting"] = sum(counters.passed.lines) - sum(found.values())
     return found
 
 
@@ -32,4 +32,4 @@ def check(feeds: Iterable[Feed], printed: int | None = None) -> None:
             assert found["waiting"] == 0, f"{feed.stream.directory}: lines without a fate: {found}"
             assert feed.counters.records == _sent(feed), f"{feed.stream.directory}: records counted twice, or not"
         if printed is not None:
-            assert sum(feed.counters.lines) == printed, f"{feed.stream.directory}: {found}, printed {printed}"
+            assert sum(feed.counters.passed.lines) == printed, f"{feed.stream.directory}: {found}, printed {printed}"

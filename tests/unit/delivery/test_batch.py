@@ -91,7 +91,7 @@ def test_what_is_put_back_is_taken_again(scene: Scene) -> None:
     first = Batch(feeds, (), 1 << 20)
     first.encode(DESTINATION, silent)
     first.put_back()
-    assert first.parts == [] and all(feed.needs_work and feed.counters.lines == [0, 0] for feed in feeds)
+    assert first.parts == [] and all(feed.needs_work and feed.counters.passed.lines == [0, 0] for feed in feeds)
     second = Batch(feeds, (), 1 << 20)
     second.encode(DESTINATION, silent)
     assert sum(1 for _ in read_records(second.body)) == 20

@@ -2,102 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
-import math
 import os
-import time
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from otellogdriver.codec import python
-from otellogdriver.codec.contract import EncodeOptions
-from otellogdriver.delivery import feed as feed_module
-from otellogdriver.delivery.feed import BUFFER, CHUNK, MAX_SPAN, Feed, Part
-from otellogdriver.journal.cursor import Cursor, Position
-from otellogdriver.journal.store import Entry
-from otellogdriver.journal.stream import Stream
+from otellogdriver.delivery.feed import CHUNK
+from otellogdriver.journal.cursor import Position
 from tests.fakes.engine import frame, pieces
 from tests.scene import bodies, line, lines, number
-
-BIG = 1 << 20
-
-
-class Bench:
-    """One stream in a directory, and the feeds that are made on it one after another, as by restarts."""
-
-    def __init__(self, directory: Path, segment_size: int = 1 << 20) -> None:
-        self.directory = directory
-        directory.mkdir(exist_ok=True)
-        self.segment_size = segment_size
-        self.buffer = memoryview(bytearray(BUFFER))
-        self.feeds: list[Feed] = []
-        self.streams: list[Stream] = []
-        self.open()
-
-    def open(self) -> Feed:
-        """A start of the driver."""
-        self.stream = Stream(self.directory, segment_size=self.segment_size)
-        self.streams.append(self.stream)
-        return self.open_feed()
-
-    def open_feed(self) -> Feed:
-        entry = Entry("c" * 64, "/fifo", {}, self.stream)
-        options = EncodeOptions(uid=b"8 bytes.")
-        self.feed = Feed(entry, Cursor(self.directory / "cursor"), python, options, b"")
-        self.feeds.append(self.feed)
-        return self.feed
-
-    def take(self, budget: int = BIG, strict: bool = False) -> Part | None:
-        return self.feed.take(self.buffer, budget, 1, strict)
-
-    def deliver(self) -> list[bytes]:
-        """Take and commit until nothing is left to say; the bodies."""
-        found = []
-        while self.feed.needs_work:
-            part = self.take()
-            if part is None:
-                break
-            self.feed.settle(part)
-            self.feed.commit()
-            found += bodies(part.payload)
-        return found
-
-    def close(self) -> None:
-        for each in self.feeds:
-            each.close()
-        for stream in self.streams:
-            stream.close()
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path / "stream")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """The feed's clock, which moves only when it is called."""
-    now = [1000.0]
-
-    class Time(ModuleType):
-        @staticmethod
-        def monotonic() -> float:
-            return now[0]
-
-    def forward(seconds: float) -> None:
-        now[0] += seconds
-
-    monkeypatch.setattr(feed_module, "time", Time("time"))
-    return forward
-
+from tests.unit.delivery.feed_scene import Bench
 
 # What goes out
 
@@ -148,14 +65,14 @@ def test_a_record_longer_than_the_budget_goes_alone_or_waits(bench: Bench) -> No
 def test_a_frame_longer_than_a_chunk_is_read_whole(bench: Bench) -> None:
     bench.stream.append(frame(b"a" * (CHUNK + 100_000)) + frame(b"b"))
     assert bench.deliver() == [b"a" * (CHUNK + 100_000), b"b"]
-    assert bench.feed.counters.damaged_bytes == 0
+    assert bench.feed.counters.passed.damaged_bytes == 0
 
 
 def test_lines_are_counted_by_stream_and_without_newline(bench: Bench) -> None:
     bench.stream.append(lines(0, 3) + lines(3, 5, b"stderr"))
     bench.deliver()
-    assert bench.feed.counters.lines == [3, 2]
-    assert bench.feed.counters.bytes == [27, 18]
+    assert bench.feed.counters.passed.lines == [3, 2]
+    assert bench.feed.counters.passed.bytes == [27, 18]
 
 
 # Unfinished lines and torn frames
@@ -172,7 +89,7 @@ def test_an_unfinished_line_survives_any_number_of_restarts(bench: Bench) -> Non
         found += bench.deliver()
         bench.open()
     assert found == [line(0), long]
-    assert bench.feed.counters.damaged_bytes == 0
+    assert bench.feed.counters.passed.damaged_bytes == 0
 
 
 def test_a_line_without_end_is_sent_once_the_stream_has_ended(bench: Bench) -> None:
@@ -182,97 +99,6 @@ def test_a_line_without_end_is_sent_once_the_stream_has_ended(bench: Bench) -> N
     bench.stream.finish(1.0)
     assert bench.deliver() == [b"prompt> "]
     assert bench.feed.exhausted and not bench.feed.needs_work
-
-
-def test_a_line_without_end_is_sent_when_it_is_old(bench: Bench, clock: Callable[[float], None]) -> None:
-    bench.stream.append(pieces(b"prompt> ", ended=False))
-    assert bench.deliver() == []
-    clock(29)
-    bench.stream.append(lines(0, 1, b"stderr"))
-    assert bench.deliver() == [line(0)]  # the age is the line's own
-    clock(2)
-    assert bench.feed.needs_work
-    assert bench.deliver() == [b"prompt> "]
-    assert not bench.feed.unfinished
-
-
-def test_a_long_pause_before_a_long_line_does_not_break_it(bench: Bench, clock: Callable[[float], None]) -> None:
-    long = b"y" * 100_000
-    whole = pieces(long)
-    bench.stream.append(lines(0, 1))
-    bench.deliver()
-    clock(1000)
-    bench.stream.append(whole[:40_000])  # cut within a frame
-    assert bench.deliver() == []
-    bench.stream.append(whole[40_000:])
-    assert bench.deliver() == [long]
-    assert bench.feed.counters.damaged_bytes == 0
-
-
-def test_an_outage_does_not_make_a_frame_old(bench: Bench, clock: Callable[[float], None]) -> None:
-    bench.stream.append(lines(0, 100, size=1000) + lines(100, 101, size=9000)[:5000])
-    assert bench.take(budget=10_000) is not None  # the rest waits for the collector
-    clock(1000)
-    bench.deliver()
-    bench.stream.append(lines(100, 101, size=9000)[5000:])
-    assert bench.deliver() == [line(100, 9000)]
-    assert bench.feed.counters.damaged_bytes == 0
-
-
-def test_a_frame_whose_rest_never_comes_is_damage_when_it_is_old(bench: Bench, clock: Callable[[float], None]) -> None:
-    bench.stream.append(lines(0, 1) + frame(b"z" * 5000)[:3000])
-    assert bench.deliver() == [line(0)]
-    clock(29)
-    assert not bench.feed.needs_work
-    clock(2)
-    assert bench.feed.needs_work
-    bench.deliver()
-    bench.stream.append(lines(1, 2))
-    assert bench.deliver() == [line(1)]
-    assert bench.feed.counters.damaged_bytes == 3000
-
-
-def test_nothing_grows_old_while_nobody_reads_the_fifo(bench: Bench, clock: Callable[[float], None]) -> None:
-    """With `journal-full=block` the rest of a frame and of a line stands in the FIFO until there is room."""
-    whole = frame(b"z" * 5000)
-    begin = pieces(b"begin", ended=False)
-    bench.stream.append(begin + whole[:3000])
-    bench.stream.read_since = math.inf
-    assert bench.deliver() == []
-    clock(3600)
-    assert not bench.feed.needs_work
-    assert bench.feed.wait > 0
-    bench.stream.read_since = time.monotonic()
-    assert not bench.feed.needs_work, "the age counts from then on"
-    bench.stream.append(whole[3000:])
-    assert bench.deliver() == [b"begin", b"z" * 5000] or bench.feed.unfinished
-    clock(31)
-    bench.deliver()
-    assert bench.feed.counters.damaged_bytes == 0
-
-
-def test_the_rest_of_an_old_frame_that_does_come_is_used(bench: Bench, clock: Callable[[float], None]) -> None:
-    first, second = lines(0, 1, size=5000), lines(1, 2, size=5000)
-    bench.stream.append(first[:3000])
-    assert bench.deliver() == []
-    clock(100)
-    bench.stream.append(first[3000:] + second[:10])
-    assert bench.deliver() == [line(0, 5000)]
-    bench.stream.append(second[10:])
-    assert bench.deliver() == [line(1, 5000)]
-    assert bench.feed.counters.damaged_bytes == 0
-
-
-def test_an_unfinished_line_keeps_no_more_than_max_span_of_the_other_stream(bench: Bench) -> None:
-    bench.stream.append(pieces(b"begin", ended=False))
-    found = []
-    step = lines(0, 256, b"stderr", size=4000)
-    while bench.stream.end < MAX_SPAN + 4 * len(step):
-        bench.stream.append(step)
-        found += bench.deliver()
-        assert bench.stream.end - bench.feed.needed <= MAX_SPAN + BUFFER
-    assert found.count(b"begin") == 1
-    assert bench.feed.needed == bench.stream.end
 
 
 def test_pieces_without_end_come_out_in_bounded_records(bench: Bench) -> None:
@@ -301,7 +127,7 @@ def test_damage_between_frames_is_skipped_and_counted(bench: Bench) -> None:
     bench.stream.append(lines(9, 10) * 2)
     bench.stream.finish(1.0)
     assert [number(body) for body in bench.deliver()] == [0, 1, 2, 3, 4, 5, 9, 9]
-    assert bench.feed.counters.damaged_bytes == sum(map(len, garbage))
+    assert bench.feed.counters.passed.damaged_bytes == sum(map(len, garbage))
 
 
 def test_a_segment_cut_short_loses_its_lines_and_no_others(tmp_path: Path) -> None:
@@ -316,7 +142,7 @@ def test_a_segment_cut_short_loses_its_lines_and_no_others(tmp_path: Path) -> No
     lost = sorted(set(range(310)) - set(found))
     assert found == sorted(found)
     assert 0 < len(lost) <= 3096 // 100 + 1 and lost == list(range(lost[0], lost[-1] + 1))
-    assert 3096 <= bench.feed.counters.damaged_bytes <= 3096 + 2 * 200
+    assert 3096 <= bench.feed.counters.passed.damaged_bytes <= 3096 + 2 * 200
     bench.close()
 
 
@@ -328,7 +154,7 @@ def test_a_segment_that_is_gone_loses_its_lines_and_no_others(tmp_path: Path) ->
     found = [number(body) for body in bench.deliver()]
     assert found == sorted(found) and found[-1] == 299
     assert len(found) >= 300 - 2 * (4096 // 100 + 2)
-    assert bench.feed.counters.damaged_bytes >= 2 * 4096
+    assert bench.feed.counters.passed.damaged_bytes >= 2 * 4096
     bench.close()
 
 
@@ -360,37 +186,6 @@ def test_a_torn_cursor_means_sending_again(bench: Bench) -> None:
     path.write_bytes(b"nonsense" * 16)
     bench.open()
     assert [number(body) for body in bench.deliver()] == list(range(30))
-
-
-def test_a_journal_that_cannot_be_read_is_given_up_in_the_end(
-    tmp_path: Path, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = Bench(tmp_path / "stream", segment_size=4096)
-    bench.stream.append(lines(0, 200, size=100))
-    broken = str(bench.stream.segments[1].path)
-    real = os.preadv
-
-    def preadv(fd: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
-        if os.readlink(f"/proc/self/fd/{fd}") == broken:
-            raise OSError(5, "Input/output error")
-        return real(fd, buffers, offset, flags)
-
-    monkeypatch.setattr(os, "preadv", preadv)
-    found = bodies(bench.take().payload)  # type: ignore[union-attr]
-    assert len(found) >= 30  # the first segment, whole lines
-    with pytest.raises(OSError, match="Input/output"):
-        bench.take()
-    for _ in range(2):  # what is cut before the segment, then the segment itself
-        assert bench.feed.needs_work
-        clock(31)
-        with contextlib.suppress(OSError):
-            found += bench.deliver()
-    clock(31)
-    found += bench.deliver()
-    numbers = [number(body) for body in found]
-    assert numbers == sorted(set(numbers)) and numbers[-1] == 199
-    assert 4096 <= bench.feed.counters.damaged_bytes <= 4096 + 300
-    bench.close()
 
 
 # Giving up
@@ -428,7 +223,7 @@ def test_a_long_line_that_is_partly_skipped_counts_once(bench: Bench, target: in
     bench.stream.finish(1.0)
     found += bench.deliver()
     assert len(found) + bench.feed.counters.given_up.get("journal_full", 0) == 4
-    assert bench.feed.counters.damaged_bytes == 0
+    assert bench.feed.counters.passed.damaged_bytes == 0
 
 
 def test_skip_leaves_a_line_that_is_all_there_is(bench: Bench) -> None:
@@ -469,7 +264,7 @@ def test_skip_passes_what_is_lost_and_what_cannot_be_read(
     target = 20_000
     assert bench.feed.skip(target)
     assert target <= bench.feed.needed <= target + size
-    given_up, damaged = bench.feed.counters.given_up["journal_full"], bench.feed.counters.damaged_bytes
+    given_up, damaged = bench.feed.counters.given_up["journal_full"], bench.feed.counters.passed.damaged_bytes
     assert 0 < damaged <= 4096 + 2 * size
     rest = [number(body) for body in bench.deliver()]
     assert rest == list(range(1000 - len(rest), 1000)) and len(rest) >= (bench.stream.end - target) // (size + 2)
@@ -483,9 +278,9 @@ def test_skip_waits_where_files_are_short_and_goes_on_after(bench: Bench, monkey
     with monkeypatch.context() as patched, pytest.raises(OSError, match="Too many"):
         patched.setattr(os, "open", lambda *_: raise_(errno.EMFILE))
         bench.feed.skip(1000)
-    assert bench.feed.counters.damaged_bytes == 0
+    assert bench.feed.counters.passed.damaged_bytes == 0
     assert bench.feed.skip(1000)
-    assert bench.feed.counters.damaged_bytes == 0
+    assert bench.feed.counters.passed.damaged_bytes == 0
 
 
 def raise_(number: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otellogdriver.codec.contract import EncodeOptions
-from otellogdriver.delivery import feed as feed_module
+from otellogdriver.delivery import patience
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.store import Entry
@@ -18,9 +18,7 @@ from tests.data.frames.codecs import codecs
 from tests.fakes.engine import frame, pieces
 from tests.scene import bodies
 from tests.unit.delivery.accounting import fates
-from tests.unit.delivery.test_feed import Bench, clock
-
-__all__ = ["clock"]
+from tests.unit.delivery.feed_scene import Bench
 
 CODEC = codecs()[-1]
 
@@ -48,7 +46,7 @@ def bench(tmp_path: Path) -> Iterator[LineBench]:
     made.close()
 
 
-def test_a_record_waits_for_the_next_line(bench: LineBench, clock: Callable[[float], None]) -> None:
+def test_a_record_waits_for_the_next_line(bench: LineBench, clock: Callable[[float], float]) -> None:
     bench.print(b"A 1", b"x")
     assert bench.deliver() == []
     assert bench.feed.wait == pytest.approx(2.0)
@@ -63,7 +61,7 @@ def test_a_record_waits_for_the_next_line(bench: LineBench, clock: Callable[[flo
     assert not bench.feed.unfinished and not bench.feed.needs_work
 
 
-def test_a_record_that_never_ends_waits_half_a_minute(bench: LineBench, clock: Callable[[float], None]) -> None:
+def test_a_record_that_never_ends_waits_half_a_minute(bench: LineBench, clock: Callable[[float], float]) -> None:
     bench.print(b"A 1")
     found: list[bytes] = []
     seconds = 0.0
@@ -76,7 +74,7 @@ def test_a_record_that_never_ends_waits_half_a_minute(bench: LineBench, clock: C
     assert found[0].count(b"\nx") == 20
 
 
-def test_each_stream_waits_on_its_own(bench: LineBench, clock: Callable[[float], None]) -> None:
+def test_each_stream_waits_on_its_own(bench: LineBench, clock: Callable[[float], float]) -> None:
     bench.print(b"A out")
     bench.deliver()
     clock(1.5)
@@ -90,7 +88,7 @@ def test_each_stream_waits_on_its_own(bench: LineBench, clock: Callable[[float],
     assert bench.deliver() == [b"A err\nmore"]
 
 
-def test_an_unfinished_line_in_a_record_waits_as_long_as_any(bench: LineBench, clock: Callable[[float], None]) -> None:
+def test_an_unfinished_line_in_a_record_waits_as_long_as_any(bench: LineBench, clock: Callable[[float], float]) -> None:
     whole = pieces(b"x" * 40_000)
     bench.print(b"A 1")
     bench.stream.append(whole[:20_000])
@@ -154,7 +152,7 @@ def test_multiline_may_begin_with_an_unfinished_line(bench: LineBench) -> None:
 
 
 def test_a_record_far_behind_is_sent_alone(bench: LineBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "MAX_SPAN", 1000)
+    monkeypatch.setattr(patience, "MAX_SPAN", 1000)
     bench.print(b"A err", stream=b"stderr")
     assert bench.deliver() == []
     for number in range(100):
@@ -182,7 +180,7 @@ def test_a_take_that_is_thrown_away_does_not_use_the_rate(bench: LineBench) -> N
     assert bench.take(budget=10, strict=True) is None
     part = bench.take()
     assert part is not None and bodies(part.payload) == [b"%d" % number for number in range(5)]
-    assert (bench.feed.counters.lines, part.excluded) == ([10, 0], {"rate_limit": 5})
+    assert (bench.feed.counters.passed.lines, part.excluded) == ([10, 0], {"rate_limit": 5})
 
 
 def test_lines_left_out_that_are_put_back_and_then_given_up_have_one_fate(bench: LineBench) -> None:

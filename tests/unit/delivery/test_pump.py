@@ -419,7 +419,7 @@ async def test_an_outage_holds_no_more_than_a_body_for_each_lane(scene: Scene) -
 
 
 async def test_an_unfinished_line_is_sent_when_it_is_old(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otellogdriver.delivery.feed.MAX_AGE", 0.1)
+    monkeypatch.setattr("otellogdriver.delivery.patience.MAX_AGE", 0.1)
     client = scene.start()
     scene.feed("a")
     scene.write("a", frame(b"00000007 prompt> ", partial=(False, "ab" * 32, 1)))
