@@ -50,7 +50,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 MIN_FRAME = 8
 """Shortest entry, in bytes: a source and nothing else, which is an empty line without a time."""
@@ -109,22 +109,16 @@ Chunk = bytes | bytearray | memoryview
 NONE: Mapping[str, int] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class EncodeOptions:
+class EncodeOptions(NamedTuple):
     """What a container's settings mean for the codec. `uid` are the 8 bytes that stand for the stream in
     `log.record.uid` (None: no such attribute); `attributes` are encoded field-6 entries put into every record;
     `streams` is a mask of what to keep (1 stdout, 2 stderr): a record of another stream is counted in `excluded`, as
-    "streams", instead of being written."""
+    "streams", instead of being written. With `keep_bytes` what is not UTF-8 is a body of bytes."""
 
     uid: bytes | None = None
     attributes: bytes = b""
     streams: int = BOTH
     keep_bytes: bool = False
-    """What is not UTF-8 is a body of bytes."""
-
-    def __post_init__(self) -> None:
-        if self.uid is not None and len(self.uid) != 8:
-            raise ValueError(f"EncodeOptions.uid has {len(self.uid)} bytes; it must have 8")
 
 
 @dataclass(slots=True)

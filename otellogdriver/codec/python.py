@@ -282,6 +282,8 @@ def tails(options: EncodeOptions) -> tuple[bytes, bytes]:
     record, has its place UID_BEHIND bytes before the end. Made once, for a quiet container's batch is a few lines."""
     more = options.attributes
     if options.uid is not None:
+        if len(options.uid) != 8:
+            raise ValueError(f"EncodeOptions.uid has {len(options.uid)} bytes; it must have 8")
         first = options.uid.hex()
         first = f"{first[:8]}-{first[8:12]}-8{first[13:]}-"
         more += _attribute(b"log.record.uid", first.encode() + _offset_text(0))

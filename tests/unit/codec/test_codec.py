@@ -184,9 +184,9 @@ def test_uid_of_joined_pieces_is_that_of_the_first(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 7, 9])
-def test_uid_of_another_length_is_refused(size: int) -> None:
+def test_uid_of_another_length_is_refused(codec: Codec, size: int) -> None:
     with pytest.raises(ValueError, match=f"has {size} bytes; it must have 8"):
-        EncodeOptions(uid=b"x" * size)
+        encode(codec, frame(b"line"), EncodeOptions(uid=b"x" * size))
 
 
 def test_counts(codec: Codec) -> None:
