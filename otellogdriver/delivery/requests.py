@@ -7,8 +7,8 @@ loop. Failures are of four kinds:
 - The request broke off, got no answer in time or was denied: the cause may be the destination, or what is in the
   request. An *empty* request tells which: if it fails as well, the destination is down; if it passes at once, the end
   is `Trouble`.
-- The collector says that it cannot take the request now (429, 503): an end after some tries, because the cause may be
-  the collector's state, or a limit for one container.
+- The collector says that it cannot take the request now (429, 503): an end, because the cause may be the collector's
+  state, or a limit for one container.
 """
 
 from __future__ import annotations
@@ -112,10 +112,10 @@ class Requests:
         pieces = [piece for resource, payload in entries for piece in resource_logs(resource, payload, SCOPE)]
         return await off_loop(self._executor, lambda: prepare(self._destination, pieces))
 
-    async def send(self, body: bytes, records: int, size: int, alone: bool, tries: int, since: float) -> End:
-        """Send one request until it has an end. It has so many `records` and `size` bytes before compression. Where the
-        collector itself says that it cannot take the request now, that is the end after so many `tries`, or at once if
-        it has taken others since the last of them (`since`, loop time). `alone`: as for `Client.send`."""
+    async def send(self, body: bytes, records: int, size: int, alone: bool, since: float) -> End:
+        """Send one request until it has an end. It has so many `records` and `size` bytes before compression. `since`:
+        loop time at which the collector itself said that it cannot take these records now; if it says so again and has
+        taken others meanwhile, the gate stays open. `alone`: as for `Client.send`."""
         while True:
             await self.gate.admit()
             outcome = await self.once(body, records, size, alone)
@@ -130,15 +130,12 @@ class Requests:
             if postponed and since < self.taken:
                 self.gate.withdrawn()  # nobody else is to wait for this
                 return postponed
-            if postponed:
-                since = self._loop.time()
-                tries -= 2 if postponed.after else 1
             self.failed(outcome)
             if trouble:
                 well, denied = await self.ask()
                 if denied or well:
                     return denied or trouble
-            elif postponed and tries <= 0:
+            elif postponed:
                 return postponed
 
     async def ask(self) -> tuple[bool, Denied | None]:

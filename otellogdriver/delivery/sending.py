@@ -13,6 +13,7 @@ it is set apart (`apart.py`), which frees the lane, and settled there. Lives on 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -23,8 +24,6 @@ from otellogdriver.delivery.requests import Requests, Trouble
 
 _GROUPS = 8
 """Groups into which a request of many containers is taken apart at a time."""
-_WHOLE = 2
-"""Times that a request which the collector says it cannot take now is tried as a whole, before its containers are."""
 _STRIKES, _UNPROVEN_STRIKES = 3, 10
 """Times that a container may be put off, while the collector takes others in between, before it is set apart; and times
 where the collector has not taken anything yet."""
@@ -63,7 +62,7 @@ class Sending:
         self._loop = asyncio.get_running_loop()
 
     async def deliver(
-        self, parts: Sequence[Part], body: bytes | None = None, alone: bool = False, since: float = float("inf")
+        self, parts: Sequence[Part], body: bytes | None = None, alone: bool = False, since: float = math.inf
     ) -> None:
         """Send the parts, until each is settled or set apart. `body` is the request of all of them, if it has been
         made. `alone`: they were in a request that failed, so they must not share a connection with other requests.
@@ -77,11 +76,14 @@ class Sending:
         if body is None:
             body = await self._body(parts)
         size = sum(part.size + part.feed.around for part in parts)
-        end = await self._requests.send(body, sum(part.records for part in parts), size, alone, _WHOLE, since)
+        end = await self._requests.send(body, sum(part.records for part in parts), size, alone, since)
         if isinstance(end, Trouble) and end.for_now:
+            is_first = since == math.inf
             since = min(since, self._loop.time())
             parts = await self._in_turn(parts, since)
-            await asyncio.gather(*(self.deliver(group, since=since) for group in _groups(parts)))
+            # Mostly the collector was busy for a moment: then the others are one request, as before.
+            groups = [parts] if is_first else _groups(parts)
+            await asyncio.gather(*(self.deliver(group, since=since) for group in groups))
         elif not isinstance(end, Trouble):
             self._fates.account([(part, part.records) for part in parts], end)
             for part in parts:
@@ -110,7 +112,7 @@ class Sending:
             while waiting:
                 part = waiting.popleft()
                 body, size = await self._body([part]), part.size + part.feed.around
-                end = await self._requests.send(body, part.records, size, False, 1, failed[part])
+                end = await self._requests.send(body, part.records, size, False, failed[part])
                 if not isinstance(end, Trouble):
                     self._fates.account([(part, part.records)], end)
                     self._settled(part)

@@ -56,15 +56,19 @@ _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "N
 _DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
 
 _PROXY = re.compile(r"Received http2 header with status: (\d{3})")
-_OURS = re.compile(r"Stream removed|(Received )?RST_STREAM|GOAWAY received|No status received|CLIENT: |Socket closed")
+_OURS = re.compile(
+    r"Stream removed|(Received )?RST_STREAM|GOAWAY received|No status received|CLIENT: |Socket closed"
+    r"|Cancelling all calls|Transport closed|Endpoint closing|[Kk]eepalive timeout|[Pp]ing timeout"
+)
 """How texts begin that grpcio writes itself."""
 _UNREAD = re.compile(r"CLIENT: Received message larger than max|^(Compression bit set|Decompression failed)")
 _CALM = re.compile(r"RST_STREAM with error code 11\b")
 
 _LOST = ("unreachable", "timeout")
 
-_LATE = 0.05
-"""Seconds after a failed call within which grpcio notes that the connection has ended."""
+_LATE = 0.01
+"""Seconds after a failed call within which grpcio notes that the connection has ended. Each UNAVAILABLE of the
+collector's own takes that long, and other containers may be waiting for it."""
 
 
 @dataclass(slots=True)
@@ -124,8 +128,9 @@ class GrpcClient:
             response = await line.call(body, timeout=self._destination.timeout or None, metadata=self._metadata)
             return answer.delivered(response, secrets=self._secrets)
         except aio.AioRpcError as error:
-            stands = error.code().name == "UNAVAILABLE" and await self._stands(line.channel)
-            if not stands and error.code().name == "UNAVAILABLE" and self._forwarder and self._forwarder.fault:
+            is_away = error.code().name == "UNAVAILABLE"
+            stands = is_away and not _OURS.match(error.details() or "") and await self._stands(line.channel)
+            if is_away and not stands and self._forwarder and self._forwarder.fault:
                 return self._forwarder.fault.outcome
             return self._classify(error, stands)
         except asyncio.CancelledError:

@@ -36,8 +36,6 @@ DELAY, TIMEOUT = 0.1, 0.3
 NOISE = 0.1
 """Seconds that a machine with something else to do may take for itself."""
 
-ASKS = ("503", "429")
-"""Kinds with which the collector asks for patience: at first of everybody, for a try or two."""
 REFUSALS = ("400", "413", "500", "partial")
 KINDS: dict[tuple[str, str], Behaviour] = {
     (HTTP, "400"): do.status(400),
@@ -172,10 +170,10 @@ async def lateness(protocol: str, kind: str, share: str, directory: Path) -> str
                 begin, poison = begin + LINES, poison[first:]
             await street.print(begin, poison)
             await street.delivered()
-            delays, asked = street.delays(server, begin), 2 * DELAY if kind in ASKS else 0.0
+            delays = street.delays(server, begin)
             most = slice(len(usual) * 9 // 10 + 1)
-            late += over("nine of ten", delays[most], usual[most], asked + NOISE)
-            late += over("the last one", delays, usual, DELAY + asked + NOISE)
+            late += over("nine of ten", delays[most], usual[most], NOISE)
+            late += over("the last one", delays, usual, DELAY + NOISE)
             for name in NEIGHBOURS:
                 assert kind == "partial" or fates(street.feeds[name]) == {"delivered": begin + LINES, "waiting": 0}
             if kind in REFUSALS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otellogdriver.delivery import apart
-from otellogdriver.export.outcome import Delivered, Retry
+from otellogdriver.export.outcome import Delivered, Outcome, Retry
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
 from tests.scene import line, lines, soon
@@ -45,3 +45,27 @@ async def test_patience_that_is_asked_for_one_container_alone_costs_no_other(
     limited[0] = False
     await scene.settled()
     assert client.of("a") == client.of("c") == client.of("b") == [*range(8)]
+
+
+async def test_a_collector_that_is_busy_for_a_moment_gets_few_requests(scene: Scene) -> None:
+    """One container shows that it takes some again; all others are one request then."""
+    answers = [Retry("unavailable", "503")]
+
+    async def answer(_: bytes) -> Outcome:
+        return answers.pop() if answers else Delivered()
+
+    client = scene.start(answer)
+    for number in range(20):
+        scene.feed(f"{number:02x}")
+        scene.write(f"{number:02x}", lines(0, 1))
+    await scene.settled()
+    assert [len(count_records(body)) for body in client.bodies] == [20, 1, 19]
+
+
+async def test_the_container_that_a_collector_is_too_busy_for_is_found_within_few_requests(scene: Scene) -> None:
+    client = scene.start(answering(lambda _: Retry("unavailable", "503")))
+    for number in range(20):
+        scene.feed(f"{number:02x}")
+        scene.write(f"{number:02x}", marked(0, 1, {0}) if number == 13 else lines(0, 1))
+    await soon(lambda: all(client.of(f"{number:02x}") == [0] for number in range(20) if number != 13))
+    assert len(client.bodies) < 2 * 20

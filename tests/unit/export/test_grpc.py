@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from otellogdriver.export.client import client_for
@@ -76,3 +78,14 @@ async def test_a_proxy_that_knows_no_grpc_is_read_as_over_http(status: int, kind
 async def test_what_the_collector_says_itself_counts(code: int, kind: type[Outcome]) -> None:
     outcome = await outcome_of(http2.grpc_status(code))
     assert type(outcome) is kind and "the server says so" in outcome.reason  # type: ignore[union-attr]
+
+
+@pytest.mark.measures
+async def test_nobody_waits_for_long_because_a_collector_cannot_take_a_request_now() -> None:
+    """Whether an UNAVAILABLE is its own shows only a moment later."""
+    took = []
+    for _ in range(3):
+        begun = time.monotonic()
+        await outcome_of(http2.grpc_status(14))
+        took.append(time.monotonic() - begun)
+    assert min(took) < 0.04
