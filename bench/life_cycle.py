@@ -92,15 +92,23 @@ def plugin_call(socket: Path, method: str, body: object) -> None:
         raise EngineError(f"{method}: {answer['Err']}")
 
 
+def answers(socket: Path) -> bool:
+    try:
+        plugin_call(socket, "Capabilities", {})
+        return True
+    except OSError:
+        return False
+
+
 def crash(rig: Rig, results: Results, variant: Variant, containers: int) -> None:
-    """kill -9 of the plugin with open streams, until its successor says that it is ready, and reads again."""
+    """kill -9 of the plugin with open streams, until its successor answers the engine's calls, and reads again."""
     group = rig.group(variant, containers)
     rig.sink.reset()
-    old = rig.plugin.pid
+    old, socket = rig.plugin.pid, rig.plugin_of(variant)[1]
     with usage({"dockerd": rig.engine.pid}, rig.home) as used:
         began = time.monotonic()
         rig.plugin.kill(wait=False)
-        while rig.plugin.running() in (None, old) or not rig.plugin.ready():
+        while rig.plugin.running() in (None, old) or not answers(socket):
             if time.monotonic() - began > 30:
                 raise EngineError("the plugin is not ready 30 s after it was killed")
             time.sleep(0.01)

@@ -32,17 +32,18 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
-
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
-from opentelemetry.sdk.resources import Resource
 
 from otellogdriver.container import Container
 from otellogdriver.settings.endpoints import ATTRIBUTES
 from otellogdriver.settings.options import Settings, plugin_settings
 from otellogdriver.settings.patterns import compiled
 from otellogdriver.settings.tag import render
+
+if TYPE_CHECKING:
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+    from opentelemetry.sdk.resources import Resource
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
@@ -92,7 +93,14 @@ def this_host(environ: Mapping[str, str] = os.environ) -> Host:
 
 
 def resource_of(container: Container, settings: Settings, host: Host) -> Resource:
-    """The resource of a container's records."""
+    """The resource of a container's records. Raises as `attributes_of`."""
+    from opentelemetry.sdk.resources import Resource  # not before lines are sent: a start does not wait for it
+
+    return Resource(attributes_of(container, settings, host), SCHEMA_URL)
+
+
+def attributes_of(container: Container, settings: Settings, host: Host) -> dict[str, Any]:
+    """What the resource of a container's records says. Raises OptionError for what makes no sense for it, as a tag."""
     labels = container.labels
     attributes = _described(container, settings, host)
     attributes |= settings.plugin_resource_attributes
@@ -107,7 +115,7 @@ def resource_of(container: Container, settings: Settings, host: Host) -> Resourc
     if settings.service_name:
         attributes["service.name"] = settings.service_name
     attributes["container.id"] = container.id
-    return Resource(attributes, SCHEMA_URL)
+    return attributes
 
 
 def _described(container: Container, settings: Settings, host: Host) -> _Attributes:
@@ -195,11 +203,16 @@ def _own(container: Container) -> _Attributes:
 
 def encode_resource(resource: Resource) -> bytes:
     """The resource as a serialized `opentelemetry.proto.resource.v1.Resource`."""
+    from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+    from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
+
     pairs = [KeyValue(key=key, value=_any_value(value)) for key, value in resource.attributes.items()]
     return ResourceMessage(attributes=pairs).SerializeToString()
 
 
 def _any_value(value: object) -> AnyValue:
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue
+
     match value:
         case str():
             return AnyValue(string_value=value)

@@ -2,6 +2,8 @@
 
 Order matters at the start: the socket is bound before anything slow is imported, so that the engine's first dial
 succeeds; then FIFOs left by an earlier run are read again, for their containers may be waiting; then calls are served.
+What these do not need, which is most, is imported afterwards, in threads: the clients (export/client.py), and what is
+here for people (`People`).
 A bad plugin-wide value, an address in use, a collector that is away: none of them keeps the driver from running, for a
 container without its driver hangs. SIGTERM ends it in a few seconds; SIGKILL at any instant loses nothing.
 """
@@ -17,21 +19,23 @@ import logging
 import resource
 import signal
 import socket
-import ssl
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from otellogdriver.engine.listener import Listener
+from otellogdriver.errors import DriverError
 from otellogdriver.loop import Event, Loop
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from otellogdriver.driver.driver import Driver
-    from otellogdriver.telemetry.events import Early
+    from otellogdriver.resource import Host
+    from otellogdriver.telemetry.events import Early, Events
     from otellogdriver.telemetry.self_telemetry import SelfTelemetry
 
 T = TypeVar("T")
@@ -130,32 +134,15 @@ def _raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _load_aiohttp() -> None:
-    """aiohttp reads the host's certificate authorities twice when it is imported, a fifth of the time of a start. None
-    of our connections uses those contexts (export/tls.py makes ours), and without authorities they trust nobody."""
-    contexts: Any = ssl.SSLContext
-    read = contexts.set_default_verify_paths
-    contexts.set_default_verify_paths = lambda _: None
-    try:
-        import_module("aiohttp")
-    finally:
-        contexts.set_default_verify_paths = read
-
-
 async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
-    _load_aiohttp()
-    from aiohttp import web
-
     from otellogdriver import __version__, codec
     from otellogdriver.driver.driver import Driver
     from otellogdriver.engine import protocol
-    from otellogdriver.engine.connections import Runner
+    from otellogdriver.engine.http import Server
     from otellogdriver.engine.readlogs import LogReader
     from otellogdriver.resource import this_host
     from otellogdriver.settings.doubts import doubts
     from otellogdriver.settings.options import plugin_settings, problems
-    from otellogdriver.telemetry import status
-    from otellogdriver.telemetry.doors import Doors
     from otellogdriver.telemetry.events import Early, Events
 
     plugin, _ = plugin_settings(environ)
@@ -171,25 +158,13 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
     driver = Driver(plugin, environ, codec.load(plugin.codec), host)
     driver.recover()
     logs = LogReader(driver)
-    api = Runner(protocol.application(driver, logs), handler_cancellation=True)
-    await api.setup()
+    calls = Server(protocol.application(driver, logs))
     await _open(
-        api,
-        lambda: web.SockSite(api, listener, backlog=_BACKLOG),
-        f"no calls yet: cannot listen on {plugin.socket}",
-        _START_AGAIN,
+        lambda: calls.start(listener, _BACKLOG), f"no calls yet: cannot listen on {plugin.socket}", _START_AGAIN
     )
-    doors = Doors()
-    names = (host.name, *plugin.metrics_hosts)
-    page = doors.runner(status.application(driver, events, wrong, doors, names))
-    await page.setup()
-    opening = asyncio.create_task(_open_status(page, plugin.metrics_address))
     _tell_systemd(environ)
     log.info("otellogdriver %s ready, codec %s, state in %s", __version__, driver.codec.name, plugin.state_directory)
-    gc.enable()
-    gc.collect()
-    gc.freeze()  # what is loaded now stays; later collections need not walk it
-    own = await _tell_of_itself(driver, environ, len(wrong), early) if early else None
+    people = People(driver, environ, host, events, wrong, early)
 
     stop = Event()
     loop = asyncio.get_running_loop()
@@ -197,14 +172,87 @@ async def _serve(listener: socket.socket, environ: Mapping[str, str]) -> int:
         await asyncio.sleep(_START_AGAIN)
     await stop.wait()
     log.info("stopping: what is not delivered stays in the journal")
-    opening.cancel()
     logs.close()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.gather(driver.close(), *([own.close()] if own else [])), 4.5)
-    for runner in (api, page):
+        await asyncio.wait_for(asyncio.gather(driver.close(), people.leave()), 4.5)
+    for close in (calls.close, people.close):
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(runner.cleanup(), 0.5)
+            await asyncio.wait_for(close(), 0.5)
     return 0
+
+
+class People:
+    """What only people and Prometheus want of the driver: the metrics port, telemetry of its own. Most of what there is
+    to import is for these, so calls are served before; it is imported in a thread, and again where that fails."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        environ: Mapping[str, str],
+        host: Host,
+        events: Events,
+        wrong: list[str],
+        early: Early | None,
+    ) -> None:
+        self._driver, self._environ, self._host = driver, environ, host
+        self._events, self._wrong, self._early = events, wrong, early
+        self._page: web.AppRunner | None = None
+        self._own: SelfTelemetry | None = None
+        driver.supervisor.task("opening the metrics port", self._come())
+
+    async def _come(self) -> None:
+        await _open(self._load, "no metrics yet: not all of the driver can be loaded", _LISTEN_AGAIN)
+        assert self._page
+        await _open_status(self._page, self._driver.plugin.metrics_address)
+
+    async def _load(self) -> None:
+        """May be called again where it has failed."""
+        names = ["otellogdriver.telemetry.doors", "otellogdriver.telemetry.status"]
+        names += ["otellogdriver.telemetry.self_telemetry"] if self._early else []
+        try:
+            doors, status, *own = await asyncio.to_thread(_imported, names)
+        except RuntimeError:  # there is no thread at the moment
+            doors, status, *own = _imported(names)
+        gc.collect()
+        gc.freeze()  # what is loaded now stays; later collections need not walk it
+        known = doors.Doors()
+        hosts = (self._host.name, *self._driver.plugin.metrics_hosts)
+        page = known.runner(status.application(self._driver, self._events, self._wrong, known, hosts))
+        await page.setup()
+        self._page = page
+        if self._early:
+            self._own = self._tell_of_itself(own[0], self._early)
+
+    def _tell_of_itself(self, module: Any, early: Early) -> SelfTelemetry | None:
+        """The driver's own telemetry, if its settings can be used."""
+        try:
+            made: SelfTelemetry = module.SelfTelemetry(self._driver, self._environ, self._host, len(self._wrong), early)
+            return made
+        except DriverError as error:
+            early.end()
+            log.warning("no telemetry of the driver's own: %s", error)
+            return None
+
+    async def leave(self) -> None:
+        """Say the last of the driver itself."""
+        if self._own:
+            await self._own.close()
+
+    async def close(self) -> None:
+        """Close the metrics port."""
+        if self._page:
+            await self._page.cleanup()
+
+
+def _imported(names: Sequence[str]) -> list[ModuleType]:
+    """A thread's work."""
+    from otellogdriver.export import client
+
+    try:
+        client.load()
+        return [import_module(name) for name in names]
+    finally:
+        gc.enable()
 
 
 def _hears_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> bool:
@@ -231,24 +279,6 @@ def _tell_systemd(environ: Mapping[str, str]) -> None:
             notify.sendto(b"READY=1", address)
 
 
-async def _tell_of_itself(
-    driver: Driver, environ: Mapping[str, str], problems: int, early: Early
-) -> SelfTelemetry | None:
-    """The driver's own telemetry, if its settings can be used; imported in a thread, for calls are served by now."""
-    from otellogdriver.errors import DriverError
-    from otellogdriver.resource import this_host
-
-    await asyncio.to_thread(import_module, "otellogdriver.telemetry.self_telemetry")
-    from otellogdriver.telemetry.self_telemetry import SelfTelemetry
-
-    try:
-        return SelfTelemetry(driver, environ, this_host(environ), problems, early)
-    except DriverError as error:
-        early.end()
-        log.warning("no telemetry of the driver's own: %s", error)
-        return None
-
-
 async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> None:
     """Open the metrics port; tried again until it can be had: an address may come later (a network's gateway)."""
     from aiohttp import web
@@ -257,21 +287,21 @@ async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> 
         return
     listener: Listener | None = None
 
-    def site() -> web.BaseSite:
+    async def start() -> None:
         nonlocal listener
+        site: web.BaseSite
         if not _is_numeric(address[0]):
-            return web.TCPSite(page, *address)
-        if listener:  # of a site that could not be started: it would listen on, and nobody answer there
-            listener.close()
-        listener = Listener(address, _BACKLOG)
-        return web.SockSite(page, listener)
+            site = web.TCPSite(page, *address)
+        else:
+            if listener:  # of a site that could not be started: it would listen on, and nobody answer there
+                listener.close()
+            listener = Listener(address, _BACKLOG)
+            site = web.SockSite(page, listener)
+        await site.start()
+        if not page.addresses:
+            raise OSError(errno.ENFILE, "no socket")  # asyncio takes that for an address it need not listen on
 
-    await _open(
-        page,
-        site,
-        "no metrics yet: cannot listen on {}:{}".format(*address),
-        _LISTEN_AGAIN,
-    )
+    await _open(start, "no metrics yet: cannot listen on {}:{}".format(*address), _LISTEN_AGAIN)
     log.info("metrics on http://%s:%d/metrics", *page.addresses[0][:2])
 
 
@@ -282,18 +312,15 @@ def _is_numeric(host: str) -> bool:
         return False
 
 
-async def _open(runner: web.AppRunner, make: Callable[[], web.BaseSite], what: str, again: float) -> None:
-    """Start the runner's site, tried again after `again` seconds until it can be had."""
+async def _open(start: Callable[[], Awaitable[object]], what: str, again: float) -> None:
+    """Start what listens, tried again after `again` seconds until it can be had."""
     told = False
     while True:
         try:
-            site = make()
-            await site.start()
-            if runner.addresses:
-                return
-            raise OSError(errno.ENFILE, "no socket")  # asyncio takes that for an address it need not listen on
-        except OSError as error:
+            await start()
+            return
+        except Exception as error:
             if not told:
-                log.error("%s: %s; tried again", what, error.strerror or error)
+                log.error("%s: %s; tried again", what, getattr(error, "strerror", None) or str(error) or repr(error))
             told = True
         await asyncio.sleep(again)

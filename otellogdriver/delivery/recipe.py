@@ -10,8 +10,7 @@ import hashlib
 import logging
 import os
 from dataclasses import dataclass, replace
-
-from opentelemetry.sdk.resources import Resource
+from typing import TYPE_CHECKING
 
 from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
 from otellogdriver.container import Container
@@ -21,6 +20,9 @@ from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Entry
 from otellogdriver.resource import Host, encode_resource, resource_of
 from otellogdriver.settings.options import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
 
 log = logging.getLogger(__name__)
 

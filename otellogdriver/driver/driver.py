@@ -33,6 +33,7 @@ from otellogdriver.driver.room import Room
 from otellogdriver.driver.session import OVERHEAD, Session
 from otellogdriver.driver.supervisor import Supervisor
 from otellogdriver.errors import DriverError, ProtocolError
+from otellogdriver.export import client
 from otellogdriver.export.destination import Destination
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.rescue import Rescue
@@ -40,7 +41,7 @@ from otellogdriver.journal.store import Entry, Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.loop import Lock
 from otellogdriver.pool import Pool
-from otellogdriver.resource import Host, resource_of
+from otellogdriver.resource import Host, attributes_of
 from otellogdriver.settings.doubts import doubts
 from otellogdriver.settings.options import PluginSettings, Settings, resolve
 
@@ -176,7 +177,7 @@ class Driver:
             else:  # read for an unknown container: its state was lost, or this call came late
                 known.hand_over()
         settings = resolve(container.config, self.environ)
-        resource_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
+        attributes_of(container, settings, self._host)  # refuses what it cannot make sense of, a bad tag for one
         for doubt in doubts(self.environ, container.config) if container.config else ():
             log.warning("container %s: %s", container.name, doubt)
         if container.excluded:
@@ -288,7 +289,8 @@ class Driver:
             session.attached(taken, name)
 
     def _feeds(self, session: Session) -> tuple[str, list[tuple[Destination, Feed]]]:
-        """A thread of `_disk`: (the service's name, the feed for each destination). Raises OSError."""
+        """A thread of `_disk`: (the service's name, the feed for each destination). Raises OSError, ImportError."""
+        client.load()
         entry = session.entry
         recipe = Recipe.of(session.container, session.settings, entry.file, self.codec, self._host)
         feeds = []

@@ -16,25 +16,23 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
-
 from otellogdriver.driver.driver import Driver
+from otellogdriver.engine.http import Answer, Connection, Handle, Request
 from otellogdriver.engine.readlogs import LogReader, ReadConfig
 from otellogdriver.errors import DriverError, ProtocolError
 
 log = logging.getLogger(__name__)
 
-_BODY_MOST = 32 << 20
-"""Bytes of a request: Info carries a container's whole environment and labels."""
-
 _ENGINE_TIMEOUT = 30.0
 """Seconds after which the engine cuts an answer, if the plugin was enabled without `--timeout 0`."""
+
+_READ_LOGS = "/LogDriver.ReadLogs"
 
 Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
-def application(driver: Driver, reader: LogReader) -> web.Application:
-    """The plugin's HTTP application."""
+def application(driver: Driver, reader: LogReader) -> Handle:
+    """What answers the engine's requests."""
 
     async def activate(_: dict[str, Any]) -> dict[str, Any]:
         return {"Implements": ["LogDriver"]}
@@ -57,20 +55,18 @@ def application(driver: Driver, reader: LogReader) -> web.Application:
             await driver.stop_logging(file)
         return {} if not body else {"Err": ""}
 
-    async def logs(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "application/x-docker-log-frames"})
+    async def logs(request: Request, connection: Connection) -> Answer | None:
         try:
-            body = await _body(request)
+            body = _body(request)
             config = ReadConfig.from_request(body.get("Config"))
             info = body.get("Info")
             container = _text(info if isinstance(info, dict) else {}, "ContainerID")
         except DriverError as error:
-            return _answer({"Err": str(error)}, 400)
+            return 400, {"Err": str(error)}
         began = time.monotonic()
         try:
-            await response.prepare(request)
-            await reader.read(container, config, response.write)
-            await response.write_eof()
+            connection.begin("application/x-docker-log-frames")
+            await reader.read(container, config, connection.write)
         except (ConnectionError, asyncio.CancelledError):  # the reader went away
             if config.follow and abs(time.monotonic() - began - _ENGINE_TIMEOUT) < 0.5:
                 log.warning(
@@ -78,58 +74,48 @@ def application(driver: Driver, reader: LogReader) -> web.Application:
                     "then `docker plugin enable --timeout 0` mends it for containers started from then on",
                     _ENGINE_TIMEOUT,
                 )
-        return response
+        return None
 
-    app = web.Application(client_max_size=_BODY_MOST)
     calls: dict[str, Call] = {
         "/Plugin.Activate": activate,
         "/LogDriver.Capabilities": capabilities,
         "/LogDriver.StartLogging": start,
         "/LogDriver.StopLogging": stop,
     }
-    for path, call in calls.items():
-        app.router.add_post(path, _handler(path, call))
-    app.router.add_post("/LogDriver.ReadLogs", logs)
 
-    async def unknown(request: web.Request) -> web.Response:
-        known = ", ".join([*calls, "/LogDriver.ReadLogs"])
-        return _answer(
-            {"Err": f"no such call: {request.method} {request.path[:100]!r}; known are POST to {known}"}, 404
-        )
-
-    app.router.add_route("*", "/{path:.*}", unknown)
-    return app
-
-
-def _handler(path: str, call: Call) -> Callable[[web.Request], Awaitable[web.Response]]:
-    stopping = path.endswith("StopLogging")
-
-    async def handle(request: web.Request) -> web.Response:
-        try:
-            body = await _body(request)
-            # A caller that hangs up must not leave a call half done.
-            return _answer(await asyncio.shield(asyncio.ensure_future(call(body))))
-        except DriverError as error:
-            log.warning("%s refused: %s", path, error)
-            return _answer({"Err": "" if stopping else str(error)}, 200 if stopping else 400)
-        except Exception as error:
-            log.exception("%s failed", path)
-            text = f"otellogdriver failed in {path}: {type(error).__name__}; see the plugin's log"
-            return _answer({"Err": "" if stopping else text}, 200 if stopping else 500)
+    async def handle(request: Request, connection: Connection) -> Answer | None:
+        path = request.path.partition("?")[0] if request.method == "POST" else ""
+        if path == _READ_LOGS:
+            return await logs(request, connection)
+        if path in calls:
+            return await _answered(path, calls[path], request)
+        known = ", ".join([*calls, _READ_LOGS])
+        return 404, {"Err": f"no such call: {request.method} {request.path[:100]!r}; known are POST to {known}"}
 
     return handle
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object; empty for an empty body. Raises ProtocolError."""
+async def _answered(path: str, call: Call, request: Request) -> Answer:
+    stopping = path.endswith("StopLogging")
     try:
-        raw = await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise ProtocolError(f"{request.path}: the body is longer than {_BODY_MOST >> 20} MiB") from error
-    if not raw.strip():
+        body = _body(request)
+        # A caller that hangs up must not leave a call half done.
+        return 200, await asyncio.shield(asyncio.ensure_future(call(body)))
+    except DriverError as error:
+        log.warning("%s refused: %s", path, error)
+        return (200, {"Err": ""}) if stopping else (400, {"Err": str(error)})
+    except Exception as error:
+        log.exception("%s failed", path)
+        text = f"otellogdriver failed in {path}: {type(error).__name__}; see the plugin's log"
+        return (200, {"Err": ""}) if stopping else (500, {"Err": text})
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """The request's JSON object; empty for an empty body. Raises ProtocolError."""
+    if not request.body.strip():
         return {}
     try:
-        body = json.loads(raw)
+        body = json.loads(request.body)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"{request.path}: the body is not JSON: {error}") from error
     if not isinstance(body, dict):
@@ -142,7 +128,3 @@ def _text(body: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise ProtocolError(f"{name} is {value!r:.80}, a text is needed")
     return value
-
-
-def _answer(body: dict[str, Any], status: int = 200) -> web.Response:
-    return web.json_response(body, status=status)

@@ -50,7 +50,6 @@ from otellogdriver.loop import Lock
 
 log = logging.getLogger(__name__)
 
-METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 _RETRY = frozenset({"CANCELLED", "ABORTED", "OUT_OF_RANGE", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "NOT_FOUND"})
 _DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
@@ -84,7 +83,7 @@ class _Line:
 class GrpcClient:
     """Sends to one endpoint of a destination. `body` is the request, not compressed."""
 
-    def __init__(self, destination: Destination, endpoint: str, method: str = METHOD) -> None:
+    def __init__(self, destination: Destination, endpoint: str, method: str) -> None:
         self._destination = destination
         self._text = endpoint
         self._method = method

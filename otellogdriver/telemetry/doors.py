@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from otellogdriver.engine.connections import Runner
+from otellogdriver.telemetry.connections import Runner
 
 MOST = 64
 """Connections at a time: dozens of open status pages. One more is closed at once."""

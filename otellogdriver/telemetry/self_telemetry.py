@@ -45,9 +45,8 @@ from otellogdriver.delivery.pumps import destinations
 from otellogdriver.delivery.tally import LATENCY_BOUNDS
 from otellogdriver.driver.driver import Driver
 from otellogdriver.errors import OptionError
-from otellogdriver.export.client import client_for, prepare
+from otellogdriver.export.client import METHOD, client_for, prepare
 from otellogdriver.export.destination import GRPC, Destination, url_of_requests
-from otellogdriver.export.grpc import METHOD
 from otellogdriver.export.outcome import Delivered, Outcome, Refused, Retry
 from otellogdriver.resource import Host
 from otellogdriver.settings.endpoints import LOGS_PATH

@@ -173,7 +173,7 @@ class Scene:
                 neighbour.print()
             self.until(lambda printer=printer: len(printer.arrived()) == 3, 10, "warm-up lines")  # type: ignore[misc]
             printer.container.logs()
-            self.engine.metrics()
+            self.scrape(10)  # the port is opened some time after calls are answered
             printer.stop()
         self.files, self.threads = len(os.listdir(f"/proc/{self.pid}/fd")), len(threads(self.pid))
 

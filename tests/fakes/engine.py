@@ -172,6 +172,8 @@ class Engine:
         self.command = os.environ.get("TEST_DRIVER", f"{sys.executable} -m otellogdriver.cli serve").split()
         self.process: subprocess.Popen[bytes] | None = None
         self.launches = 0
+        self._begun = 0
+        """Bytes in the log that earlier drivers have written."""
         self.containers: list[Container] = []
         self.fifos.mkdir(parents=True, exist_ok=True)
 
@@ -187,6 +189,7 @@ class Engine:
     def launch(self) -> None:
         """Start the driver and do not wait for it."""
         self.launches += 1
+        self._begun = self.log_path.stat().st_size if self.log_path.exists() else 0
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL", "OTELLOGDRIVER"))}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.command, env=environ | self.environ, stdout=log, stderr=log)
@@ -249,7 +252,7 @@ class Engine:
 
     def metrics(self) -> dict[str, float]:
         """Every sample of /metrics, by its text before the value."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._metrics_port(), timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port(), timeout=30)
         try:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
@@ -258,13 +261,18 @@ class Engine:
         samples = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
-    def _metrics_port(self) -> int:
+    def metrics_port(self) -> int:
+        """Wait until the driver says where its metrics are: that is open some time after calls are answered. A driver
+        that is asked for a port of its own is asked there."""
         given = int(self.environ["OTELLOGDRIVER_METRICS_ADDRESS"].rsplit(":", 1)[1])
-        if given:
-            return given
-        for line in reversed(self.log().splitlines()):
-            if "metrics on http://" in line:
-                return int(line.rsplit(":", 1)[1].split("/")[0])
+        began = time.monotonic()
+        while time.monotonic() - began < 20 * PATIENCE:
+            for line in reversed(self.log_path.read_bytes()[self._begun :].decode(errors="replace").splitlines()):
+                if "metrics on http://" in line:
+                    return int(line.rsplit(":", 1)[1].split("/")[0])
+            if given:
+                return given
+            time.sleep(0.01)
         raise AssertionError("the driver did not say where its metrics are")
 
     def metric(self, name: str, **labels: str) -> float:

@@ -34,12 +34,12 @@ class Size:
 
     def __init__(self, engine: Engine) -> None:
         assert engine.process
+        self.series = len(engine.metrics())  # first, for the port is not open as soon as calls are answered
         proc = Path(f"/proc/{engine.process.pid}")
         self.memory = int((proc / "statm").read_text().split()[1]) * 4096
         self.descriptors = len(os.listdir(proc / "fd"))
         self.threads = len(os.listdir(proc / "task"))
         self.files = len(list(files(engine.state)))
-        self.series = len(engine.metrics())
 
     def __repr__(self) -> str:
         return str(vars(self))
@@ -359,7 +359,7 @@ def test_what_is_no_http_is_told_so_and_not_logged(engine: Engine) -> None:
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(engine.socket)
             caller.sendall(sent)
-            assert caller.recv(100).startswith(b"HTTP/1.0 400")
+            assert caller.recv(100).startswith(b"HTTP/1.1 400")
     assert "Traceback" not in engine.log()
     assert engine.call("LogDriver.Capabilities")
 

@@ -29,7 +29,7 @@ SECRETS = (
 
 def pages(engine: Engine) -> str:
     """Everything that the metrics port shows."""
-    port = int(engine.log().rsplit("metrics on http://127.0.0.1:", 1)[1].split("/")[0])
+    port = engine.metrics_port()
     found = []
     for path in ("/", "/metrics", "/healthz", "/readyz", "/status", "/status.json", "/nothing"):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

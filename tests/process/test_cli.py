@@ -106,9 +106,9 @@ print(json.dumps([before, after]), file=sys.stderr)
 def test_what_aiohttp_makes_when_it_is_imported_trusts_nobody_and_the_next_context_is_whole() -> None:
     program = """
 import ssl
-from otellogdriver.serve import _load_aiohttp
+from otellogdriver.export import client
 before = ssl.SSLContext.set_default_verify_paths
-_load_aiohttp()
+client.load()
 from aiohttp.connector import _SSL_CONTEXT_VERIFIED as made
 print(made.verify_mode.name, made.check_hostname, made.get_ca_certs(), made.cert_store_stats()["x509"])
 print(ssl.SSLContext.set_default_verify_paths is before)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from otellogdriver import serve
-from otellogdriver.engine.connections import Runner
+from otellogdriver.telemetry.connections import Runner
 from tests.engine.loopback import free_port
 
 

@@ -8,12 +8,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from otellogdriver.codec import python
 from otellogdriver.delivery.recipe import container_of
 from otellogdriver.driver.driver import Driver
 from otellogdriver.engine import protocol
+from otellogdriver.engine.http import Server
+from otellogdriver.engine.listener import Listener
 from otellogdriver.engine.readlogs import LogReader
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import Settings, plugin_settings
@@ -34,9 +35,9 @@ async def test_cut_at_the_default_time_out(
     entry = driver.store.create("abc", str(tmp_path / "fifo"), {}, 1 << 20)
     entry.stream.append(frame(b"hello"))
     logs = LogReader(driver)
-    runner = web.AppRunner(protocol.application(driver, logs), handler_cancellation=True)
-    await runner.setup()
-    await web.UnixSite(runner, str(tmp_path / "socket")).start()
+    server = Server(protocol.application(driver, logs))
+    listener = Listener(str(tmp_path / "socket"), 10)
+    await server.start(listener, 10)
     driver.store.describe(entry)
     session = driver.add(container_of(entry), Settings(), entry)
     try:
@@ -56,6 +57,7 @@ async def test_cut_at_the_default_time_out(
     finally:
         logs.close()
         await driver.close()
-        await runner.cleanup()
+        await server.close()
+        listener.close()
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any("--timeout 0" in text for text in warnings) == told

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import ClientSession, UnixConnector
 
 from otellogdriver.driver.driver import Driver
+from otellogdriver.engine.http import Server
+from otellogdriver.engine.listener import Listener
 from otellogdriver.engine.protocol import application
 from otellogdriver.engine.readlogs import LogReader
 from otellogdriver.errors import OptionError, ProtocolError
@@ -51,21 +54,22 @@ def behind() -> Behind:
 
 
 @pytest.fixture
-async def client(behind: Behind) -> AsyncIterator[TestClient[Any, Any]]:
-    async with TestClient(TestServer(application(cast(Driver, behind), cast(LogReader, None)))) as made:
-        yield made
+async def client(behind: Behind, tmp_path: Path) -> AsyncIterator[ClientSession]:
+    server = Server(application(cast(Driver, behind), cast(LogReader, None)))
+    with Listener(path := str(tmp_path / "socket"), 100) as listener:
+        await server.start(listener, 100)
+        async with ClientSession("http://x", connector=UnixConnector(path)) as made:
+            yield made
+        await server.close()
 
 
-async def call(client: TestClient[Any, Any], name: str, body: Any = None) -> tuple[int, Any]:
+async def call(client: ClientSession, name: str, body: Any = None) -> tuple[int, Any]:
     data = b"" if body is None else json.dumps(body).encode()
     async with client.post(f"/{name}", data=data, headers={"Content-Type": ""}) as response:
         return response.status, json.loads(await response.read())
 
 
-Web = TestClient[Any, Any]
-
-
-async def test_the_calls_of_the_engine(client: Web, behind: Behind) -> None:
+async def test_the_calls_of_the_engine(client: ClientSession, behind: Behind) -> None:
     assert await call(client, "Plugin.Activate") == (200, {"Implements": ["LogDriver"]})
     assert await call(client, "LogDriver.Capabilities") == (200, {"Cap": {"ReadLogs": True}})
     behind.plugin.read_logs = False
@@ -75,20 +79,22 @@ async def test_the_calls_of_the_engine(client: Web, behind: Behind) -> None:
     assert behind.calls == [("start", "/f"), ("stop", "/f")]
 
 
-async def test_a_stop_repeated_after_a_lost_connection_has_no_body(client: Web, behind: Behind) -> None:
+async def test_a_stop_repeated_after_a_lost_connection_has_no_body(client: ClientSession, behind: Behind) -> None:
     assert await call(client, "LogDriver.StopLogging") == (200, {})
     assert behind.calls == []
 
 
 @pytest.mark.parametrize("fault", [OptionError("otlp-endpoint: no"), ProtocolError("File: no")])
-async def test_what_a_user_can_mend_is_shown_to_the_user(client: Web, behind: Behind, fault: Exception) -> None:
+async def test_what_a_user_can_mend_is_shown_to_the_user(
+    client: ClientSession, behind: Behind, fault: Exception
+) -> None:
     behind.outcome = fault
     status, answer = await call(client, "LogDriver.StartLogging", {"File": "/f", "Info": INFO})
     assert status == 400 and answer == {"Err": str(fault)}
 
 
 async def test_a_fault_of_ours_is_said_without_its_text(
-    client: Web, behind: Behind, caplog: pytest.LogCaptureFixture
+    client: ClientSession, behind: Behind, caplog: pytest.LogCaptureFixture
 ) -> None:
     behind.outcome = RuntimeError("with a secret in it")
     status, answer = await call(client, "LogDriver.StartLogging", {"File": "/f", "Info": INFO})
@@ -97,13 +103,13 @@ async def test_a_fault_of_ours_is_said_without_its_text(
 
 
 @pytest.mark.parametrize("fault", [OptionError("x"), ProtocolError("x"), RuntimeError("x"), OSError(5, "x")])
-async def test_stop_never_has_an_error(client: Web, behind: Behind, fault: Exception) -> None:
+async def test_stop_never_has_an_error(client: ClientSession, behind: Behind, fault: Exception) -> None:
     """The engine would leak the FIFO and never let go of the plugin."""
     behind.outcome = fault
     assert await call(client, "LogDriver.StopLogging", {"File": "/f"}) == (200, {"Err": ""})
 
 
-async def test_one_slow_call_does_not_delay_another(client: Web, behind: Behind) -> None:
+async def test_one_slow_call_does_not_delay_another(client: ClientSession, behind: Behind) -> None:
     behind.hold = asyncio.Event()
     slow = [asyncio.create_task(call(client, "LogDriver.StopLogging", {"File": f"/{index}"})) for index in range(20)]
     async with asyncio.timeout(LONG):
@@ -115,7 +121,7 @@ async def test_one_slow_call_does_not_delay_another(client: Web, behind: Behind)
     assert await asyncio.gather(*slow) == [(200, {"Err": ""})] * 20
 
 
-async def test_a_caller_that_hangs_up_leaves_no_call_half_done(client: Web, behind: Behind) -> None:
+async def test_a_caller_that_hangs_up_leaves_no_call_half_done(client: ClientSession, behind: Behind) -> None:
     behind.hold = asyncio.Event()
     task = asyncio.create_task(call(client, "LogDriver.StartLogging", {"File": "/f", "Info": INFO}))
     async with asyncio.timeout(LONG):

@@ -1,7 +1,7 @@
 """Connections of aiohttp's server that end with the task that serves them.
 
 aiohttp starts a task for each connection and does not see how it ends. One that ends by a fault, where there is no
-memory for its first step, would leave the connection open with nobody to read it, and the engine waiting for ever.
+memory for its first step, would leave the connection open with nobody to read it, and whoever asks waiting for ever.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from otellogdriver.engine.connections import Runner, Served
+from otellogdriver.telemetry.connections import Runner, Served
 from otellogdriver.telemetry.doors import Doors
 from tests.scene import LONG
 
