@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import stat
@@ -64,6 +65,8 @@ _START_PATIENCE = 2.0
 _EXPIRE_EVERY = 60.0
 _SWEEP_EVERY = 1.0
 """Seconds between two looks for work that was left lying: a FIFO that nobody reads, a stream that nobody sends."""
+_LOOK_AT_ALL = 10.0
+"""Seconds after which it looks even where nothing has stirred since a look that found nothing."""
 _GIVEN_UP = 50
 """Parked streams that a sweep looks at, at most, while there is no room: by `journal-full=drop-oldest` they go."""
 
@@ -96,6 +99,8 @@ class Driver:
         self._unread: dict[Session, float] = {}
         """Whose FIFO nobody reads, and since when (loop time), as the last sweep found."""
         self._crowd = Crowd()
+        self._looked = -math.inf
+        """Loop time of the last look at all sessions; minus infinity if it left something to be done."""
         self._rescue = Rescue()
         self._calls: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self.pumps = Pumps(host, self._workers, self._cursors, self._committed, self._later)
@@ -243,12 +248,14 @@ class Driver:
         entry.keep, entry.compress = self.kept(settings), settings.compress
         session = Session(container, settings, entry, self, self.codec.count, self._crowd)
         self.active[entry] = session
+        self._crowd.stirred = True
         return session
 
     def read(self, session: Session, resumed: bool) -> None:
         """Read a session's FIFO from now on; where there is no thread for it, as soon as there is one."""
         self.sessions[session.entry.file] = session
         self.supervisor.guard("starting to read a FIFO", session.open, resumed)
+        self._crowd.stirred = True
 
     def kept(self, settings: Settings) -> int:
         """Bytes of delivered lines that `docker logs` wants of a container."""
@@ -304,6 +311,7 @@ class Driver:
         return recipe.service_name, feeds
 
     def finished(self, session: Session, orphaned: bool) -> None:
+        self._crowd.stirred = True
         self._on_disk(session, "noting the end of a FIFO", session.stream.mark_ended)
         if orphaned:
             self._remove_fifo(session.entry.file)
@@ -393,12 +401,11 @@ class Driver:
         return unread | {feed.entry for pump in self.pumps for feed in pump.stalled()}
 
     def _sweep(self) -> None:
-        """Whatever went wrong, nothing is left lying for good."""
+        """Whatever went wrong, nothing is left lying for good. Where hundreds of containers are silent nothing is asked
+        of them: all are looked at if a FIFO has stirred, or the last look left something to be done."""
         for pool in self._pools:
             pool.start_missing()
         self._crowd.relieve()
-        fifos = [session.fifo for session in self.sessions.values() if session.fifo]
-        self.supervisor.guard("reading FIFOs into memory", self._rescue.look, fifos)
         over = self.room.over
         for _ in range(_GIVEN_UP):
             if over <= 0 or not (entry := self.parking.longest()):
@@ -406,20 +413,32 @@ class Driver:
             over -= entry.stream.undelivered + OVERHEAD
             self.supervisor.guard("giving up what waits", self._unpark, entry)
         now = self._loop.time()
+        if self._crowd.stirred or now - self._looked >= _LOOK_AT_ALL:
+            self._crowd.stirred, self._looked = False, -math.inf  # before the look
+            if self._look_at_all(now):
+                self._looked = now
+
+    def _look_at_all(self, now: float) -> bool:
+        """Whether nothing is to be done for any session."""
+        away = [session.fifo for session in self.sessions.values() if session.fifo and session.fifo.is_away]
+        self.supervisor.guard("reading FIFOs into memory", self._rescue.look, away)
+        is_calm = not away
         self._unread = {
             session: self._unread.get(session, now) for session in self.sessions.values() if not session.is_read
         }
         for session in list(self._unread):
+            is_calm = False
             if session.is_unread:
                 self.supervisor.guard("starting to read a FIFO", self._read_again, session)
         for entry, session in list(self.active.items()):
-            if (
-                entry not in self.ended
-                and entry in self.active
-                and (session.stream.undelivered or session.stream.ended_at is not None)
-            ):
+            stream = entry.stream
+            if stream.undelivered == 0 and stream.ended_at is None:
+                continue  # as most are, most of the time
+            if entry not in self.ended and entry in self.active:
+                is_calm = False
                 self.supervisor.guard("looking for work", session.poke)
                 self.supervisor.guard("looking for the end", self.changed, session)
+        return is_calm
 
     def _read_again(self, session: Session) -> None:
         if session.fifo:

@@ -194,7 +194,10 @@ class Session:
     @property
     def is_read(self) -> bool:
         """Somebody reads the FIFO, and can."""
-        return not self.is_unread and not (self.fifo and self.fifo.failing)
+        fifo = self.fifo
+        if fifo is None:
+            return not self.is_unread
+        return not fifo.failing and (fifo.is_alive or not self.is_unread)
 
     # The loop's side.
 

@@ -44,6 +44,8 @@ class Crowd:
     """Shared by all FIFOs. Its lock is never held while anything is read."""
 
     def __init__(self) -> None:
+        self.stirred = True
+        """Something has come to a FIFO or its thread, or a FIFO has come, since this was set to False. Any thread."""
         self._second = 0
         self._now: set[Member] = set()
         self._before = 0

@@ -106,8 +106,8 @@ class Fifo:
         """Monotonic time since when a thread may be in a call that waits for the disk; infinity where none is."""
         self._moved = b""
         """What a call that was overtaken has moved; it belongs with what is set aside."""
-        self.finishing = self._at_end = False
-        """The thread reads no more; it has done all that is to be done then."""
+        self.finishing = self._at_end = self._is_gone = False
+        """The thread reads no more; it has done all that is to be done then; it has ended, be it by a fault."""
         self._notify = notify
         self._ended = ended
         self._resumed = resumed
@@ -133,8 +133,9 @@ class Fifo:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs, or has said that it is at the FIFO's end."""
-        return self._at_end or self._thread.is_alive()
+        """Whether the thread, which was started, runs, or has said that it is at the FIFO's end. The thread itself is
+        not asked, for that takes a lock, and all threads are looked at every second."""
+        return self._at_end or not self._is_gone
 
     def start(self) -> None:
         """Raises RuntimeError or MemoryError where the system gives no more threads."""
@@ -169,10 +170,17 @@ class Fifo:
     # The thread.
 
     def _run(self) -> None:
-        """Read to the FIFO's end, whatever comes in between: a FIFO that nobody reads blocks its container for good."""
+        try:
+            self._read_to_the_end()
+        finally:
+            self._is_gone = True
+            self._crowd.stirred = True
+
+    def _read_to_the_end(self) -> None:
+        """Whatever comes in between: a FIFO that nobody reads blocks its container for good."""
         with self._reading:
             while not self.abandoned:
-                self._away = time.monotonic()
+                self._set_out()
                 try:
                     if self._read_all():
                         break
@@ -181,7 +189,7 @@ class Fifo:
                         log.warning("FIFO %s is gone before it was read", self.path)
                     break
                 except BaseException as error:  # no file numbers, no memory, a fault of ours
-                    self.failing = True
+                    self.failing = self._crowd.stirred = True
                     self._tell(error)
                 self._away = math.inf
                 self._rung.clear()
@@ -325,7 +333,7 @@ class Fifo:
                 self._crowd.take_back(self, fd)
         finally:
             self._reading.acquire()
-            self._away = time.monotonic()
+            self._set_out()
             self._fd = -1
         return lent
 
@@ -339,7 +347,7 @@ class Fifo:
                 return False
             if self._limit.policy != "drop-oldest" and self._over_limit():
                 return False
-            self._away = time.monotonic()
+            self._set_out()
             moved = self._splice(self._fd)
             if moved:
                 self._took(moved)
@@ -354,6 +362,11 @@ class Fifo:
             self._reading.release()
 
     # Where a thread hangs in the disk.
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the thread is in a call that may wait for the disk."""
+        return self._away != math.inf
 
     @property
     def hangs(self) -> bool:
@@ -385,7 +398,7 @@ class Fifo:
         """Whether something was taken out of the FIFO before what the thread comes back with; from now on nothing is.
         What is just being taken is waited for, else it would lie there until the container's next line."""
         with self._aside_lock:
-            self._away = time.monotonic()
+            self._set_out()
             return self._aside.size > 0
 
     def _splice(self, fd: int) -> int:
@@ -404,15 +417,20 @@ class Fifo:
             self._drop.hold(self._aside.joined(self._moved))
             self._aside.clear()
             self._moved = b""
-            self._away = time.monotonic()
+            self._set_out()
             self._drop.settle("journal_full", self._may_write, self._waits_for)
 
     # Means.
 
+    def _set_out(self) -> None:
+        """From now on the thread may be in a call that waits for the disk."""
+        self._away = time.monotonic()
+        self._crowd.stirred = True  # afterwards: whoever looks sees one or the other
+
     def _wait(self, poll: select.poll, timeout: float | None) -> list[tuple[int, int]]:
         self._away = math.inf
         events = poll.poll(None if timeout is None else timeout * 1000)
-        self._away = time.monotonic()
+        self._set_out()
         for source, _ in events:
             if source == self._wake:
                 try:

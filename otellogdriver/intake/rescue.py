@@ -1,8 +1,9 @@
 """FIFOs whose threads hang in a disk are emptied by one thread more, so that their containers do not wait.
 
-In: all FIFOs, once a second (`look`). Out: calls of `rescue` for those that hang, until none does. The thread that does
-it may hang as well (the kernel keeps a pipe locked while it writes to a slow disk): then it is left to itself with that
-FIFO, and another one takes the rest. Without trouble there is no thread, and nothing is spent.
+In: FIFOs whose threads may be in the disk, once a second (`look`). Out: calls of `rescue` for those that hang, until
+none does. The thread that does it may hang as well (the kernel keeps a pipe locked while it writes to a slow disk);
+then it is left to itself with that FIFO, and another one takes the rest. Without trouble there is no thread, nothing is
+spent.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from otellogdriver.driver import driver as driver_module
 from otellogdriver.errors import DriverError, OptionError, ProtocolError
 from otellogdriver.intake.fifo import Fifo
 from otellogdriver.telemetry.account import Accounts
-from tests.scene import files, lines, number, soon
+from tests.scene import files, in_pipe, lines, number, soon
 from tests.unit.driver.driver_scene import Scene
 
 
@@ -382,6 +382,47 @@ async def test_a_pump_that_looks_at_nothing_is_seen_in_spite_of_the_sweep(
             lane.cancel()
     scene.write(file, lines(1, 2))
     await soon(lambda: len(driver.stalled()) == 1)
+
+
+async def test_silent_containers_are_looked_at_seldom_and_at_once_when_one_stirs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = scene.start()
+    real, looks = driver._look_at_all, 0
+
+    def look(now: float) -> bool:
+        nonlocal looks
+        looks += 1
+        return real(now)
+
+    monkeypatch.setattr(driver, "_look_at_all", look)
+
+    def is_calm() -> bool:
+        driver._sweep()
+        before = looks
+        for _ in range(5):
+            driver._sweep()
+        return looks == before
+
+    opened = [await scene.container() for _ in range(3)]
+    for number_, file in enumerate(opened):
+        scene.write(file, lines(0, 1))
+        await scene.server.reach(records=number_ + 1)
+        await soon(is_calm)
+    before = looks
+    monkeypatch.setattr(driver_module, "_LOOK_AT_ALL", 0.0)
+    driver._sweep()
+    assert looks == before + 1
+    monkeypatch.undo()
+    monkeypatch.setattr(driver, "_look_at_all", look)
+    frozen = Frozen(monkeypatch, scene.root)
+    try:
+        scene.write(opened[0], lines(1, 100))
+        await soon(lambda: not is_calm() and in_pipe(scene.held[opened[0]]) == 0, what="read into memory")
+    finally:
+        frozen.thawed.set()
+    await scene.server.reach(records=102)
+    await soon(is_calm)
 
 
 async def test_a_fifo_has_one_reader_though_the_driver_looks_after_it_while_it_starts(
