@@ -18,7 +18,7 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -112,8 +112,11 @@ class Apart:
         self._suspects: dict[Feed, _Suspect] = {}
         self._slots = Semaphore(_AT_ONCE)
 
-    def is_apart(self, feed: Feed) -> bool:
-        """Whether parts of this feed must not share a request with others now."""
+    def among(self, feeds: Iterable[Feed]) -> set[Feed]:
+        """Those of the feeds of which parts must not share a request with others now."""
+        return {feed for feed in feeds if self._is_apart(feed)} if self._suspects else set()
+
+    def _is_apart(self, feed: Feed) -> bool:
         suspect = self._suspects.get(feed)
         return suspect is not None and (bool(suspect.parts) or self._loop.time() < suspect.until)
 
@@ -170,7 +173,7 @@ class Apart:
             suspect.task = None
             if suspect.parts and not self._requests.closing:  # it was ended by a fault
                 self._loop.call_later(_PAUSE, self._start, suspect)
-            elif not self.is_apart(suspect.feed) and self._suspects.get(suspect.feed) is suspect:
+            elif not self._is_apart(suspect.feed) and self._suspects.get(suspect.feed) is suspect:
                 del self._suspects[suspect.feed]
 
     async def _persist(self, suspect: _Suspect, part: Part, trouble: Trouble | None) -> None:

@@ -41,7 +41,8 @@ class Fates:
             share = min(rejected, records)
             rejected -= share
             part.feed.counters.delivered += records - share
-            part.feed.counters.give_up("rejected", share)
+            if share:
+                part.feed.counters.give_up("rejected", share)
 
     def give_up(self, part: Part, records: int, why: str, reason: str, place: int | None = None) -> None:
         """So many records of the part are given up; `place`: it is the one at this place of it."""

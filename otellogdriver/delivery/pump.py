@@ -4,14 +4,11 @@ In: feeds that may have work (`poke`). Out: parts of them, handed on in batches 
 their feed is set apart; what is settled there is committed. One pump per destination. Lives on the event loop; encodes
 and compresses in worker threads, writes cursors in others.
 
-- A *lane* gathers feeds in turn, has a batch built and hands it on. Several lanes overlap building and sending, and
-  keep several requests in flight (`otlp-concurrency`).
+- A *lane* gathers the feeds whose turn it is (`waiting.py`), has a batch built and hands it on. Several lanes overlap
+  building and sending, and keep several requests in flight (`otlp-concurrency`).
 - Order: a part is sent when the earlier one of its feed is settled, so a container's lines arrive in the order they
   were printed, also across retries. A feed has at most two parts under way. One whose earlier part is set apart goes
   there, too; nothing else waits for it.
-- Size: what waits goes out after `batch-delay`, or at once when it fills `batch-size`, which a request passes only if
-  it is a single record. Where little waits, it goes sooner, because waiting saves nothing; many small parts wait
-  longer, because each costs as much as a hundred lines.
 - Memory: at most one request per lane, only one until the destination has taken something, and no new one while the
   gate is closed; `apart.HELD` bytes of what is set apart. An outage costs disk only.
 - Faults: what cannot be read, built or committed stays as it was, and is tried again after a pause. A lane that ends is
@@ -24,32 +21,23 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from otellogdriver.delivery.apart import HELD, Apart
-from otellogdriver.delivery.batch import Batch, Taken, quota
+from otellogdriver.delivery.batch import Batch, Taken
 from otellogdriver.delivery.cursors import Cursors
 from otellogdriver.delivery.fates import Fates
 from otellogdriver.delivery.feed import Feed, Part
 from otellogdriver.delivery.offloop import off_loop
 from otellogdriver.delivery.requests import Requests
 from otellogdriver.delivery.sending import Sending
+from otellogdriver.delivery.waiting import Waiting
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client
 from otellogdriver.loop import Event, Lock
 
-_WORTH = 16 << 10
-"""Bytes whose encoding and compression cost about as much as one part does, however small it is."""
-_EACH, _LONGEST = 0.001, 5
-"""Seconds that each feed that waits adds to the wait of all, so that the cost of the parts as such stays below a tenth
-of a core; together at most so many times the batch delay."""
-_LITTLE = 4 << 10
-"""Bytes: where less waits, it goes after `_SOON` seconds, but at most `_OFTEN` times in a batch delay. A host that
-prints more than 60 KiB/s has more waiting by then, and has only as many requests as the batch delay allows."""
-_SOON, _OFTEN = 0.01, 3
 _TRIES = 10
 """Times that putting things right after a fault is tried at once."""
 _DISK_PAUSE = 1.0
@@ -66,12 +54,6 @@ log = logging.getLogger(__name__)
 class _Known:
     """What the pump knows of a feed. Read by other threads, written on the loop."""
 
-    queued: bool = False
-    """It will be read soon."""
-    since: float = 0.0
-    """Loop time at which it was queued."""
-    counted: int = 0
-    """Bytes of it among those that are queued."""
     busy: bool = False
     """It is just being read."""
     taken: list[Taken] = field(default_factory=list)
@@ -110,12 +92,9 @@ class Pump:
         self._delay = delay
         self._size = size
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[Feed] = deque()
-        self._queued_bytes = 0
+        self._waiting = Waiting(delay, size, self._loop.time)
         self._is_behind = False
-        """A feed had more than its share of the last batch: what waits has waited long enough."""
-        self._gathered = 0.0
-        """Loop time of the last batch."""
+        """A feed had more than its share of the last batch."""
         self._turn = Lock()
         self._batch: Batch | None = None
         """The batch that is just built, or that could not be built."""
@@ -132,25 +111,14 @@ class Pump:
 
     # Feeds.
 
-    def poke(self, feed: Feed, is_next: bool = False) -> None:
-        """Queue the feed if it has work; `is_next`: before all others, because its turn has come; it counts as waiting
-        since it was last queued."""
+    def poke(self, feed: Feed) -> None:
+        """Queue the feed if it has work."""
         known = self._known.get(feed)
         if known is None:
             known = self._known[feed] = _Known(looked=self._loop.time())
-        if len(known.taken) >= 2 or not (known.queued or feed.needs_work):
+        if len(known.taken) >= 2 or not (feed in self._waiting.feeds or feed.needs_work):
             return
-        pending = feed.pending
-        self._queued_bytes += pending - known.counted
-        known.counted = pending
-        if not known.queued:
-            if not self._ready:
-                self._wake.set()
-            (self._ready.appendleft if is_next else self._ready.append)(feed)
-            known.queued = True
-            if not is_next:
-                known.since = self._loop.time()
-        if self._is_full():
+        if self._waiting.add(feed):
             self._wake.set()
 
     def begin(self, feed: Feed) -> None:
@@ -161,7 +129,7 @@ class Pump:
     def will_look(self, feed: Feed) -> bool:
         """Whether the pump looks at the feed by itself before long, so that it needs no `poke`. Any thread."""
         known = self._known.get(feed)
-        return known is not None and (known.queued or bool(known.taken))
+        return known is not None and (feed in self._waiting.feeds or bool(known.taken))
 
     def is_under_way(self, feed: Feed) -> bool:
         """Whether something of the feed is just being taken, or taken and not yet committed."""
@@ -171,7 +139,8 @@ class Pump:
     def is_idle(self, feed: Feed) -> bool:
         """Whether nothing of the feed waits, is just being read or is under way."""
         known = self._known.get(feed)
-        return known is None or not (known.queued or known.busy or self.is_under_way(feed) or feed.needs_work)
+        waits = feed in self._waiting.feeds
+        return known is None or not (waits or known.busy or self.is_under_way(feed) or feed.needs_work)
 
     def stalled(self) -> list[Feed]:
         """Feeds with work at which nobody has looked for a minute, though the destination is well: a fault of ours."""
@@ -189,27 +158,6 @@ class Pump:
         known = self._known.get(feed)
         if known is None or not known.busy:
             feed.let_go()
-
-    def _is_full(self) -> bool:
-        """Whether enough waits for a request to go at once. Many small parts wait until the delay is over."""
-        return self._queued_bytes >= max(self._size, len(self._ready) * _WORTH)
-
-    def _due(self) -> float:
-        """Loop time at which what has waited longest is to go, together with what there is by then."""
-        since = 0.0 if self._is_behind else self._known[self._ready[0]].since
-        due = since + max(self._delay, min(len(self._ready) * _EACH, _LONGEST * self._delay))
-        soon = max(since + _SOON, self._gathered + self._delay / _OFTEN)
-        return soon if soon < due and self._is_little() else due
-
-    def _is_little(self) -> bool:
-        """Whether no more than `_LITTLE` waits. The feeds are asked: `counted` lacks what came after a feed was
-        queued."""
-        left = _LITTLE
-        for feed in self._ready:
-            left -= feed.pending
-            if left < 0:
-                return False
-        return True
 
     async def skip(self, feed: Feed, to: int, spares_one: bool = False) -> None:
         """Have the feed give up what is before offset `to`, unless the feed is just being read. `spares_one`: do not
@@ -238,10 +186,8 @@ class Pump:
             timer.cancel()
         self._cursors.forget(feed)
         self._apart.forget(feed)
-        known = self._known.pop(feed, None)
-        if known and known.queued and feed in self._ready:
-            self._ready.remove(feed)
-            self._queued_bytes -= known.counted
+        self._waiting.remove([feed])
+        self._known.pop(feed, None)
 
     async def close(self) -> None:
         """Stop: nothing new is gathered, requests in flight get a moment, what is unsent stays in the journal."""
@@ -320,8 +266,7 @@ class Pump:
                         if feed in self._known:
                             self._known[feed].busy = False
                     self._batch = None
-                for feed, known in list(self._known.items()):
-                    known.queued = feed in self._ready
+                for feed in list(self._known):
                     self._look(feed)
                 self._wake.set()
                 return
@@ -329,23 +274,20 @@ class Pump:
     def _look(self, feed: Feed) -> None:
         """Queue the feed if it has work, else watch it; report it if it is exhausted."""
         self.poke(feed)
-        if not self._known[feed].queued:
+        if feed not in self._waiting.feeds:
             self._watch(feed)
         if feed.exhausted and not self.is_under_way(feed):  # whoever asked while it was read was put off
             self._tell(feed)
 
     async def _gather(self) -> list[Feed]:
-        """Wait until something is worth sending. Returns the feeds that go into one batch; they stay queued."""
+        """Wait until something is worth sending. Returns the feeds that go into one batch; they go on waiting."""
         while True:
             is_free = self._holding <= bool(self._sending.postponed)
-            if self._ready and (is_free or (self.gate.is_open and self._requests.proved)):
-                now = self._loop.time()
-                left = self._due() - now
-                if left <= 0 or self._is_full():
-                    self._gathered = now
-                    return self._first()
-            else:
-                left = -1.0
+            left = -1.0
+            if self._waiting.feeds and (is_free or (self.gate.is_open and self._requests.proved)):
+                left = self._waiting.left(self._is_behind)
+                if left <= 0:
+                    return self._waiting.first(min(self._size, self._requests.limit))
             self._wake.clear()
             if left > 0:
                 handle = self._loop.call_later(left, self._wake.set)
@@ -354,36 +296,19 @@ class Pump:
             else:
                 await self._wake.wait()
 
-    def _first(self) -> list[Feed]:
-        """The first of the feeds that wait, as many as one request has room for. The others stay as they are: looking
-        at a thousand for each request would cost more than their lines."""
-        room = min(self._size, self._requests.limit)
-        share = quota(room, len(self._ready))
-        first: list[Feed] = []
-        for feed in self._ready:
-            if room <= 0:
-                break
-            first.append(feed)
-            room -= min(share, feed.pending) + feed.around
-        return first
-
     async def _build(self, feeds: list[Feed]) -> None:
         """Have a batch made of these feeds, which are the first that wait. If this raises, either the batch is made, or
-        the feeds are queued again."""
+        the feeds wait again, after the others."""
         if self._batch:
             self._ask_all()
-        apart = {feed for feed in feeds if self._apart.is_apart(feed)}
+        apart = self._apart.among(feeds)
         late = self._sending.postponed.union(apart if self._apart.held > HELD else ())
-        reading = [feed for feed in feeds if not self._known[feed].busy and feed not in late]
+        found = [(feed, self._known[feed]) for feed in feeds if feed not in late]
+        reading = [feed for feed, known in found if not known.busy and len(known.taken) < 2]
         self._batch = batch = Batch(reading, apart, min(self._size, self._requests.limit))
         try:
             for feed in reading:
                 self._known[feed].busy = True
-            for feed in feeds:
-                self._ready.popleft()
-                known = self._known[feed]
-                self._queued_bytes -= known.counted
-                known.counted = 0
             await off_loop(self._executor, lambda: batch.encode(self.destination, self._say))
             self._take(batch)
             self._batch = None
@@ -391,6 +316,7 @@ class Pump:
                 self._made = batch
         except BaseException:
             batch.is_building = False
+            self._waiting.remove(feeds)
             self._ask_all()
             raise
         try:
@@ -414,17 +340,18 @@ class Pump:
             each.busy = False
 
     def _ask_again(self, batch: Batch, feeds: list[Feed], late: Iterable[Feed]) -> None:
-        """Queue or watch the feeds of which a batch was made. `late`: those that had to be left out."""
-        now = self._loop.time()
+        """Queue or watch the feeds of which a batch was made: those it had no room for stay the first. `late`: those
+        that had to be left out."""
+        now, left, is_cut = self._loop.time(), set(batch.left), False
+        gone = []
         for feed in feeds:
             if known := self._known.get(feed):
-                known.queued, known.looked = False, now
+                known.looked = now
+                if feed not in left or len(known.taken) >= 2:
+                    gone.append(feed)
+        self._waiting.remove(gone)
         for feed in (*batch.failed, *late):
             self._watch(feed, _DISK_PAUSE)
-        for feed in reversed(batch.left):
-            if feed in self._known:
-                self.poke(feed, is_next=True)
-        is_cut, left = False, set(batch.left)
         for feed in batch.feeds:
             if feed in self._known and feed not in batch.failed:
                 self._look(feed)
@@ -439,10 +366,10 @@ class Pump:
             try:
                 late = await self._late(waiting, patience)
                 parts = [taken.part for taken in waiting if taken not in late and self._is_open(taken)]
-                shared = [part for part in parts if not self._apart.is_apart(part.feed)]
-                together = set(shared)
+                apart = self._apart.among([part.feed for part in parts])
+                shared = [part for part in parts if part.feed not in apart]
                 for part in parts:
-                    if part not in together:
+                    if part.feed in apart:
                         self._apart.set_apart(part)
                 if shared:
                     await self._sending.deliver(shared, batch.body if shared == batch.shared else None)
@@ -563,7 +490,7 @@ class Pump:
             return
         self.poke(feed)
         known = self._known[feed]
-        if not known.queued and len(known.taken) < 2:  # else it is watched again once it has been read
+        if feed not in self._waiting.feeds and len(known.taken) < 2:  # else it is watched again once it has been read
             self._watch(feed)
 
     def _tell(self, feed: Feed) -> None:

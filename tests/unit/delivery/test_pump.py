@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -64,40 +63,6 @@ async def test_lines_wait_no_longer_than_the_delay_and_share_a_request(scene: Sc
     assert 0.09 < asyncio.get_running_loop().time() - began < 5
 
 
-async def test_few_lines_do_not_wait_for_others_but_go_three_times_in_a_delay_at_most(scene: Scene) -> None:
-    client = scene.start(delay=6.0)
-    scene.feed("a")
-    loop = asyncio.get_running_loop()
-    at = [loop.time()]
-    for number in range(3):
-        scene.write("a", lines(number, number + 1))
-        await scene.settled()
-        at.append(loop.time())
-    assert at[1] - at[0] < 1
-    assert all(1.9 < later - earlier < 5 for earlier, later in pairwise(at[1:]))
-    scene.write("a", lines(3, 4))
-    scene.write("a", lines(4, 500))  # the pump need not hear of these
-    await scene.settled()
-    assert 5.9 < loop.time() - at[-1] < 30
-    assert len(client.bodies) == 4
-
-
-async def test_a_crowd_of_containers_waits_up_to_five_times_as_long(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("otellogdriver.delivery.pump._EACH", 0.02)
-    client = scene.start(delay=0.1)
-    for count, least in ((1, 0.09), (8, 0.15), (50, 0.49)):
-        for index in range(count):
-            scene.feed(f"{count:02x}{index:02x}")
-        began, before = asyncio.get_running_loop().time(), len(client.bodies)
-        for index in range(count):
-            scene.write(f"{count:02x}{index:02x}", lines(0, 200))
-        await scene.settled()
-        assert len(client.bodies) == before + 1
-        assert least < asyncio.get_running_loop().time() - began < 5
-
-
 async def test_who_is_queued_behind_others_waits_for_more_lines_as_long_as_they_do(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,9 +103,9 @@ async def test_a_request_looks_at_no_more_containers_than_it_has_room_for(
     looked = Counter[Feed]()
     poke = pump_module.Pump.poke
 
-    def counted(pump: pump_module.Pump, feed: Feed, is_next: bool = False) -> None:
+    def counted(pump: pump_module.Pump, feed: Feed) -> None:
         looked[feed] += 1
-        poke(pump, feed, is_next)
+        poke(pump, feed)
 
     monkeypatch.setattr(pump_module.Pump, "poke", counted)
     client = scene.start(delay=0.1, size=16 << 10)
