@@ -28,8 +28,8 @@ from otellogdriver.delivery.patience import Patience, begins, far
 from otellogdriver.errors import is_shortage
 from otellogdriver.export.request import AROUND
 from otellogdriver.journal.cursor import Cursor, Position
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.reader import Reader
-from otellogdriver.journal.store import Entry
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from otellogdriver.container import Container
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.errors import DriverError, ProtocolError
 from otellogdriver.journal.cursor import Cursor
-from otellogdriver.journal.store import Entry
+from otellogdriver.journal.entry import Entry
 from otellogdriver.resource import Host, encode_resource, resource_of
 from otellogdriver.settings.options import Settings
 

@@ -38,7 +38,8 @@ from otellogdriver.export import client
 from otellogdriver.export.destination import Destination
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.rescue import Rescue
-from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.entry import Entry
+from otellogdriver.journal.store import Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.loop import Lock
 from otellogdriver.pool import Pool

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from otellogdriver.driver.session import Session
 from otellogdriver.driver.supervisor import Supervisor
-from otellogdriver.journal.store import Entry
+from otellogdriver.journal.entry import Entry
 
 _LINGER, _LINGER_MOST = 300.0, 200
 """Seconds, and number of sessions, that ended sessions stay visible in the metrics."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator
 
 from otellogdriver.driver.session import OVERHEAD, Session
-from otellogdriver.journal.store import Entry
+from otellogdriver.journal.entry import Entry
 
 BAYS = 200
 """Ended streams of one destination that keep their sessions: enough for requests to be full."""

@@ -22,7 +22,8 @@ from otellogdriver.delivery.recipe import container_of
 from otellogdriver.driver.session import Session
 from otellogdriver.errors import may_pass
 from otellogdriver.journal.cursor import Position
-from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.entry import Entry
+from otellogdriver.journal.store import Store
 from otellogdriver.settings.options import Settings, resolve_running
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from otellogdriver.driver.session import Session
 from otellogdriver.driver.supervisor import Supervisor
-from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.entry import Entry
+from otellogdriver.journal.store import Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.pool import Pool
 from otellogdriver.settings.options import PluginSettings

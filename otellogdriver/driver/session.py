@@ -24,7 +24,7 @@ from otellogdriver.errors import ProtocolError
 from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.drop import Count
 from otellogdriver.intake.fifo import Fifo, Limit
-from otellogdriver.journal.store import Entry
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.settings.options import Settings
 

@@ -15,8 +15,8 @@ from otellogdriver.container import Container
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.driver.driver import Driver
 from otellogdriver.driver.session import Session
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.reader import Reader
-from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Stream
 from otellogdriver.settings.options import Settings
 from otellogdriver.telemetry.metrics import SEVERITIES

@@ -26,8 +26,9 @@ from otellogdriver.codec import python
 from otellogdriver.codec.contract import EncodeOptions
 from otellogdriver.delivery.feed import BUFFER, Feed
 from otellogdriver.journal.cursor import Cursor, Position
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.reader import Reader
-from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.store import Store
 from tests.scene import bodies, lines, number
 
 CONTAINER, FIFO = "c" * 64, "f" * 64

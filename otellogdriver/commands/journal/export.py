@@ -37,9 +37,9 @@ from otellogdriver.delivery.pumps import destinations
 from otellogdriver.errors import DriverError, OptionError
 from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.layout import MAIN, MIRROR
 from otellogdriver.journal.reader import Reader
-from otellogdriver.journal.store import Entry
 from otellogdriver.settings.options import Settings, resolve, resolve_running
 
 HELP = """\

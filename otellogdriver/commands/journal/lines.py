@@ -21,9 +21,9 @@ from otellogdriver.delivery.feed import BUFFER, CHUNK, Feed, Part
 from otellogdriver.delivery.recipe import Recipe, container_of
 from otellogdriver.export.request import SCOPE, resource_logs
 from otellogdriver.journal.cursor import Cursor, Position
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.layout import MAIN
 from otellogdriver.journal.reader import Reader
-from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Stream
 from otellogdriver.resource import this_host
 from otellogdriver.settings.options import Settings, resolve, resolve_running

@@ -17,8 +17,8 @@ from otellogdriver.commands.journal.lines import Journal, Span, count, feed_of, 
 from otellogdriver.commands.journal.snapshot import cursors, name_of
 from otellogdriver.commands.progress import Progress
 from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.layout import MAIN, ROLES
-from otellogdriver.journal.store import Entry
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from otellogdriver.errors import JournalError
 from otellogdriver.journal import layout
 from otellogdriver.journal.cursor import Cursor
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.segment import scan
-from otellogdriver.journal.store import Entry
 from otellogdriver.journal.stream import Stream
 
 log = logging.getLogger(__name__)

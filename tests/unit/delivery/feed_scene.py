@@ -8,7 +8,7 @@ from otellogdriver.codec import python
 from otellogdriver.codec.contract import EncodeOptions
 from otellogdriver.delivery.feed import BUFFER, Feed, Part
 from otellogdriver.journal.cursor import Cursor
-from otellogdriver.journal.store import Entry
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.stream import Stream
 from tests.scene import bodies
 

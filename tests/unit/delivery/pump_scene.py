@@ -15,7 +15,7 @@ from otellogdriver.delivery.pump import Pump
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
 from otellogdriver.journal.cursor import Cursor
-from otellogdriver.journal.store import Entry
+from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.stream import Stream
 from otellogdriver.resource import encode_resource, resource_of, this_host
 from otellogdriver.settings.options import resolve

@@ -11,7 +11,7 @@ from otellogdriver.codec.contract import EncodeOptions
 from otellogdriver.delivery import patience
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.journal.cursor import Cursor, Position
-from otellogdriver.journal.store import Entry
+from otellogdriver.journal.entry import Entry
 from otellogdriver.lines import line_encoder
 from otellogdriver.settings.options import Settings
 from tests.data.frames.codecs import codecs

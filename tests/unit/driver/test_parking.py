@@ -12,7 +12,7 @@ import pytest
 from otellogdriver.driver import driver as driver_module
 from otellogdriver.driver import parking, recovery
 from otellogdriver.driver.session import OVERHEAD
-from otellogdriver.journal.store import Entry
+from otellogdriver.journal.entry import Entry
 from tests.scene import lines, number, soon
 from tests.unit.driver.driver_scene import Scene
 

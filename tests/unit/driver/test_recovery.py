@@ -17,7 +17,8 @@ from otellogdriver.delivery.pumps import cursor_at
 from otellogdriver.delivery.recipe import container_of
 from otellogdriver.driver import recovery
 from otellogdriver.journal.cursor import Cursor, Position
-from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.entry import Entry
+from otellogdriver.journal.store import Store
 from otellogdriver.journal.stream import Stream
 from tests.scene import lines
 

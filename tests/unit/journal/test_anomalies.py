@@ -22,7 +22,8 @@ import pytest
 from otellogdriver.errors import JournalError
 from otellogdriver.journal import layout
 from otellogdriver.journal.cursor import Cursor, Position
-from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.entry import Entry
+from otellogdriver.journal.store import Store
 from otellogdriver.journal.stream import Stream
 from tests.scene import content
 

@@ -16,7 +16,8 @@ from otellogdriver.delivery.feed import BUFFER, Feed
 from otellogdriver.engine.readlogs import LogReader, ReadConfig
 from otellogdriver.journal import layout
 from otellogdriver.journal.cursor import Cursor, Position
-from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.entry import Entry
+from otellogdriver.journal.store import Store
 from tests.data.frames.log_entry import LogEntry
 from tests.fakes.engine import frames
 from tests.scene import bodies, files, line, lines, number

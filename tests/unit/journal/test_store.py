@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from otellogdriver.errors import JournalError
-from otellogdriver.journal import layout
 from otellogdriver.journal import store as store_module
 from otellogdriver.journal.age import Clock
-from otellogdriver.journal.store import Entry, Store
+from otellogdriver.journal.entry import Entry
+from otellogdriver.journal.store import Store
 from tests.scene import content, files
 
 ONE, TWO = "1" * 64, "2" * 64
@@ -179,24 +179,6 @@ def test_a_list_that_is_cut_meanwhile_is_looked_at_once(tmp_path: Path) -> None:
     entry.stream.segments = CutMeanwhile(entry.stream.segments)
     store.drop_segments(entry, 2500)
     assert not entry.faulty
-
-
-def test_of_a_file_that_cannot_be_read_for_want_of_numbers_nothing_is_made_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Store(tmp_path / "state")
-    entry = made(store, data=bytes(100))
-    said = dict(entry.info)
-    entry.forget_info()
-    with monkeypatch.context() as patched:
-        patched.setattr(layout, "read", no_numbers)
-        with pytest.raises(OSError):
-            _ = entry.info
-    assert entry.info == said
-
-
-def no_numbers(_: Path, most: int = -1) -> bytes:
-    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_trim_keeps_what_docker_logs_wants_and_all_that_is_not_delivered(tmp_path: Path) -> None:
