@@ -75,7 +75,8 @@ class Container:
 
 def _valid(text: str) -> str:
     # JSON can spell half a surrogate pair, which no UTF-8 and so no protobuf string can hold.
-    return text.encode("utf-8", "replace").decode()
+    valid = text.encode("utf-8", "replace").decode()
+    return text if valid == text else valid  # most often the engine's own: there is one of each in memory
 
 
 # The errors below name a type, never a value: environment, labels and log-opts may hold secrets.

@@ -36,6 +36,10 @@ class _Bounded(threading.Event):
         return super().wait(_BEGINS_WITHIN if timeout is None else timeout)
 
 
+_STARTED = threading.Event()
+_STARTED.set()
+
+
 class Thread(threading.Thread):
     """A daemon whose `start` comes back. That of the standard library waits until the new thread says that it runs, and
     so for good if that one meets a lack of memory before."""
@@ -47,7 +51,7 @@ class Thread(threading.Thread):
         self._work = run
         self._gate = threading.Lock()
         self._begun = self._too_late = False
-        self._started = _Bounded()
+        self._started: threading.Event = _Bounded()
 
     def start(self) -> None:
         """Raises RuntimeError where there is no thread, MemoryError where it did not begin; then it never will."""
@@ -61,6 +65,7 @@ class Thread(threading.Thread):
             limbo.pop(self, None)  # else it counts among the threads that there are
             Thread._barred_until = time.monotonic() + _BARRED
             raise MemoryError("the thread has ended before it began")
+        self._started = _STARTED  # one for all: there is a thread for each container
 
     def _bootstrap_inner(self) -> None:
         getattr(threading, "_limbo", {}).setdefault(self, self)  # out of it again if it begins after all, but too late

@@ -106,16 +106,14 @@ class Fifo:
         """Monotonic time since when a thread may be in a call that waits for the disk; infinity where none is."""
         self._moved = b""
         """What a call that was overtaken has moved; it belongs with what is set aside."""
-        self.finishing = self._at_end = self._is_gone = False
-        """The thread reads no more; it has done all that is to be done then; it has ended, be it by a fault."""
+        self.finishing = self._has_died = False
+        """The thread reads no more; it has ended by a fault."""
         self._notify = notify
         self._ended = ended
         self._resumed = resumed
         self._crowd = crowd
         self._patience = patience
         self._opened = self._wake = -1
-        self._rung = threading.Event()
-        """Stands for `_wake` as long as there is no file number for that."""
         self._stopping = False
         self._spliceable = True
         self._pipe_size = _PIPE_DEFAULT
@@ -135,7 +133,7 @@ class Fifo:
     def is_alive(self) -> bool:
         """Whether the thread, which was started, runs, or has said that it is at the FIFO's end. The thread itself is
         not asked, for that takes a lock, and all threads are looked at every second."""
-        return self._at_end or not self._is_gone
+        return not self._has_died
 
     def start(self) -> None:
         """Raises RuntimeError or MemoryError where the system gives no more threads."""
@@ -157,7 +155,6 @@ class Fifo:
 
     def wake(self) -> None:
         """Look again (there may be room)."""
-        self._rung.set()
         with self._wake_lock:  # else the number could be another file's by now
             if self._wake >= 0:
                 os.eventfd_write(self._wake, 1)
@@ -170,10 +167,12 @@ class Fifo:
     # The thread.
 
     def _run(self) -> None:
+        is_done = False
         try:
             self._read_to_the_end()
+            is_done = True
         finally:
-            self._is_gone = True
+            self._has_died = not is_done
             self._crowd.stirred = True
 
     def _read_to_the_end(self) -> None:
@@ -192,14 +191,12 @@ class Fifo:
                     self.failing = self._crowd.stirred = True
                     self._tell(error)
                 self._away = math.inf
-                self._rung.clear()
-                self._rung.wait(_AGAIN)
+                time.sleep(_AGAIN)
             self._finish()
         with contextlib.suppress(OSError):  # it is closed all the same
             if self._opened >= 0:
                 os.close(self._opened)
         self._close_wake()
-        self._at_end = True
         self._ended()
 
     def _finish(self) -> None:

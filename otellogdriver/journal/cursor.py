@@ -41,7 +41,7 @@ class Cursor:
     raises OSError, MemoryError where that may pass."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = str(path)
         self._sequence = 0
         self._fd = -1
         self._writing = threading.Lock()

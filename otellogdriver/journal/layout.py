@@ -116,7 +116,7 @@ def is_leftover(name: str) -> bool:
     return stem != name and (stem == META or parse_segment_name(stem) is not None)
 
 
-def read(path: Path, most: int = -1) -> bytes:
+def read(path: Path | str, most: int = -1) -> bytes:
     """The first `most` bytes of a file, or all. Raises OSError; of what is no file one that says that it lasts."""
     try:
         with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, os.O_RDONLY | AT_ONCE)) as file:

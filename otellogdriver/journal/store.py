@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from otellogdriver.errors import JournalError, may_pass
@@ -142,6 +143,7 @@ class Store:
             return None
         try:
             meta = layout.read_meta(directory)
+            meta = layout.Meta(meta.file, _shared(meta.info))
         except (OSError, ValueError) as error:
             if may_pass(error):
                 raise
@@ -153,7 +155,7 @@ class Store:
         self._remains.update(found.leftovers)
         for path in found.strange:
             log.warning("%s is named like a segment, but cannot be one of this stream: left alone", path)
-        stream = Stream(directory, partial(_describe, directory, meta, False), found=found)
+        stream = Stream(directory, partial(_describe, str(directory), meta, False), found=found)
         entry = Entry(container_id, meta.file, meta.info, stream)
         if stream.ended_at is not None:
             stream.settle()
@@ -185,10 +187,10 @@ class Store:
             entries = self._containers.get(container_id) or []
             sequence = entries[-1].sequence + 1 if entries else 0
             directory = layout.containers(self.root) / container_id / layout.stream_name(sequence, file)
-            meta = layout.Meta(file, info)
-            stream = Stream(directory, partial(_describe, directory, meta, sync), segment_size, sync, Found())
+            meta = layout.Meta(file, _shared(info))
+            stream = Stream(directory, partial(_describe, str(directory), meta, sync), segment_size, sync, Found())
             self._remains.discard(directory)
-            entry = Entry(container_id, file, info, stream, keep)
+            entry = Entry(container_id, file, meta.info, stream, keep)
             self._containers.setdefault(container_id, entries).append(entry)
         return entry
 
@@ -428,7 +430,13 @@ def _why(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _describe(directory: Path, meta: layout.Meta, sync: bool) -> None:
+def _shared(info: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same with texts that are in memory once: names of fields, image and daemon are those of other containers."""
+    return {intern(name): intern(value) if type(value) is str else value for name, value in info.items()}
+
+
+def _describe(directory: str, meta: layout.Meta, sync: bool) -> None:
     """What a stream calls before it makes a segment. Raises OSError."""
-    if not (directory / layout.META).exists():
-        layout.write_meta(directory, meta, sync)
+    place = Path(directory)
+    if not (place / layout.META).exists():
+        layout.write_meta(place, meta, sync)

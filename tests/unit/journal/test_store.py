@@ -58,6 +58,22 @@ def test_what_is_created_is_found_again_in_order(tmp_path: Path) -> None:
     assert all(entry.info == INFO for entry in found)
 
 
+def test_what_the_engine_says_of_every_container_is_in_memory_once(tmp_path: Path) -> None:
+    """There may be a thousand; each call brings texts of its own."""
+    store = Store(tmp_path / "state")
+    said = json.dumps({"DaemonName": "docker-engine", "ContainerEnv": ["A=b"], "ContainerArgs": None})
+    for index in range(2):
+        made(store, fifo=f"fifo{index}").stream.append(b"x")
+        entry = store.create(TWO, f"/run/docker/logging/other{index}", json.loads(said), 0)
+        assert entry.info == json.loads(said)
+        store.describe(entry)
+    infos = [entry.info for entry in (*store.of_container(TWO), *Store(tmp_path / "state").open()[-2:])]
+    assert infos == [json.loads(said)] * 4
+    for place in (0, 1):
+        assert len({id(text) for info in infos for text in (list(info)[place],)}) == 1
+    assert len({id(info["DaemonName"]) for info in infos}) == 1
+
+
 def test_only_root_can_read_what_may_be_secret(tmp_path: Path) -> None:
     store = Store(tmp_path / "state")
     store.open()
