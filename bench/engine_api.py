@@ -5,30 +5,16 @@ One connection per call, so that calls may come from several threads.
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from otellogdriver.commands.engine_api import UnixConnection
 from plugin.engine import EngineError
 
 VERSION = "/v1.41"
 """The API of engine 20.10, which all later ones speak."""
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over the unix socket at `path`."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("docker", timeout=timeout)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 class EngineApi:

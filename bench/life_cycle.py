@@ -11,12 +11,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.engine_api import UnixConnection
 from bench.latency import percentile
 from bench.printers import command, printed
 from bench.processes import usage
 from bench.result import Results
 from bench.rig import Rig, Variant
+from otellogdriver.commands.engine_api import UnixConnection
 from plugin.engine import EngineError
 
 FIFOS = "/run/docker/logging"

@@ -10,12 +10,11 @@ offsets on disk, which would cost more.
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bench.goals import FAST, FILES, GZIP, STEADY
 from bench.plan import Plan
@@ -23,6 +22,7 @@ from bench.printers import command, printed
 from bench.processes import processes, shims, usage
 from bench.result import PATIENCE, Results
 from bench.rig import KEPT, Rig, Variant
+from tests.engine.program import Program
 from tests.tools.collector import file_collector
 
 PEER = Variant(FILES, "json-file", KEPT, delivers=True)
@@ -62,24 +62,22 @@ def settings(files: str, endpoint: str) -> dict[str, Any]:
     }
 
 
-class FileCollector:
-    """The collector as a process that reads the files of all containers of the engine; use as a context manager."""
+class FileCollector(Program):
+    """The collector as a process that reads the files of all containers of the engine."""
+
+    name = "file-collector"
 
     def __init__(self, folder: Path, containers: Path, endpoint: str) -> None:
-        self.log = folder / "file-collector.log"
-        self.settings = folder / "file-collector.json"
-        self.settings.write_text(json.dumps(settings(f"{containers}/*/*-json.log*", endpoint)))
+        super().__init__(folder)
+        self.settings = settings(f"{containers}/*/*-json.log*", endpoint)
 
-    def __enter__(self) -> Self:
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [file_collector(), f"--config={self.settings}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        return self
+    def command(self) -> list[str | Path]:
+        file = self.folder / "file-collector.json"
+        file.write_text(json.dumps(self.settings))
+        return [file_collector(), f"--config={file}"]
 
-    def __exit__(self, *reason: object) -> None:
-        self.process.kill()
-        self.process.wait()
+    def ready(self) -> bool:
+        return True  # the first lines are those of a warm-up
 
 
 def peers(rig: Rig, results: Results, plan: Plan, say: Callable[[str], None]) -> None:
@@ -105,7 +103,7 @@ def once(rig: Rig, collector: FileCollector, results: Results, workload: Workloa
     all = processes()
     engine = {rig.engine.pid, *shims(all, rig.home)}
     engine |= {pid for pid, process in all.items() if process.parent == rig.engine.pid and process.name == "containerd"}
-    sender = rig.plugin.pid if variant.name == GZIP else collector.process.pid
+    sender = rig.plugin.pid if variant.name == GZIP else collector.pid
     lines = workload.each * workload.containers
     rig.sink.reset()
     with usage({"sender": sender} | {f"engine {pid}": pid for pid in engine}, rig.home) as used:

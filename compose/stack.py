@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from plugin.build import build
 from plugin.debian import HostError
 from plugin.engine import Engine, EngineError
 from plugin.private_engine import PrivateEngine, obtain
+from tests.engine.program import answers
 
 FILE = Path(__file__).with_name("compose.yaml")
 PLUGIN = "otellogdriver:latest"
@@ -121,14 +121,6 @@ class Stack:
         from tests.tools.compose import compose
 
         return [str(compose())]
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def bring_up(engine: Engine) -> None:

@@ -94,7 +94,7 @@ class EngineApi:
         except ValueError:
             parts, port = urlsplit("invalid:"), None
         if parts.scheme == "unix":
-            return _UnixConnection(parts.path, timeout)
+            return UnixConnection(parts.path, timeout)
         if parts.scheme in ("tcp", "http", "https") and parts.hostname:
             if self._tls is None and parts.scheme != "https":
                 return http.client.HTTPConnection(parts.hostname, port or 2375, timeout=timeout)
@@ -152,7 +152,9 @@ def _context(folder: str) -> ssl.SSLContext:
     return context
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over the unix socket at `path`."""
+
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("docker", timeout=timeout)
         self._path = path

@@ -9,13 +9,15 @@ import pytest
 
 from plugin.build import build
 from plugin.private_engine import PrivateEngine
-from tests.conftest import started
+from tests.conftest import missing_means_skip, started
 from tests.engine.collector import Collector
 from tests.engine.fault_scene import Scene
 from tests.engine.fault_table import FaultTable
 from tests.engine.numbers import Ledger, at_collector, at_server
 from tests.engine.plugin import Plugin
+from tests.engine.registry import Registry
 from tests.fakes.server_thread import ServerThread
+from tests.tools.registry import registry as executable
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,6 +38,15 @@ def own_plugin(own_engine: PrivateEngine) -> Plugin:
     made = Plugin(own_engine, build())
     made.enable()
     return made
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A plugin registry that runs."""
+    with missing_means_skip():
+        executable()
+    with Registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from plugin.engine import EngineError
 from plugin.private_engine import PrivateEngine
 from plugin.push import architecture, push_release
 from plugin.release import release
-from tests.conftest import missing_means_skip
 from tests.docs import block, run
 from tests.engine.collector import Collector
 from tests.engine.loopback import free_port, wait_for
@@ -27,21 +26,12 @@ from tests.engine.numbers import printed, until_stopped
 from tests.engine.plugin import Plugin
 from tests.engine.registry import Registry
 from tests.engine.service import Service
-from tests.tools.registry import registry as registry_program
 
 MAX_PULL = 50_000_000
 """Bytes of what `docker plugin install` takes over the network."""
 READY = 1.0
 """Seconds from `docker plugin enable` until the driver takes calls and tells its metrics, half of which the engine
 waits before it dials. The best of some tries, and more where more processes want to run than there are processors."""
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with missing_means_skip():
-        registry_program()
-    with Registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
 
 
 class Installed(Plugin):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,32 +11,12 @@ import pytest
 
 from plugin.build import ROOT, build
 from plugin.private_engine import PrivateEngine
-from tests.conftest import missing_means_skip
 from tests.engine.collector import Collector
 from tests.engine.fault_scene import Scene
 from tests.engine.fault_table import FaultTable
-from tests.engine.loopback import free_port, listening, wait_for
 from tests.engine.numbers import Ledger, at_collector, until_stopped
 from tests.engine.plugin import Plugin
-from tests.tools.registry import registry
-
-
-@pytest.fixture
-def registry_address(tmp_path: Path) -> Iterator[str]:
-    """host:port of a plugin registry that runs."""
-    with missing_means_skip():
-        program = registry()
-    address = f"127.0.0.1:{free_port()}"
-    settings = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}}}
-    (tmp_path / "registry.yml").write_text(json.dumps({**settings, "http": {"addr": address}}))
-    with open(tmp_path / "registry.log", "wb") as log:
-        process = subprocess.Popen([program, "serve", tmp_path / "registry.yml"], stdout=log, stderr=log)
-    try:
-        wait_for(lambda: listening(int(address.rpartition(":")[2])), "registry", 20)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(20)
+from tests.engine.registry import Registry
 
 
 @pytest.fixture
@@ -62,10 +41,10 @@ def test_upgrade_under_a_running_container(
     collector: Collector,
     fault_table: FaultTable,
     out: Path,
-    registry_address: str,
+    registry: Registry,
     versions: list[Path],
 ) -> None:
-    docker, references = own_engine.docker, [f"{registry_address}/otellogdriver:{version}" for version in (1, 2)]
+    docker, references = own_engine.docker, [f"{registry.address}/otellogdriver:{version}" for version in (1, 2)]
     for reference, folder in zip(references, versions, strict=True):
         docker("plugin", "create", reference, folder, timeout=300)
         docker("plugin", "push", reference, timeout=300)

@@ -1,4 +1,4 @@
-"""A program of somebody else's that runs beside a test: a collector, a store, a broker.
+"""A program that runs beside a test: a collector, a store, a broker, the driver without an engine.
 
 In: a folder to work in, where its output goes to `<name>.log`. Each kind of program says what its command is and when
 it is ready. It is killed at the end, whatever happens; where it does not start, the error shows what it printed.
@@ -6,9 +6,10 @@ it is ready. It is killed at the end, whatever happens; where it does not start,
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,8 @@ class Program:
     name = ""
     within = 60.0
     """Seconds in which it must be ready."""
+    environ: Mapping[str, str] | None = None
+    """None: that of the tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,7 +55,9 @@ class Program:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = self.command()
         with self.log.open("ab") as log:
-            self.process = process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environ
+            )
         try:
             what = f"{self.name} that is ready"
             wait_for(lambda: process.poll() is not None or self.ready(), what, self.within, 0.05)
@@ -61,22 +66,22 @@ class Program:
             self.kill()
             raise
 
-    def stop(self) -> None:
-        """End it as an operator does; what it holds in memory goes to the disk."""
+    def stop(self, patience: float = 30.0) -> int:
+        """End it as an operator does, so that what it holds in memory goes to the disk; by force after so many seconds.
+        Its exit code."""
         if self.process:
             self.process.terminate()
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
-            self.process = None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience)
+        return self.kill()
 
-    def kill(self) -> None:
-        """End it with SIGKILL."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+    def kill(self) -> int:
+        """End it with SIGKILL, unless it has ended. Its exit code."""
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        process.kill()
+        return process.wait()
 
     def restart(self) -> None:
         self.stop()

@@ -11,8 +11,8 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +20,7 @@ from plugin.build import ROOT
 from plugin.private_engine import PrivateEngine
 from tests.engine.loopback import free_port, wait_for
 from tests.engine.plugin import Plugin
+from tests.engine.program import Program
 
 UNIT = ROOT / "plugin/otellogdriver.service"
 SOCKETS = Path("/run/docker/plugins")
@@ -32,6 +33,42 @@ def unit(name: str) -> list[str]:
     return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
 
 
+class Driver(Program):
+    """The process: started with the unit's command and privileges, ready when it has told systemd so."""
+
+    name = "driver"
+    within = 20.0
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        super().__init__(folder)
+        given = {key: value for key, value in os.environ.items() if not key.startswith("OTEL")}
+        self._told = folder / "notify.sock"
+        self.environ = {**given, **environ, "NOTIFY_SOCKET": str(self._told)}
+
+    def command(self) -> Sequence[str | Path]:
+        program, *arguments = unit("ExecStart")[0].split()
+        assert Path(program).name == "otellogdriver"
+        capabilities = [name.removeprefix("CAP_").lower() for name in unit("CapabilityBoundingSet")[0].split()]
+        bound = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+        command = [sys.executable, "-m", "otellogdriver.cli", *arguments]
+        if setpriv := shutil.which("setpriv"):
+            command = [setpriv, f"--bounding-set={bound}", "--no-new-privs", *command]
+        return command
+
+    def start(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as self._notify:
+            self._notify.bind(str(self._told))
+            try:
+                super().start()
+            finally:
+                self._told.unlink()
+
+    def ready(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return self._notify.recv(100, socket.MSG_DONTWAIT) == b"READY=1"
+        return False
+
+
 class Service(Plugin):
     """A context manager. `environ` is what stands in the unit's environment file."""
 
@@ -42,13 +79,12 @@ class Service(Plugin):
         self.folder = folder
         self.socket = SOCKETS / f"{self.name}.sock"
         given = dict(setting.split("=", 1) for setting in unit("Environment"))
-        self.environ = given | {
+        own = {
             "OTELLOGDRIVER_STATE_DIRECTORY": str(folder / "state"),
             "OTELLOGDRIVER_SOCKET": str(self.socket),
             "OTELLOGDRIVER_METRICS_ADDRESS": f"127.0.0.1:{self.metrics_port}",
-            **environ,
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.driver = Driver(folder, given | own | environ)
 
     @property
     def state(self) -> Path:
@@ -56,8 +92,7 @@ class Service(Plugin):
 
     @property
     def pid(self) -> int:
-        assert self.process
-        return self.process.pid
+        return self.driver.pid
 
     def __enter__(self) -> Self:
         self.made = [path for path in (SOCKETS.parent, SOCKETS, FIFOS) if not path.exists()]
@@ -66,50 +101,21 @@ class Service(Plugin):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+        self.driver.kill()
         self.socket.unlink(missing_ok=True)
         for folder in reversed(self.made):
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
     def start(self) -> None:
-        """Start it with the unit's command and privileges; returns when it has told systemd that it is ready."""
-        program, *arguments = unit("ExecStart")[0].split()
-        assert Path(program).name == "otellogdriver"
-        capabilities = [name.removeprefix("CAP_").lower() for name in unit("CapabilityBoundingSet")[0].split()]
-        bound = ",".join(["-all", *(f"+{name}" for name in capabilities)])
-        command = [sys.executable, "-m", "otellogdriver.cli", *arguments]
-        if setpriv := shutil.which("setpriv"):
-            command = [setpriv, f"--bounding-set={bound}", "--no-new-privs", *command]
-        address = self.folder / "notify.sock"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.bind(str(address))
-            notify.settimeout(20)
-            environ = {key: value for key, value in os.environ.items() if not key.startswith("OTEL")}
-            environ |= self.environ | {"NOTIFY_SOCKET": str(address)}
-            with open(self.folder / "driver.log", "ab") as log:
-                self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
-            try:
-                assert notify.recv(100) == b"READY=1"
-            except BaseException:
-                self.process.kill()
-                self.process.wait()
-                raise
-            finally:
-                address.unlink()
+        self.driver.start()
 
     def stop(self) -> None:
         """As `systemctl stop` does."""
-        assert self.process
-        self.process.terminate()
-        assert self.process.wait(int(unit("TimeoutStopSec")[0])) == 0
+        assert self.driver.stop(float(unit("TimeoutStopSec")[0])) == 0
 
     def kill(self, wait: bool = True) -> None:
-        assert self.process
-        self.process.kill()
-        self.process.wait()
+        self.driver.kill()
         if wait:
             self.start()
             wait_for(self.ready, "driver started again", 20)
