@@ -27,13 +27,11 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid5
 
 from otellogdriver.container import Container
 from otellogdriver.settings.endpoints import ATTRIBUTES
@@ -58,7 +56,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm32", "arm
 
 log = logging.getLogger(__name__)
 
-_INSTANCE_NAMESPACE = UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
+_INSTANCE_NAMESPACE = "4d63009a-8d0f-11ee-aad7-4c796ed8e320"
 """The convention's namespace for a `service.instance.id` made from an identifier that is unique already."""
 
 _Attributes = dict[str, str | Sequence[str]]
@@ -83,7 +81,7 @@ def this_host(environ: Mapping[str, str] = os.environ) -> Host:
     not every host has, so it is an option.
     """
     settings, _ = plugin_settings(environ)
-    machine = platform.machine()
+    machine = os.uname().machine
     return Host(
         name=settings.host_name or socket.gethostname(),
         id=settings.host_id,
@@ -119,13 +117,15 @@ def attributes_of(container: Container, settings: Settings, host: Host) -> dict[
 
 
 def _described(container: Container, settings: Settings, host: Host) -> _Attributes:
+    from uuid import UUID, uuid5
+
     attributes: _Attributes = {
         "container.id": container.id,
         "container.name": container.name,
         "container.runtime.name": "docker",
         "host.name": host.name,
         "service.name": container.name,
-        "service.instance.id": str(uuid5(_INSTANCE_NAMESPACE, container.id)),
+        "service.instance.id": str(uuid5(UUID(_INSTANCE_NAMESPACE), container.id)),
     }
     if container.image_id:
         attributes["container.image.id"] = container.image_id

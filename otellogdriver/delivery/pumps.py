@@ -10,18 +10,20 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from otellogdriver.delivery.feed import Feed
-from otellogdriver.delivery.pump import Pump
-from otellogdriver.export.client import client_for
 from otellogdriver.export.destination import Destination, Reading
-from otellogdriver.export.failover import spread
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.layout import MAIN, MIRROR
 from otellogdriver.journal.stream import Stream
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import Settings
+
+if TYPE_CHECKING:
+    from otellogdriver.delivery.feed import Feed
+    from otellogdriver.delivery.pump import Pump
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +31,21 @@ _IDLE = 60.0
 """Seconds that a pump without a user stays, with its connections: containers come back."""
 
 
-def destinations(settings: Settings) -> list[tuple[str, Destination]]:
-    """(name of the cursor file, destination) for each place the lines go to."""
+def load() -> None:
+    """Import what pumps are made of, as `client.load` does what clients are: see there. FIFOs are read before."""
+    import_module("otellogdriver.export.client").load()
+    import_module("otellogdriver.delivery.pump")
+
+
+@lru_cache(maxsize=64)
+def destinations(settings: Settings) -> tuple[tuple[str, Destination], ...]:
+    """(name of the cursor file, destination) for each place the lines go to. Most containers share their settings."""
     places: list[tuple[str, tuple[str, ...], Reading]] = [
         (MAIN, settings.otlp_endpoint, settings.otlp_endpoint_reading)
     ]
     if settings.otlp_mirror:
         places.append((MIRROR, settings.otlp_mirror, "either"))
-    return [
+    return tuple(
         (
             role,
             Destination(
@@ -61,7 +70,7 @@ def destinations(settings: Settings) -> list[tuple[str, Destination]]:
             ),
         )
         for role, endpoints, reading in places
-    ]
+    )
 
 
 def cursor_at(stream: Stream, role: str) -> Cursor:
@@ -110,6 +119,10 @@ class Pumps:
 
     def take(self, destination: Destination, settings: Settings) -> Pump:
         """The pump for this destination. The caller gives it back with `release`."""
+        from otellogdriver.delivery.pump import Pump
+        from otellogdriver.export.client import client_for
+        from otellogdriver.export.failover import spread
+
         if settings.otlp_endpoint_order == "spread":
             endpoints = spread(destination.endpoints, self._host.id or self._host.name)
             destination = replace(destination, endpoints=endpoints)

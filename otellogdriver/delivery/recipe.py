@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
 from otellogdriver.container import Container
-from otellogdriver.delivery.feed import Feed
 from otellogdriver.errors import DriverError, ProtocolError
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.entry import Entry
@@ -23,6 +22,8 @@ from otellogdriver.settings.options import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
+
+    from otellogdriver.delivery.feed import Feed
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ class Recipe:
 
     def feed(self, entry: Entry, cursor: Cursor) -> Feed:
         """A feed of the stream, with an encoder of its own, as an encoder remembers lines. Raises OSError."""
+        from otellogdriver.delivery.feed import Feed
+
         return Feed(entry, cursor, self.codec, self.options, self.resource, self._encoder())
 
     def _encoder(self) -> Encoder:

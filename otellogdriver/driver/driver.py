@@ -17,13 +17,12 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from otellogdriver.codec.contract import Codec
 from otellogdriver.container import EXCLUDE, Container
-from otellogdriver.delivery.feed import Feed
-from otellogdriver.delivery.pump import STALLED, Pump
+from otellogdriver.delivery import pumps
 from otellogdriver.delivery.pumps import Pumps, cursor_at, destinations
 from otellogdriver.delivery.recipe import Recipe
 from otellogdriver.driver import recovery
@@ -34,7 +33,6 @@ from otellogdriver.driver.room import Room
 from otellogdriver.driver.session import OVERHEAD, Session
 from otellogdriver.driver.supervisor import Supervisor
 from otellogdriver.errors import DriverError, ProtocolError
-from otellogdriver.export import client
 from otellogdriver.export.destination import Destination
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.rescue import Rescue
@@ -46,6 +44,10 @@ from otellogdriver.pool import Pool
 from otellogdriver.resource import Host, attributes_of
 from otellogdriver.settings.doubts import doubts
 from otellogdriver.settings.options import PluginSettings, Settings, resolve
+
+if TYPE_CHECKING:
+    from otellogdriver.delivery.feed import Feed
+    from otellogdriver.delivery.pump import Pump
 
 log = logging.getLogger(__name__)
 
@@ -298,7 +300,7 @@ class Driver:
 
     def _feeds(self, session: Session) -> tuple[str, list[tuple[Destination, Feed]]]:
         """A thread of `_disk`: (the service's name, the feed for each destination). Raises OSError, ImportError."""
-        client.load()
+        pumps.load()
         entry = session.entry
         recipe = Recipe.of(session.container, session.settings, entry.file, self.codec, self._host)
         feeds = []
@@ -397,6 +399,8 @@ class Driver:
 
     def stalled(self) -> set[Entry]:
         """Streams with work at which nobody has looked for a minute: their pumps, or who should read their FIFOs."""
+        from otellogdriver.delivery.pump import STALLED
+
         before = self._loop.time() - STALLED
         unread = {session.entry for session, since in self._unread.items() if since < before}
         return unread | {feed.entry for pump in self.pumps for feed in pump.stalled()}

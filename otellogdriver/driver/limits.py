@@ -8,11 +8,15 @@ Lives on the event loop.
 
 from __future__ import annotations
 
-from otellogdriver.delivery.feed import Feed
-from otellogdriver.delivery.pump import Pump
+from typing import TYPE_CHECKING
+
 from otellogdriver.driver.room import Room
 from otellogdriver.driver.session import Session
 from otellogdriver.driver.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from otellogdriver.delivery.feed import Feed
+    from otellogdriver.delivery.pump import Pump
 
 _MORE = 16
 """A sixteenth of the limit is given up beyond what must be, so that it is not needed again with the next line."""

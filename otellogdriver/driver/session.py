@@ -15,11 +15,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from otellogdriver.container import Container
-from otellogdriver.delivery.feed import Feed
-from otellogdriver.delivery.pump import Pump
 from otellogdriver.errors import ProtocolError
 from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.drop import Count
@@ -27,6 +25,10 @@ from otellogdriver.intake.fifo import Fifo, Limit
 from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.settings.options import Settings
+
+if TYPE_CHECKING:
+    from otellogdriver.delivery.feed import Feed
+    from otellogdriver.delivery.pump import Pump
 
 log = logging.getLogger(__name__)
 

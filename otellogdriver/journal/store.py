@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -300,6 +299,8 @@ class Store:
         """Delete a file or directory that nobody knows any more, and its container's directory if that is empty."""
         try:
             if path.is_dir() and not path.is_symlink():
+                import shutil  # brings compression along that nothing here needs
+
                 shutil.rmtree(path, ignore_errors=True)
                 with contextlib.suppress(OSError):
                     path.parent.rmdir()

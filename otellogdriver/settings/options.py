@@ -416,6 +416,8 @@ def _contradictions(settings: Settings, sources: Mapping[str, str]) -> Iterator[
 
 
 def _unknown_log_opts(log_opts: Mapping[str, str]) -> list[str]:
+    if not log_opts:
+        return []
     options = [item for item in options_of(Settings) if item.log_opt]
     known = {item.log_opt: item.log_opt for item in options}
     others = {name: in_place_of(name) for name in sorted(set(log_opts) - set(known))}

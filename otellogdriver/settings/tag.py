@@ -8,7 +8,6 @@ Source: moby `daemon/logger/loginfo.go`, `daemon/logger/templates`; docs "Custom
 
 from __future__ import annotations
 
-import html
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -213,6 +212,8 @@ def _equal(first: Any, second: Any, *others: Any) -> bool:
 
 
 def _html(*items: Any) -> str:
+    import html  # its tables of names take longer to load than all the rest here
+
     text = html.escape(items[0] if len(items) == 1 and isinstance(items[0], str) else sprint(_any(items)))
     return text.replace("&quot;", "&#34;").replace("&#x27;", "&#39;").replace("\0", "\ufffd")
 

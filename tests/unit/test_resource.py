@@ -6,6 +6,7 @@ import json
 import socket
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,7 +98,7 @@ def test_other_values_are_encoded_as_what_they_are() -> None:
 
 
 def test_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(machine="aarch64"))
     assert this_host({}) == Host(socket.gethostname(), "", "arm64")
     environ = {"OTELLOGDRIVER_HOST_NAME": "node7", "OTELLOGDRIVER_HOST_ID": "abc"}
     assert this_host(environ) == Host("node7", "abc", "arm64")

@@ -336,7 +336,7 @@ async def test_a_clock_that_jumps_loses_no_line(scene: Scene, monkeypatch: pytes
 async def test_fifos_that_nobody_reads_for_a_minute_are_stalled(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """One has no thread; the other one's thread cannot open it."""
     monkeypatch.setattr(driver_module, "_SWEEP_EVERY", 0.02)
-    monkeypatch.setattr(driver_module, "STALLED", 0.1)
+    monkeypatch.setattr(pump_module, "STALLED", 0.1)
     scene.start()
     opened = [await scene.container() for _ in range(2)]
     for file in opened:
