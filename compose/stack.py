@@ -128,7 +128,7 @@ def bring_up(engine: Engine) -> None:
     if not stack.install(build()):
         show(f"plugin {PLUGIN} is there already; it needs the two settings that compose/stack.py names")
     for image in stack.have_images():
-        show(f"left out, for it can neither be pulled nor made here: {image}")
+        show(f"left out, because it can neither be pulled nor made here: {image}")
     try:
         stack.up()
         for name, url in stack.pages().items():

@@ -39,7 +39,7 @@ class Loop(asyncio.SelectorEventLoop):
         super().__init__()
         self.set_exception_handler(_mend)
         # A future that is done tells of it by `call_soon`, and forgets whom it was to tell where that fails. It is not
-        # a method, for to look one up takes memory, too.
+        # a method, because to look one up takes memory, too.
         setattr(self, "call_soon", _insistent(super().call_soon))  # noqa: B010
 
     def call_soon_threadsafe(  # type: ignore[override]

@@ -1,7 +1,7 @@
 """`otellogdriver serve`: the process that the engine starts.
 
 Order matters at the start: the socket is bound before anything slow is imported, so that the engine's first dial
-succeeds; then FIFOs left by an earlier run are read again, for their containers may be waiting; then calls are served.
+succeeds; then FIFOs left by an earlier run are read again, whose containers may be waiting; then calls are served.
 What these do not need, which is most, is imported afterwards, in threads: the clients (export/client.py), and what is
 here for people (`People`).
 A bad plugin-wide value, an address in use, a collector that is away: none of them keeps the driver from running, for a

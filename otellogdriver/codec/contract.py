@@ -19,8 +19,8 @@ changes what comes out:
 Output bytes: LogRecords, each as field 2 of `opentelemetry.proto.logs.v1.ScopeLogs` (tag 0x12, length, record), so
 that payloads can be joined end to end. The fields of a record, in this order: 1 time_unix_nano (absent unless above 0:
 OTLP has no time before 1970) · 5 body · 6 attribute `log.iostream` · 6 more attributes (`EncodeOptions.attributes`,
-verbatim) · 6 attribute `log.record.uid` (opt-in) · 11 observed_time_unix_nano: the frame's time as well, for the engine
-read the line then, so that it is the same at each try; `observed` where that is not above 0.
+verbatim) · 6 attribute `log.record.uid` (opt-in) · 11 observed_time_unix_nano: the frame's time, too, at which the
+engine read the line, so that it is the same at each try; `observed` where that is not above 0.
 
 Rules:
 - A frame without partial metadata and with partial=false is one record, an empty line too: a *whole line*.

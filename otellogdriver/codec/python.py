@@ -278,8 +278,8 @@ class _Records:
 @lru_cache(maxsize=1024)
 def tails(options: EncodeOptions) -> tuple[bytes, bytes]:
     """What stands after the body in every record of stdout and stderr, to the tag of the observed time, whose value
-    (`fixed64`) follows. The second half of `log.record.uid`, which comes from the offset and so is different for each
-    record, has its place UID_BEHIND bytes before the end. Made once, for a quiet container's batch is a few lines."""
+    (`fixed64`) follows. The second half of `log.record.uid`, which each record's offset gives, has its place UID_BEHIND
+    bytes before the end. Made once, because a quiet container's batch is a few lines."""
     more = options.attributes
     if options.uid is not None:
         if len(options.uid) != 8:

@@ -46,7 +46,7 @@ _PROOFS = 2
 just have come back."""
 _AGAIN = (0.0, 1.0, 3.0)
 """Seconds before a record is tried again when the one after it has been taken: the destination may be back just now.
-More than once where it says by itself what it cannot take, for that may change with each request."""
+More than once where it says by itself what it cannot take, because that may change with each request."""
 TURN, _LONGEST_TURN = 0.05, 1.0
 """Seconds for which others may try first, where the collector asked for patience: at first, and at most."""
 _PAUSE = 1.0

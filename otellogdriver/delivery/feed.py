@@ -347,7 +347,7 @@ class Feed:
 
     def _is_one_line(self, buffer: memoryview) -> bool:
         """Whether no more than a line is left: it waits for its rest, not for the destination."""
-        end = self.stream.end  # asked first, for it grows
+        end = self.stream.end  # asked first, because it grows
         try:
             offset, got = self._reader.read(self.offset, buffer)
         except OSError as error:

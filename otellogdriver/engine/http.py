@@ -1,7 +1,7 @@
 """HTTP/1.1 on the plugin's socket, as Docker's engine speaks it: requests in, answers out.
 
-In: a connection's bytes. Out: calls of `handle`, for each connection one after the other, and what they answer. Who
-calls is the engine, for the socket is root's, and it says how long each body is; so little is needed here, and that is
+In: a connection's bytes. Out: calls of `handle`, for each connection one after the other, and what they answer. Only
+the engine calls, because the socket is root's, and it says how long each body is; so little is needed here, and it is
 there long before a whole HTTP server would be imported, for which containers would wait. What is no such request is
 refused: a head that is none or longer than HEAD_MOST (400), a body whose length is not said (411) or beyond BODY_MOST
 (413). A connection ends with a call that ends by a fault, so that the caller can try again; a call that streams ends

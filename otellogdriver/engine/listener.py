@@ -1,8 +1,8 @@
-"""A listening socket that accepts a call even where the process has no file number left: the one on which the engine
-calls, and the metrics port.
+"""A listening socket that accepts a call even where the process has no file number left: the engine's, and the metrics
+port.
 
-A call that is not accepted holds up a container's start or end, and whoever waits for it. So some numbers are kept from
-the beginning. One is given up for a connection that could not be had otherwise, and comes back when that is closed.
+A call that is not accepted holds up a container's start or end. So some numbers are kept from the beginning. One is
+given up for a connection that could not be had otherwise, and comes back when that is closed.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ class Listener(socket.socket):
         self._spare, self._nothing = [], -1
 
     def take_back(self, number: int) -> bool:
-        """Keep the number of a connection that ends, which closes it; whether that was needed. In one step, for what
-        is free for a moment is gone: threads that read FIFOs are after it."""
+        """Keep the number of a connection that ends, which closes it; whether that was needed. In one step, or another
+        thread would take the number first."""
         if self.fileno() < 0 or len(self._spare) >= SPARE:
             return False
         try:

@@ -2,7 +2,7 @@
 
 `POST /Plugin.Activate`, `/LogDriver.{Capabilities,StartLogging,StopLogging,ReadLogs}`; bodies are JSON without a
 Content-Type, answers are JSON with `Err` ("" = well), but for ReadLogs, whose answer is a stream of frames. The engine
-shows `Err` of StartLogging to the user; StopLogging never has one, for the engine would leak the FIFO and the plugin's
+shows `Err` of StartLogging to the user; StopLogging never has one: the engine would leak the FIFO and the plugin's
 reference. A StopLogging that the engine repeats after a lost connection has an empty body and is answered `{}`.
 Source: moby `daemon/logger/proxy.go`, `daemon/logger/plugin.go`, `pkg/plugins/client.go`.
 """

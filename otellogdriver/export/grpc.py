@@ -18,7 +18,7 @@ grpcio invents codes of the same names where no status came, and only its texts 
     an HTTP status, from a proxy that knows no gRPC               as in `http.py`
 
 The call is a raw `unary_unary` on a public channel: bytes in, bytes out. grpcio compresses by itself and takes nothing
-compressed already. It is imported with the first request only, for it costs 15 to 20 MiB.
+compressed already. It is imported with the first request only, because it costs 15 to 20 MiB.
 
 A channel that failed keeps a back-off of its own, in which it refuses calls without trying; the caller has one already.
 So after a failure to reach the collector, or a time-out (perhaps the connection is dead and nobody has noticed), the

@@ -3,7 +3,7 @@
 Source: OTLP specification 1.11, "OTLP/HTTP", "Failures". Where it says "must not retry" it means that the *data* is
 bad; statuses that speak of us, of the address or of a gateway in between are sorted here by what they say:
 
-    2xx                                    Delivered; a web page (text/html) is Denied, for no collector sends one
+    2xx                                    Delivered; a web page (text/html) is Denied, because no collector sends one
                                            and an answer longer than 4 MiB is Unread
     429, 502, 503, 504                     Retry, with Retry-After (seconds or date)
     408, 425                               Retry: the request did not arrive well, nothing is said about its content
@@ -13,8 +13,8 @@ bad; statuses that speak of us, of the address or of a gateway in between are so
     431, 451, 501, 505, 511
     400 as a web page, or about HTTPS      Denied: a server in front did not get as far as OTLP (http:// to a TLS port)
     all others (400, 413, 422, 500, ...)   Refused; 500 too, since collectors say 500 for data that they cannot process
-    no connection, name not found, reset,  Retry ("unreachable"); closed within a 2xx answer as well, for what it would
-    closed before or within the answer     have told is not known
+    no connection, name not found, reset,  Retry ("unreachable"); closed within a 2xx answer as well: what
+    closed before or within the answer     it would have said is not known
     no whole answer within the timeout     Retry ("timeout")
     certificate not accepted, either side  Denied (local); a handshake that only breaks off is a Retry
 

@@ -56,7 +56,7 @@ class Resolver(AbstractResolver):
     def _forget(self, key: tuple[str, int, int], answer: asyncio.Future[list[ResolveResult]]) -> None:
         self._running.pop(key, None)
         if not answer.cancelled():
-            answer.exception()  # retrieved here, for the caller may have given up
+            answer.exception()  # retrieved here, because the caller may have given up
 
 
 def replaced() -> str:

@@ -1,8 +1,7 @@
 """What is read from a FIFO while its own thread hangs in a disk: kept in memory, to be put in its place later.
 
-In: a FIFO that somebody must empty, or its container would wait for the disk. Out: the bytes, which follow what the
-journal has. Memory is bounded: beyond the bound whole lines are dropped, the newest ones, and counted. Not safe for
-several threads: the FIFO's lock is held around each call.
+In: a FIFO whose container would wait for the disk. Out: its bytes, which follow what the journal has. Memory is
+bounded: beyond the bound the newest whole lines are dropped, counted. The FIFO's lock is held around each call.
 """
 
 from __future__ import annotations

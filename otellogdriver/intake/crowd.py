@@ -1,9 +1,9 @@
-"""Many FIFOs that all have something to say: one thread reads those that are ready, while their own threads wait.
+"""Many FIFOs that all have something: one thread reads those that are ready, while their own threads wait.
 
-In: FIFOs, lent by their threads (`lend`, `take_back`). Out: calls of `read`; a FIFO of which that says no is given back
-(`wake`). A thread that wakes for a line costs more than the line: it has to get the interpreter's lock, and so have all
-others. So this one lets some time go by between two rounds, in which lines gather; the first after that is read at
-once. It waits in the kernel while none of them says anything, however long that is.
+In: FIFOs, lent by their threads (`lend`, `take_back`). Out: calls of `read`; a FIFO whose `read` says no is given back
+(`wake`). A thread that wakes for a line costs more than the line, because it has to get the interpreter's lock from the
+others. So this one pauses between two rounds, in which lines gather; the first line after a pause is read at once. It
+waits in the kernel while there is nothing.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class Crowd:
         return now
 
     def _give_back(self, member: Member, fd: int) -> None:
-        """Whoever is no longer lent must hear of it: nobody reads it until then. The others do not wait for that."""
+        """The FIFO's own thread must hear of it: nobody reads it until then. The others do not wait for that."""
         self._unheard.append(member)
         self.take_back(member, fd)
         self._wake_unheard()

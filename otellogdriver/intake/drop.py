@@ -1,9 +1,8 @@
 """What of a FIFO's bytes cannot be kept: whole lines are dropped, and counted by reason.
 
-In: a FIFO that is to be emptied although its bytes may have no place. They are read into memory, each whole frame gets
-a chance to be written, and what has none is dropped up to a frame boundary; the torn last frame stays in memory (at
-most a frame) for the next try. Used by the thread that reads the FIFO alone. State moves only with success: whatever
-raises leaves the bytes either in the FIFO or here, and never uncounted.
+In: a FIFO that is to be emptied although its bytes may have no place. They are read into memory; what cannot be written
+is dropped up to a frame boundary, and the torn last frame stays for the next try. Only the thread that reads the FIFO
+uses it. State moves only with success: whatever raises leaves the bytes in the FIFO or here, and never uncounted.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ codec's) for frame boundaries, so that what is dropped are whole lines, counted.
 How it waits: `poll` on the FIFO and an eventfd, without a time-out, so an idle container costs nothing. On a busy FIFO
 it pauses a little after each read, so that the next read is big: fewer system calls here, and fewer wake-ups of this
 thread by the engine's writes. The pause follows the fill level: pipes are grown up to PIPE_SIZE when busy (best effort)
-and shrunk again when quiet, for the kernel limits what all pipes of a user may hold. Where more than a few FIFOs have
-something to say, their threads wait while one reads them (see crowd.py), but for those that fill their pipes.
+and shrunk again when quiet, because the kernel limits what all pipes of a user hold. Where more than a few FIFOs have
+something, one thread reads them while their own wait (see crowd.py), except those that fill their pipes.
 
 When it drops (`reason`): the undelivered limit with policy `drop-newest` (`journal_full`), a disk that takes no more
 (`disk_full`, `disk_error`). It then reads into memory, gives each new whole frame a chance to be written, and goes back
@@ -132,7 +132,7 @@ class Fifo:
     @property
     def is_alive(self) -> bool:
         """Whether the thread, which was started, runs, or has said that it is at the FIFO's end. The thread itself is
-        not asked, for that takes a lock, and all threads are looked at every second."""
+        not asked, because that takes a lock, and all threads are looked at every second."""
         return not self._has_died
 
     def start(self) -> None:
@@ -218,7 +218,7 @@ class Fifo:
                 pass
 
     def _read_all(self) -> bool:
-        """Read until the FIFO's end, or until told to leave. Raises OSError, MemoryError; nothing is lost by that, for
+        """Read until the FIFO's end, or until told to leave. Raises OSError, MemoryError; nothing is lost, because
         the FIFO stays open: what is in one that nobody has open is gone."""
         if self._opened < 0:
             self._opened = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -1,9 +1,8 @@
-"""FIFOs whose threads hang in a disk are emptied by one thread more, so that their containers do not wait.
+"""FIFOs whose threads hang in a disk are emptied by one more thread, so that their containers do not wait.
 
 In: FIFOs whose threads may be in the disk, once a second (`look`). Out: calls of `rescue` for those that hang, until
-none does. The thread that does it may hang as well (the kernel keeps a pipe locked while it writes to a slow disk);
-then it is left to itself with that FIFO, and another one takes the rest. Without trouble there is no thread, nothing is
-spent.
+none does. This thread may hang as well (the kernel keeps a pipe locked while it writes to a slow disk); then it is left
+with that FIFO, and another one takes the rest. Without trouble there is no thread.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ DOOMED = "doomed-"
 
 MAIN, MIRROR = "cursor", "cursor-mirror"
 ROLES = {MAIN: "main", MIRROR: "mirror"}
-"""The files that say how far a stream is delivered, and what is called so: otlp-endpoint and otlp-mirror."""
+"""The files that say how far a stream is delivered, and the names of these destinations: otlp-endpoint, otlp-mirror."""
 
 SLOT = struct.Struct("<4sQQqq")
 SLOT_CRC = struct.Struct("<I")
@@ -117,7 +117,7 @@ def is_leftover(name: str) -> bool:
 
 
 def read(path: Path | str, most: int = -1) -> bytes:
-    """The first `most` bytes of a file, or all. Raises OSError; of what is no file one that says that it lasts."""
+    """The first `most` bytes of a file, or all. Raises OSError, EINVAL where it is no file."""
     try:
         with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, os.O_RDONLY | AT_ONCE)) as file:
             status = os.fstat(file.fileno())
@@ -130,7 +130,7 @@ def read(path: Path | str, most: int = -1) -> bytes:
 
 
 def read_meta(directory: Path) -> Meta:
-    """What is known of the stream in this directory, without log-opts that are no text. Raises OSError; ValueError,
+    """What is known of the stream in this directory, without log-opts that are not text. Raises OSError; ValueError,
     which says why, where the file is damaged; NewerVersion."""
     try:
         meta = json.loads(read(directory / META, _META_MOST))

@@ -5,10 +5,10 @@ keep: per container `max-size` x `max-file`, for stopped containers an age and a
 container stops, never when it is removed, hence the age.
 
 What is found damaged at the start is named in one WARN each and kept as far as it can be read; foreign files are left
-alone. What the disk does not give just now, or for which files or memory are short, is found by a later `open`.
+alone. What cannot be read just now, or only because files or memory are short, is found by a later `open`.
 
-A fault of the disk, or a lack of memory, stays with the stream that it befell: it is logged once, the other streams go
-on, what is known here stays what is on the disk, and `trim` and `expire` try again by themselves.
+A fault of the disk, or a lack of memory, stays with its stream: it is logged once, the others go on, what is known here
+stays what is on the disk, and `trim` and `expire` try again by themselves.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ class Store:
         stream, freed = entry.stream, 0
         with self._contained(entry, "made shorter"):
             while True:
-                first = stream.segments[:2]  # one look, for the FIFO's thread may cut the list meanwhile
+                first = stream.segments[:2]  # one look, because the FIFO's thread may cut the list meanwhile
                 if not first:
                     break
                 end = first[1].start if len(first) > 1 else stream.end

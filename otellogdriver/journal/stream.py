@@ -89,7 +89,7 @@ class Stream:
         self.segment_size = segment_size
         self.sync = sync
         self.segments, self.end = found.segments, found.end
-        """Where the stream ends is moved by the FIFO thread alone."""
+        """Only the FIFO thread moves the end."""
         self.ended_at = found.ended_at
         """When the FIFO was finished; None while it may still give something."""
         self._is_marked = found.ended_at is not None
@@ -201,7 +201,7 @@ class Stream:
             if self._fresh or self._fd < 0 or isinstance(error, FileNotFoundError):
                 raise
             return False
-        # `sealed` goes before the new one is in the list, or it could be taken for the old one.
+        # `sealed` is of the old segment: it goes first, or it would be taken for the new one's.
         was, self.sealed = self.sealed, False
         try:
             self.segments.append(segment)
@@ -279,8 +279,8 @@ class Stream:
         self.end = at
 
     def truncate(self, offset: int) -> None:
-        """Cut the stream so that it ends at `offset`. Only for bytes that no reader has used. Never raises: what stays
-        in files because the disk refuses is cut before the next byte is written."""
+        """Cut the stream so that it ends at `offset`. Only for bytes that no reader has used. Never raises: what the
+        disk does not cut now is cut before the next byte is written."""
         self._unsure = False
         if offset < self.end:
             self._fresh = self.sealed = False  # the segment that holds the place is written again
@@ -309,7 +309,7 @@ class Stream:
 
     def resume_at(self, offset: int) -> None:
         """Go on at an offset after the last byte on disk (bytes were lost): the next segment begins there. Raises
-        OSError where the disk does not confirm what was written; it holds all the same."""
+        OSError where the disk does not confirm what was written, and has moved all the same."""
         self.end, self._fresh = offset, True
         if not self.segments:
             self.advance(delivered=offset, boundary=offset)
@@ -355,8 +355,7 @@ class Stream:
 
     def mark_ended(self) -> None:
         """Say on disk that the FIFO is finished, if it is and has left anything, so that the next start need not look
-        for it. May wait for the disk. Raises OSError; may be called again, and does nothing when it is done. What is
-        not done by then, `Store.trim` does."""
+        for it. May wait for the disk. Raises OSError; then `Store.trim` calls it again."""
         if self.ended_at is None or self._is_marked or not self.segments:
             return
         fd = os.open(self.directory / layout.ENDED, os.O_WRONLY | os.O_CREAT | layout.AT_ONCE, 0o600)

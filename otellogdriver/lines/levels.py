@@ -1,8 +1,8 @@
 """`severity=auto` on its own: the codec's records as they are, with the level of each put into it.
 
-In: frames, as of `codec.contract.Codec`. Out: what `encoder.LineEncoder` makes of them, at half its cost, for no object
-is made for a line: the payload is read once, record by record, and written anew with two fields more where a body names
-a level. `native.pyx` does that in C.
+In: frames, as of `codec.contract.Codec`. Out: what `encoder.LineEncoder` makes of them, at half its cost, without an
+object for each line: the payload is read once, record by record, and written anew with two fields more where a body
+names a level. `native.pyx` does that in C.
 """
 
 from __future__ import annotations

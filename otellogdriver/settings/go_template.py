@@ -5,7 +5,7 @@ In: the text of a template, the names of functions. Out: a `Template`, or ValueE
 The data are Python values as `go_format` has them, and objects with `field(name, arguments)`. Supported are fields,
 variables, pipelines, parentheses, if, with, range, break, continue, comments and trimming; not supported, and refused
 when parsed, are define, template, block and numbers with a fraction. A template takes a bounded number of steps and
-makes a bounded text, for it is rendered where others wait. Source: Go's documentation of text/template.
+makes a bounded text, because it is rendered where others wait. Source: Go's documentation of text/template.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a proxy is written, and which endpoints go past the proxies of the environment.
 
 In: the texts of `otlp-proxy`, HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Out: checked values, or ValueError that never
-repeats the text, for a proxy may carry credentials. The variables are read as Go's programs read them, the engine and
+repeats the text, which may carry credentials. The variables are read as Go's programs read them, the engine and
 the OpenTelemetry Collector among them: loopback and what NO_PROXY lists go without a proxy.
 """
 

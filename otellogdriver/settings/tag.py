@@ -241,7 +241,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "slice": _slice,
     "len": _len,
     "not": lambda item: not truth(item),
-    "and": truth,  # looked after by the template itself, as is "or", for they do not look at all arguments
+    "and": truth,  # looked after by the template itself, as is "or", because they do not look at all arguments
     "or": truth,
     "eq": _equal,
     "ne": lambda first, second: not _same(first, second),

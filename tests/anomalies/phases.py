@@ -1,7 +1,7 @@
 """The phases of a container's life, each as what is made ready, what happens under the fault, and whom it strikes.
 
 `act` is what happens while calls fail; `again` goes on with it where the fault lasts. `strikes` are the threads that
-the fault is meant for; None for all, also those that begin meanwhile: then the neighbours are silent, for their FIFOs'
+the fault is meant for; None for all, also those that begin meanwhile: then the neighbours are silent, whose FIFOs'
 threads are struck with the others.
 """
 

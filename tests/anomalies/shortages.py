@@ -201,7 +201,7 @@ def _under(scene: Scene, shortage: Shortage, patient: Printer, ending: Printer, 
 
 
 def _afterwards(scene: Scene, fresh: Printer, ended: float) -> None:
-    """A new container's lines arrive; the first ones may still be given up, for the disk is looked at now and then."""
+    """A new container's lines arrive; the first may still be given up, because the disk is looked at now and then."""
     fresh.start()
     while not fresh.arrived():
         fresh.print()

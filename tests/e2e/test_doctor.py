@@ -465,7 +465,7 @@ def test_a_restart_of_the_engine_takes_the_time_out_away(engine: PrivateEngine, 
 def test_from_the_inside_of_the_plugin(
     engine: PrivateEngine, plugin: Plugin, collectors: dict[str, Collector], values: dict[str, str], containers: Any
 ) -> None:
-    """The image has all that the doctor and the journal need; nsenter is how an operator gets in, for there is no
+    """The image has all that the doctor and the journal need; nsenter is how an operator gets in, because there is no
     shell. From the host the same is found through the engine."""
     name = containers("kept", f"--log-driver={NAME}", f"--log-opt=otlp-endpoint=http://127.0.0.1:{values['nobody']}")
     inside = ["nsenter", f"--target={plugin.pid}", "--mount", "--net", "--root", "--", "/usr/local/bin/otellogdriver"]

@@ -21,7 +21,7 @@ from tests.engine.registry import Registry
 
 @pytest.fixture
 def versions() -> Iterator[list[Path]]:
-    """Two plugins that differ in a file of their root file system, for the engine takes no two that are the same."""
+    """Two plugins that differ in a file of their root file system: the engine takes no two that are the same."""
     folders = [ROOT / "build" / f"plugin-version-{version}" for version in (1, 2)]
     try:
         for folder in folders:

@@ -78,7 +78,7 @@ def test_an_outage_longer_than_the_journal(engine: Engine, collector: ServerThre
     collector.down()
     container = engine.container(options={**SMALL, "journal-full": policy})
     container.start()
-    container.write(lines(0, 20_000, size=LINE))  # ten times what may wait; returns, for it is read
+    container.write(lines(0, 20_000, size=LINE))  # ten times what may wait; returns, because it is read
     until(lambda: engine.metric("otellogdriver_read_bytes_total") >= 20_000 * LINE)
     until(lambda: dropped(engine, container, reason="journal_full"))
     collector.up()

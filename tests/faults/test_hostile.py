@@ -34,7 +34,7 @@ class Size:
 
     def __init__(self, engine: Engine) -> None:
         assert engine.process
-        self.series = len(engine.metrics())  # first, for the port is not open as soon as calls are answered
+        self.series = len(engine.metrics())  # first, because the port is not open as soon as calls are answered
         proc = Path(f"/proc/{engine.process.pid}")
         self.memory = int((proc / "statm").read_text().split()[1]) * 4096
         self.descriptors = len(os.listdir(proc / "fd"))

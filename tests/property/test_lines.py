@@ -228,7 +228,7 @@ def run(
     encoder: Encoder, settings: Settings, data: bytes, ends: list[int], limit: int, final: bool = True
 ) -> list[Encoded]:
     """Every call that it takes to encode a stream that is seen up to each of `ends` in turn, and with `final` ends
-    then. Each is made twice, for its result may be thrown away."""
+    then. Each is made twice, because a feed may throw the result away."""
     calls: list[Encoded] = []
     at, carry = 0, NOTHING
     for index, end in enumerate(ends):

@@ -182,7 +182,7 @@ def tail_at(stream: Stream, codec: Codec, lines: int, least: int) -> tuple[int, 
         start, data = _read(stream, max(segment.start, least), behind - max(segment.start, least))
         out, err, *_ = codec.count(data, start, behind, True)
         found, behind = found + out + err, start
-        # One more than is wanted, for the first may be the end of a line that begins in the segment before.
+        # One more than is wanted, because the first may be the end of a line that begins in the segment before.
         if found > lines or start <= least:
             break
     return behind, found

@@ -61,7 +61,7 @@ KINDS: dict[tuple[str, str], Behaviour] = {
     (GRPC, "partial"): do.partial(1),
 }
 BROKEN_OFF: dict[tuple[str, str], int | None] = {(GRPC, "abort"): None, (GRPC, "reset"): 2}
-"""What a proxy before the collector does, for a server of gRPC cannot: it resets the stream with a code, or aborts the
+"""What a proxy before the collector does and a server of gRPC cannot: it resets the stream with a code, or aborts the
 connection, and with it whatever else is on its way there."""
 SHARES = {"1 in 1,000": (1000, {500}), "2 %": (200, {20, 70, 120, 170}), "50 %": (40, set(range(0, 40, 2)))}
 """Lines of the container with poison, and which of them are marked."""

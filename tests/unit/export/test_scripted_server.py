@@ -1,4 +1,4 @@
-"""The scripted OTLP server itself, for the fault table trusts its counts: as a program and in a thread."""
+"""The scripted OTLP server itself, because the fault table trusts its counts: as a program and in a thread."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Faults:
 
 
 class Allocations:
-    """The same for allocations: those from the `at`-th on fail, a few of them, for one alone is often done without."""
+    """The same for allocations: a few fail, from the `at`-th on, because one alone is often done without."""
 
     def __init__(self, at: int) -> None:
         self.at = at
