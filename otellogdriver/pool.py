@@ -29,6 +29,10 @@ _BEGINS_WITHIN, _BARRED = 0.25, 0.5
 _Work = Callable[[], None]
 
 
+def _nothing() -> None:
+    return None
+
+
 class _Bounded(threading.Event):
     """Nobody waits for it for good."""
 
@@ -76,7 +80,8 @@ class Thread(threading.Thread):
             if self._too_late:
                 return
             self._begun = True
-        self._work()
+        work, self._work = self._work, _nothing  # what it belongs to most often keeps this thread
+        work()
 
 
 class Pool(Executor):

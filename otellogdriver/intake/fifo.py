@@ -73,6 +73,10 @@ class Limit:
     full: Callable[[], bool] = lambda: False
 
 
+def _nothing() -> None:
+    return None
+
+
 class Fifo:
     """One FIFO on its way into one stream. `start` it once; `stop` and `abandon` may be called from any thread.
     `crowd` is shared by all FIFOs; `resumed`: the FIFO is of a container that runs already; `patience`: seconds that
@@ -198,6 +202,7 @@ class Fifo:
                 os.close(self._opened)
         self._close_wake()
         self._ended()
+        self._notify = self._ended = _nothing  # else only the garbage collector would ever free whom they belong to
 
     def _finish(self) -> None:
         """Write what is still held, and let go of the journal's file."""

@@ -167,6 +167,7 @@ class Engine:
             "OTELLOGDRIVER_FIFO_DIRECTORY": str(self.fifos),
             "OTELLOGDRIVER_SOCKET": self.socket,
             "OTELLOGDRIVER_METRICS_ADDRESS": "127.0.0.1:0",
+            "MALLOC_ARENA_MAX": "2",  # as in the plugin and in the unit file
             **environ,
         }
         self.command = os.environ.get("TEST_DRIVER", f"{sys.executable} -m otellogdriver.cli serve").split()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -136,3 +138,25 @@ def test_a_pool_goes_on_when_a_thread_died_before_it_began(monkeypatch: pytest.M
     until(done)
     assert future.result() == 7
     pool.shutdown()
+
+
+def test_a_thread_that_has_ended_keeps_nothing() -> None:
+    """Else it and whom its work belongs to would wait for the garbage collector, for one has the other."""
+
+    class Owner:
+        def __init__(self) -> None:
+            self.thread = Thread(self.work, "owner")
+
+        def work(self) -> None:
+            pass
+
+    owner = Owner()
+    owner.thread.start()
+    owner.thread.join(20)
+    freed = weakref.ref(owner)
+    gc.disable()
+    try:
+        del owner
+        assert freed() is None
+    finally:
+        gc.enable()
