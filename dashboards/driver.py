@@ -4,6 +4,8 @@ loud, the collector, the disk, the driver itself."""
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models.dashboard import Panel
 
 from dashboards.panel import (
     BYTES,
@@ -24,9 +26,9 @@ from dashboards.panel import (
     source,
     top,
 )
-from dashboards.panel import (
-    board as new_board,
-)
+from dashboards.panel import board as new_board
+
+Panels = list[Builder[Panel]]
 
 UID = "otellogdriver-driver"
 
@@ -64,23 +66,30 @@ def board() -> dashboard.Dashboard:
     made.with_variable(choice("service", "Service", labels % "service_name", PROMETHEUS, ".*"))
     labels = labels.replace("}", ', service_name=~"$service"}')
     made.with_variable(choice("container", "Container", labels % "container_name", PROMETHEUS, ".*"))
-    for add in (_well, _way, _containers, _collector, _disk, _driver):
-        add(made)
+    rows = (
+        ("Is all well?", _well()),
+        ("The way of a line", _way()),
+        ("Containers", _containers()),
+        ("Collectors", _collector()),
+        ("Disk", _disk()),
+        ("The driver itself", _driver()),
+    )
+    for title, panels in rows:
+        made.with_row(dashboard.Row(title))
+        for panel in panels:
+            made.with_panel(panel)
     return made
 
 
-def _well(made: dashboard.Dashboard) -> None:
-    made.with_row(dashboard.Row("Is all well?"))
-    made.with_panel(
+def _well() -> Panels:
+    return [
         number(
             "Lines lost",
             "Lines given up in the chosen time. Which, and why: *Lost, by reason* and the table below.",
             f"sum(increase(otellogdriver_driver_dropped_lines_total{D}[$__range]))",
             COUNT,
             [(None, "green"), (0.5, "red")],
-        )
-    )
-    made.with_panel(
+        ),
         number(
             "Behind",
             "Age of the oldest line that waits for delivery. Seconds are normal, minutes mean that the collector is "
@@ -88,9 +97,7 @@ def _well(made: dashboard.Dashboard) -> None:
             f"max(otellogdriver_lag_seconds{D}) or vector(0)",
             SECONDS,
             [(None, "green"), (10, "orange"), (60, "red")],
-        )
-    )
-    made.with_panel(
+        ),
         number(
             "Journal full in",
             "Time until lines are given up, if it goes on as in the last ten minutes: the first limit to be reached, "
@@ -99,9 +106,7 @@ def _well(made: dashboard.Dashboard) -> None:
             SECONDS,
             [(None, "red"), (4 * 3600, "orange"), (24 * 3600, "green")],
             beyond=(MONTH, "not filling"),
-        )
-    )
-    made.with_panel(
+        ),
         number(
             "Collectors",
             "Whether every destination takes what it is sent.",
@@ -109,22 +114,19 @@ def _well(made: dashboard.Dashboard) -> None:
             COUNT,
             [(None, "red"), (1, "green")],
             shown={"0": "one is away", "1": "all take records"},
-        )
-    )
+        ),
+    ]
 
 
-def _way(made: dashboard.Dashboard) -> None:
-    made.with_row(dashboard.Row("The way of a line"))
-    made.with_panel(
+def _way() -> Panels:
+    return [
         graph(
             "Read",
             "Lines taken from containers, and the bytes that came through their FIFOs.",
             LINES,
             [("lines of {{stream}}", f"sum by (stream) (rate(otellogdriver_lines_total{C}{R}))")],
             width=6,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "In the journal",
             "What waits for delivery, and all that is kept, for `docker logs` too.",
@@ -134,18 +136,14 @@ def _way(made: dashboard.Dashboard) -> None:
                 ("kept", f"sum(otellogdriver_journal_bytes{C})"),
             ],
             width=6,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Sent",
             "Requests by what became of them; all but delivered, refused and denied are tried again.",
             "reqps",
             [("{{outcome}}", f"sum by (outcome) (rate(otellogdriver_requests_total{D}{R}))")],
             width=6,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Acknowledged",
             "Records that a collector took, and lines that were left out because the options say so.",
@@ -155,9 +153,7 @@ def _way(made: dashboard.Dashboard) -> None:
                 ("excluded", f"sum(rate(otellogdriver_excluded_lines_total{C}{R}))"),
             ],
             width=6,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Lost, by reason",
             "Lines given up. `journal_full`: a limit was reached; `disk_full`, `disk_error`: the journal could not be "
@@ -165,9 +161,7 @@ def _way(made: dashboard.Dashboard) -> None:
             COUNT,
             [("{{reason}}", f"sum by (reason) (increase(otellogdriver_driver_dropped_lines_total{D}{R}))")],
             bars=True,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Behind, by container",
             "Age of the oldest line that waits, of the ten containers that are furthest behind.",
@@ -179,15 +173,14 @@ def _way(made: dashboard.Dashboard) -> None:
                 )
             ],
             steps=[(None, "transparent"), (60, "red")],
-        )
-    )
+        ),
+    ]
 
 
-def _containers(made: dashboard.Dashboard) -> None:
-    made.with_row(dashboard.Row("Containers"))
+def _containers() -> Panels:
     here = "/d/otellogdriver-driver?${__url_time_range}&${instance:queryparam}&var-container=${__value.text}"
     logs = "/d/otellogdriver-logs?${__url_time_range}&var-container=${__value.text}"
-    made.with_panel(
+    return [
         grid(
             "Each container",
             "Click a name to look at this container alone, here or in its logs. Lost, excluded and damaged count "
@@ -219,9 +212,7 @@ def _containers(made: dashboard.Dashboard) -> None:
             ],
             by=["container_name", "service_name", "instance"],
             links=[link("This container", here), link("Its logs", logs)],
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Errors by service",
             "Records with the severity ERROR or FATAL of the ten services with most, over all hosts: of containers "
@@ -233,17 +224,13 @@ def _containers(made: dashboard.Dashboard) -> None:
                     f"topk(10, sum by (job, cluster, service_name) (rate(otellogdriver_records_total{FAILED}{R})))",
                 )
             ],
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Records by severity",
             "Of all chosen containers. `none`: no severity was looked for, or none was found.",
             LINES,
             [("{{severity}}", f"sum by (severity) (rate(otellogdriver_records_total{C}{R}))")],
-        )
-    )
-    made.with_panel(
+        ),
         top(
             "Loudest",
             "Lines a second of the ten loudest containers.",
@@ -251,9 +238,7 @@ def _containers(made: dashboard.Dashboard) -> None:
             ITS_NAME,
             f"topk(10, sum by ({EACH}) (rate(otellogdriver_lines_total{C}{R})))",
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Lines of each",
             "The ten loudest, over time.",
@@ -265,9 +250,7 @@ def _containers(made: dashboard.Dashboard) -> None:
                 )
             ],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Read from each",
             "Bytes through the FIFOs of the ten heaviest; it goes on while the collector is away.",
@@ -279,9 +262,7 @@ def _containers(made: dashboard.Dashboard) -> None:
                 )
             ],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Waiting, by container",
             "Bytes of the ten containers with most, beside the least limit of them.",
@@ -293,9 +274,7 @@ def _containers(made: dashboard.Dashboard) -> None:
                 ),
                 ("limit", f"min(otellogdriver_journal_limit_bytes{C})"),
             ],
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Lost before the journal",
             "Bytes that were given up before they were written, because the journal or the disk was full.",
@@ -306,12 +285,11 @@ def _containers(made: dashboard.Dashboard) -> None:
                     f"topk(10, sum by ({EACH}, reason) (increase(otellogdriver_dropped_bytes_total{C}{R})) > 0)",
                 )
             ],
-        )
-    )
+        ),
+    ]
 
 
-def _collector(made: dashboard.Dashboard) -> None:
-    made.with_row(dashboard.Row("Collectors"))
+def _collector() -> Panels:
     quantiles = [
         (
             f"{{{{instance}}}} {{{{destination}}}} p{quantile * 100:g}",
@@ -320,8 +298,8 @@ def _collector(made: dashboard.Dashboard) -> None:
         )
         for quantile in (0.5, 0.99)
     ]
-    made.with_panel(graph("Time to answer", "Half and 99 % of the requests took less.", SECONDS, quantiles, width=8))
-    made.with_panel(
+    return [
+        graph("Time to answer", "Half and 99 % of the requests took less.", SECONDS, quantiles, width=8),
         graph(
             "Tried again",
             "Requests that failed and go out again: no connection, no answer, throttled, unavailable.",
@@ -335,9 +313,7 @@ def _collector(made: dashboard.Dashboard) -> None:
                 )
             ],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "In flight",
             "Requests that wait for their answer. At the window's size (`otlp-concurrency`) all the time, the "
@@ -345,9 +321,7 @@ def _collector(made: dashboard.Dashboard) -> None:
             COUNT,
             [(ITS_PLACE, f"sum by ({PLACE}) (otellogdriver_requests_in_flight{D})")],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "On the wire",
             "Bytes of request bodies as they are sent.",
@@ -359,18 +333,14 @@ def _collector(made: dashboard.Dashboard) -> None:
                 )
             ],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Taken",
             "1 while a destination takes what it is sent.",
             COUNT,
             [(ITS_PLACE, f"min by ({PLACE}) (otellogdriver_destination_up{D})")],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Pause",
             "Time until the next try; long where the collector asked for it or denies us.",
@@ -382,13 +352,12 @@ def _collector(made: dashboard.Dashboard) -> None:
                 )
             ],
             width=8,
-        )
-    )
+        ),
+    ]
 
 
-def _disk(made: dashboard.Dashboard) -> None:
-    made.with_row(dashboard.Row("Disk"))
-    made.with_panel(
+def _disk() -> Panels:
+    return [
         graph(
             "Journal",
             "All that is kept, what of it waits for delivery, and how much may wait.",
@@ -399,9 +368,7 @@ def _disk(made: dashboard.Dashboard) -> None:
                 ("limit {{instance}}", f"otellogdriver_driver_journal_limit_bytes{D}"),
             ],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Room",
             "What may come until lines are given up, and what is free on the disk.",
@@ -411,16 +378,15 @@ def _disk(made: dashboard.Dashboard) -> None:
                 ("free {{instance}}", f"otellogdriver_driver_disk_free_bytes{D}"),
             ],
             width=8,
-        )
-    )
-    made.with_panel(graph("Journal full in", "As above, over time.", SECONDS, [("until full", TIME_TO_FULL)], width=8))
+        ),
+        graph("Journal full in", "As above, over time.", SECONDS, [("until full", TIME_TO_FULL)], width=8),
+    ]
 
 
-def _driver(made: dashboard.Dashboard) -> None:
-    made.with_row(dashboard.Row("The driver itself"))
+def _driver() -> Panels:
     cpu = f"(rate(process_cpu_seconds_total{D}{R}){OURS})"
-    made.with_panel(graph("CPU", "Share of one core.", "percentunit", [("{{instance}}", cpu)], width=8))
-    made.with_panel(
+    return [
+        graph("CPU", "Share of one core.", "percentunit", [("{{instance}}", cpu)], width=8),
         graph(
             "CPU for a thousand bytes read",
             "What a kilobyte of container output costs the driver.",
@@ -432,18 +398,14 @@ def _driver(made: dashboard.Dashboard) -> None:
                 )
             ],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Memory",
             "Resident memory. It does not grow with an outage.",
             BYTES,
             [("{{instance}}", f"process_resident_memory_bytes{D}{OURS}")],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Streams, threads and files",
             "One FIFO and one thread for each running container, and up to five files.",
@@ -458,18 +420,14 @@ def _driver(made: dashboard.Dashboard) -> None:
                 ("files at most", f"min(process_max_fds{D}{OURS})"),
             ],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         graph(
             "Delivered, all containers",
             "Those that are gone included.",
             LINES,
             [("{{instance}}", f"rate(otellogdriver_driver_delivered_records_total{D}{R})")],
             width=8,
-        )
-    )
-    made.with_panel(
+        ),
         number(
             "Starts",
             "How often the driver started in the chosen time. After a crash the engine starts it again at once.",
@@ -477,9 +435,7 @@ def _driver(made: dashboard.Dashboard) -> None:
             COUNT,
             [(None, "green"), (1, "orange"), (3, "red")],
             width=3,
-        )
-    )
-    made.with_panel(
+        ),
         number(
             "Faults",
             "Faults that the driver met and survived in the chosen time; its log names them.",
@@ -487,9 +443,7 @@ def _driver(made: dashboard.Dashboard) -> None:
             COUNT,
             [(None, "green"), (0.5, "orange")],
             width=3,
-        )
-    )
-    made.with_panel(
+        ),
         number(
             "Bad options",
             "Values in the plugin's environment that cannot be used; the status page names them.",
@@ -497,9 +451,7 @@ def _driver(made: dashboard.Dashboard) -> None:
             COUNT,
             [(None, "green"), (1, "orange")],
             width=2,
-        )
-    )
-    made.with_panel(
+        ),
         number(
             "Codec",
             "Whether the native codec is at work; the one in Python costs many times the CPU.",
@@ -508,9 +460,7 @@ def _driver(made: dashboard.Dashboard) -> None:
             [(None, "green"), (1, "orange")],
             width=3,
             shown={"0": "native"},
-        )
-    )
-    made.with_panel(
+        ),
         grid(
             "Drivers",
             "Version and codec of each.",
@@ -521,5 +471,5 @@ def _driver(made: dashboard.Dashboard) -> None:
             by=["instance"],
             links=[],
             height=6,
-        )
-    )
+        ),
+    ]
