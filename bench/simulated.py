@@ -10,6 +10,7 @@ import json
 import random
 from dataclasses import dataclass
 
+from bench.codec import frame
 from otellogdriver.codec import load
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
 from otellogdriver.container import Container
@@ -49,22 +50,9 @@ def service_line(chance: random.Random, length: int) -> bytes:
 def lines(host: str, count: int, length: int, seed: int = 0) -> Lines:
     """`count` lines of `length` bytes, printed by one container on `host`."""
     chance = random.Random(f"{host} {seed}")
-    frames = b"".join(_frame(service_line(chance, length), _NOW + number * 1_000_000) for number in range(count))
+    frames = b"".join(frame(service_line(chance, length), _NOW + number * 1_000_000) for number in range(count))
     encoded = load("require").encode(frames, 0, NOTHING, EncodeOptions(), _NOW, _EVERYTHING)
     identifier = f"{chance.getrandbits(256):064x}"
     container = Container(identifier, "shop-web-1", "example/shop:1", f"sha256:{identifier}")
     resource = encode_resource(resource_of(container, resolve({}, {}), Host(host, host)))
     return Lines(frames, resource_logs(resource, [encoded.payload], SCOPE), encoded.records)
-
-
-def _frame(line: bytes, time_nano: int) -> bytes:
-    entry = b"\n\x06stdout\x10" + _varint(time_nano) + b"\x1a" + _varint(len(line)) + line
-    return len(entry).to_bytes(4, "big") + entry
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])

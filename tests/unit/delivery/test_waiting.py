@@ -1,51 +1,49 @@
-"""Which feeds are first, and when it is time: real streams, and a clock that the test moves."""
+"""Which feeds are first, and when it is time, by a clock that the test moves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections import defaultdict
 
 import pytest
 
 from otellogdriver.delivery import waiting as waiting_module
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.waiting import Waiting
-from tests.scene import lines
-from tests.unit.delivery.pump_scene import Scene
 
 DELAY, SIZE = 1.0, 1 << 20
+
+
+class Some(Feed):
+    """A feed of which only the size is asked."""
+
+    pending = 0
+
+    def __init__(self) -> None:
+        self.around = 100
 
 
 class Queue:
     """Feeds that wait, and a clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.now = 1000.0
         self.waiting = Waiting(DELAY, SIZE, lambda: self.now)
-        self._scene = Scene(folder)
+        self._feeds = defaultdict[str, Some](Some)
 
-    def add(self, name: str, size: int) -> Feed:
+    def add(self, name: str, size: int) -> Some:
         """A feed that has `size` more bytes waits."""
-        feed = self._scene.feeds.get(name) or self._scene.feed(name)
-        feed.stream.append(b"x" * size)
+        feed = self._feeds[name]
+        feed.pending += size
         self.waiting.add(feed)
         return feed
 
     def left(self, is_behind: bool = False) -> float:
         return self.waiting.left(is_behind)
 
-    def close(self) -> None:
-        for feed in self._scene.feeds.values():
-            feed.close()
-            feed.stream.close()
-        self._scene.executor.shutdown()
-
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Queue]:
-    made = Queue(tmp_path)
-    yield made
-    made.close()
+def queue() -> Queue:
+    return Queue()
 
 
 def test_what_waits_goes_after_the_delay_of_the_first(queue: Queue) -> None:
@@ -67,7 +65,7 @@ def test_few_lines_do_not_wait_for_others_but_go_three_times_in_a_delay_at_most(
         assert queue.left() == pytest.approx(DELAY / 3)
         queue.now += DELAY / 3
         assert queue.left() == pytest.approx(0)
-    feed.stream.append(lines(0, 500))  # nobody has been told of these
+    feed.pending += 10_000  # nobody has been told of these
     assert queue.left() == pytest.approx(DELAY - DELAY / 3)
 
 

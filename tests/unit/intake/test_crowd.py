@@ -11,41 +11,34 @@ from pathlib import Path
 
 import pytest
 
-from otellogdriver.codec import python
 from otellogdriver.intake.crowd import PAUSE, Crowd
-from otellogdriver.intake.fifo import Fifo, Limit
-from otellogdriver.journal.stream import Stream
+from otellogdriver.intake.fifo import Limit
 from tests.scene import LONG, content, lines, until
+from tests.unit.intake.pipe import Pipe
 
 MANY = 12
 
 
-class Busy:
-    """A FIFO that is written all the time."""
+class Busy(Pipe):
+    """One that is written all the time."""
 
     def __init__(self, directory: Path, crowd: Crowd, limit: Limit) -> None:
-        directory.mkdir()
-        self.path = str(directory / "fifo")
-        os.mkfifo(self.path)
-        self.fd = os.open(self.path, os.O_RDWR)
-        self.stream = Stream(directory / "stream", lambda: (directory / "stream").mkdir(exist_ok=True), 64 << 10)
+        super().__init__(directory, 64 << 10)
         self.written = bytearray()
         self.threads: set[str] = set()
-        self.fifo = Fifo(self.path, self.stream, limit, python.count, notify=self.note, ended=lambda: None, crowd=crowd)
-        self.fifo.start()
+        self.start(limit, crowd=crowd)
 
-    def note(self) -> None:
+    def notify(self) -> None:
         self.threads.add(threading.current_thread().name)
 
-    def write(self, number: int, size: int = 150) -> None:
+    def print(self, number: int, size: int = 150) -> None:
         data = lines(number, number + 1, size=size)
-        os.write(self.fd, data)
+        self.write(data)
         self.written += data
 
     def stop(self) -> None:
-        self.fifo.stop()
-        assert self.fifo.join(LONG)
-        os.close(self.fd)
+        super().stop()
+        self.hang_up()
 
 
 def busy(folder: Path, limit: Limit) -> Iterator[list[Busy]]:
@@ -74,7 +67,7 @@ def write_until_lent(many: list[Busy], size: int = 150) -> int:
     def all_lent() -> bool:
         nonlocal number
         for each in many:
-            each.write(number, size)
+            each.print(number, size)
         number += 1
         return all("crowd" in each.threads for each in many)
 
@@ -91,7 +84,7 @@ def test_every_byte_arrives_whoever_reads(many: list[Busy]) -> None:
     assert crowd_threads() == 1
     for index, each in enumerate(many):  # more than a pipe holds, so that some come back to their own threads
         for more in range(number, number + 400 * index):
-            each.write(more)
+            each.print(more)
     for each in many:
         each.stop()
         assert content(each.stream) == bytes(each.written)
@@ -102,7 +95,7 @@ def test_every_byte_arrives_whoever_reads(many: list[Busy]) -> None:
 def test_stop_of_a_lent_fifo_is_quick_and_whole(many: list[Busy]) -> None:
     write_until_lent(many)
     for each in many:
-        each.write(10**6)
+        each.print(10**6)
         began = time.monotonic()
         each.stop()
         assert time.monotonic() - began < 2.0
@@ -126,7 +119,7 @@ def test_lent_fifos_that_are_quiet_wake_nobody(many: list[Busy]) -> None:
     before = [switches(thread) for thread in (crowd, *own)]
     time.sleep(0.3)  # the time in which nothing may happen
     assert [switches(thread) for thread in (crowd, *own)] == before
-    many[0].write(10**6)
+    many[0].print(10**6)
     until(lambda: content(many[0].stream) == bytes(many[0].written))
     for each in many:
         each.stop()
@@ -146,7 +139,7 @@ def test_a_line_after_a_while_is_read_at_once_and_those_that_follow_together(man
     many[0].fifo._notify = count
     first = many[0].stream.end
     for number in range(10**6, 10**6 + 100):
-        many[0].write(number)
+        many[0].print(number)
     until(lambda: content(many[0].stream) == bytes(many[0].written))
     assert reads[0] > first and len(reads) < 30
     for each in many:
@@ -157,7 +150,7 @@ def test_limits_hold_for_lent_fifos(limited: list[Busy]) -> None:
     write_until_lent(limited, 50)
     for each in limited:
         for more in range(2000):
-            each.write(more)
+            each.print(more)
     for each in limited:
         each.stop()
         dropped = each.fifo.dropped["journal_full"].bytes

@@ -16,73 +16,14 @@ from pathlib import Path
 import pytest
 
 from otellogdriver.codec import python
-from otellogdriver.codec.contract import NOTHING, EncodeOptions
 from otellogdriver.intake import crowd as crowd_module
 from otellogdriver.intake import drop as drop_module
 from otellogdriver.intake import fifo as fifo_module
-from otellogdriver.intake.crowd import PAUSE, Crowd
+from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.fifo import PIPE_SIZE, Fifo, Limit
-from otellogdriver.journal.stream import Stream
 from tests.fakes.engine import pieces
-from tests.scene import LONG, bodies, content, in_pipe, line, lines, number, until
-
-NO_LIMIT = Limit(1 << 40, "drop-oldest")
-
-
-class Pipe:
-    """A FIFO that the test writes, as the engine does (read and write), and the thread that reads it."""
-
-    def __init__(self, directory: Path, segment_size: int = 1 << 20) -> None:
-        self.path = str(directory / "fifo")
-        os.mkfifo(self.path)
-        self.fd = os.open(self.path, os.O_RDWR)
-        self.stream = Stream(directory / "stream", lambda: (directory / "stream").mkdir(exist_ok=True), segment_size)
-        self.notified = 0
-        self.ends = 0
-        self.fifo: Fifo
-
-    def start(self, limit: Limit = NO_LIMIT, resumed: bool = False, patience: float = PAUSE) -> Fifo:
-        self.fifo = Fifo(
-            self.path,
-            self.stream,
-            limit,
-            python.count,
-            notify=self._notify,
-            ended=self._end,
-            crowd=Crowd(),
-            resumed=resumed,
-            patience=patience,
-        )
-        self.fifo.start()
-        return self.fifo
-
-    def _notify(self) -> None:
-        self.notified += 1
-
-    def _end(self) -> None:
-        self.ends += 1
-
-    def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.fd, view) :]
-
-    def hang_up(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-    def stop(self) -> None:
-        self.fifo.stop()
-        assert self.fifo.join(LONG)
-        assert self.ends == 1
-
-    def numbers(self) -> list[int]:
-        """What the stream holds, which must be whole frames."""
-        data = content(self.stream)
-        encoded = python.encode(data, 0, NOTHING, EncodeOptions(), 1, 1 << 40, final=True)
-        assert encoded.skipped == 0
-        return [number(body) for body in bodies([encoded.payload])]
+from tests.scene import LONG, content, in_pipe, lines, until
+from tests.unit.intake.pipe import Pipe
 
 
 @pytest.fixture
@@ -394,7 +335,7 @@ def test_the_walk_to_where_dropping_begins_is_short(pipe: Pipe, monkeypatch: pyt
         return python.count(chunk, start, offset, final)
 
     limit = Limit(8 << 20, "drop-newest")
-    pipe.fifo = Fifo(pipe.path, pipe.stream, limit, count, notify=lambda: None, ended=pipe._end, crowd=Crowd())
+    pipe.fifo = Fifo(pipe.path, pipe.stream, limit, count, notify=lambda: None, ended=pipe.end, crowd=Crowd())
     pipe.fifo.start()
     pipe.write(lines(0, 60_000, size=200))
     pipe.stop()
@@ -578,9 +519,7 @@ def test_many_fifos_cost_little_memory_and_leave_no_descriptor(tmp_path: Path) -
     before, open_before = resident(), descriptors()
     pipes = []
     for index in range(200):
-        directory = tmp_path / str(index)
-        directory.mkdir()
-        pipes.append(Pipe(directory))
+        pipes.append(Pipe(tmp_path / str(index)))
         pipes[-1].start()
         pipes[-1].write(lines(0, 1))
     for each in pipes:
@@ -590,6 +529,4 @@ def test_many_fifos_cost_little_memory_and_leave_no_descriptor(tmp_path: Path) -
         each.stop()
         each.hang_up()
     assert descriptors() == open_before
-    assert [line(0)] * 200 == [
-        bodies([python.encode(content(p.stream), 0, NOTHING, EncodeOptions(), 1, 1 << 20).payload])[0] for p in pipes
-    ]
+    assert all(each.numbers() == [0] for each in pipes)

@@ -13,18 +13,14 @@ from typing import Any
 
 import pytest
 
-from otellogdriver.codec import python
-from otellogdriver.codec.contract import NOTHING, EncodeOptions
 from otellogdriver.intake import crowd as crowd_module
 from otellogdriver.intake import fifo as fifo_module
 from otellogdriver.intake import rescue as rescue_module
 from otellogdriver.intake.crowd import Crowd
-from otellogdriver.intake.fifo import Fifo, Limit
+from otellogdriver.intake.fifo import Limit
 from otellogdriver.intake.rescue import Rescue
-from otellogdriver.journal.stream import Stream
-from tests.scene import LONG, bodies, content, in_pipe, lines, number, until
-
-NO_LIMIT = Limit(1 << 40, "drop-oldest")
+from tests.scene import LONG, in_pipe, lines, until
+from tests.unit.intake.pipe import NO_LIMIT, Pipe
 
 
 class Disk:
@@ -57,47 +53,10 @@ class Disk:
         self.waiting -= 1
 
 
-class Scene:
-    """A FIFO that the test writes, its reader, and what rescues it."""
-
-    def __init__(self, folder: Path, limit: Limit, crowd: Crowd, sync: bool = False) -> None:
-        self.path = str(folder / "fifo")
-        os.mkfifo(self.path)
-        self.fd = os.open(self.path, os.O_RDWR)
-        self.directory = folder / "stream"
-        self.stream = Stream(self.directory, self._make, 1 << 20, sync)
-        self.ended = threading.Event()
-        self.fifo = Fifo(
-            self.path, self.stream, limit, python.count, notify=lambda: None, ended=self.ended.set, crowd=crowd
-        )
-        self.fifo.start()
-
-    def _make(self) -> None:
-        if not self.directory.is_dir():
-            os.mkdir(self.directory)
-
-    def write(self, data: bytes) -> None:
-        """As the engine does. With nobody to read it this would wait for good, which the test's time limit sees."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.fd, view) :]
-
-    def numbers(self) -> list[int]:
-        """What the journal has, which must be whole frames."""
-        data = content(self.stream)
-        encoded = python.encode(data, 0, NOTHING, EncodeOptions(), 1, 1 << 40, final=True)
-        assert encoded.skipped == 0
-        return [number(body) for body in bodies([encoded.payload])]
-
-    def stop(self) -> None:
-        self.fifo.stop()
-        assert self.fifo.join(2 * LONG)
-
-
 class Watch:
     """Looks as often as the driver does in a test's time."""
 
-    def __init__(self, rescue: Rescue, crowd: Crowd, scenes: list[Scene]) -> None:
+    def __init__(self, rescue: Rescue, crowd: Crowd, scenes: list[Pipe]) -> None:
         self._over = threading.Event()
         self._rescue, self._crowd, self._scenes = rescue, crowd, scenes
         self._thread = threading.Thread(target=self._run)
@@ -122,29 +81,28 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 @pytest.fixture
-def open_scene(tmp_path: Path, disk: Disk) -> Iterator[Callable[..., Scene]]:
-    scenes: list[Scene] = []
+def open_scene(tmp_path: Path, disk: Disk) -> Iterator[Callable[..., Pipe]]:
+    scenes: list[Pipe] = []
     rescue, crowd = Rescue(), Crowd()
     watch = Watch(rescue, crowd, scenes)
 
-    def made(limit: Limit = NO_LIMIT, sync: bool = False) -> Scene:
-        folder = tmp_path / str(len(scenes))
-        folder.mkdir()
-        scenes.append(Scene(folder, limit, crowd, sync))
+    def made(limit: Limit = NO_LIMIT, sync: bool = False) -> Pipe:
+        scenes.append(Pipe(tmp_path / str(len(scenes)), sync=sync))
+        scenes[-1].start(limit, crowd=crowd)
         return scenes[-1]
 
     yield made
     disk.thawed.set()
     for scene in scenes:
         scene.stop()
-        os.close(scene.fd)
+        scene.hang_up()
     watch.close()
     until(lambda: not any(thread.name == "rescue" for thread in threading.enumerate()))
 
 
 @pytest.mark.parametrize("fresh", [True, False], ids=["nothing on disk yet", "something on disk"])
 def test_what_comes_while_the_disk_hangs_is_read_and_is_in_its_place_afterwards(
-    open_scene: Callable[..., Scene], disk: Disk, fresh: bool
+    open_scene: Callable[..., Pipe], disk: Disk, fresh: bool
 ) -> None:
     scene = open_scene()
     if not fresh:
@@ -162,7 +120,7 @@ def test_what_comes_while_the_disk_hangs_is_read_and_is_in_its_place_afterwards(
 
 
 def test_what_is_just_being_read_when_the_disk_comes_back_does_not_wait_for_the_next_line(
-    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch
+    open_scene: Callable[..., Pipe], disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene, readv = open_scene(), os.readv
     scene.write(lines(0, 10))
@@ -184,7 +142,7 @@ def test_what_is_just_being_read_when_the_disk_comes_back_does_not_wait_for_the_
 
 
 def test_memory_is_bounded_and_what_it_cannot_hold_is_dropped_by_whole_lines(
-    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch
+    open_scene: Callable[..., Pipe], disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rescue_module, "_EACH", 100_000)
     scene = open_scene()
@@ -204,7 +162,7 @@ def test_memory_is_bounded_and_what_it_cannot_hold_is_dropped_by_whole_lines(
     assert set(scene.fifo.dropped) == {"disk_error"}
 
 
-def test_a_call_that_has_moved_its_bytes_comes_first(open_scene: Callable[..., Scene], disk: Disk) -> None:
+def test_a_call_that_has_moved_its_bytes_comes_first(open_scene: Callable[..., Pipe], disk: Disk) -> None:
     scene = open_scene()
     scene.write(lines(0, 10))
     until(lambda: scene.stream.end)
@@ -221,7 +179,7 @@ def test_a_call_that_has_moved_its_bytes_comes_first(open_scene: Callable[..., S
 
 @pytest.mark.parametrize("first", ["the read", "the call"])
 def test_a_call_that_comes_back_while_its_fifo_is_read_keeps_the_order(
-    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch, first: str
+    open_scene: Callable[..., Pipe], disk: Disk, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     """The last read and the call take one piece of the FIFO each, of whole frames or not."""
     scene = open_scene()
@@ -258,7 +216,7 @@ def test_a_call_that_comes_back_while_its_fifo_is_read_keeps_the_order(
 @pytest.mark.parametrize("sync", [False, True], ids=["plain", "journal-sync"])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_disk_that_hangs_again_and_again_loses_nothing(
-    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch, seed: int, sync: bool
+    open_scene: Callable[..., Pipe], disk: Disk, monkeypatch: pytest.MonkeyPatch, seed: int, sync: bool
 ) -> None:
     monkeypatch.setattr(rescue_module, "_EACH", 1 << 26)
     monkeypatch.setattr(rescue_module, "_ALL", 1 << 28)
@@ -292,7 +250,7 @@ def test_a_disk_that_hangs_again_and_again_loses_nothing(
 
 
 def test_a_container_that_ends_meanwhile_is_written_when_the_disk_answers(
-    open_scene: Callable[..., Scene], disk: Disk
+    open_scene: Callable[..., Pipe], disk: Disk
 ) -> None:
     scene = open_scene()
     disk.thawed.clear()
@@ -305,7 +263,7 @@ def test_a_container_that_ends_meanwhile_is_written_when_the_disk_answers(
     assert scene.numbers() == list(range(3000))
 
 
-def test_the_driver_goes_away_and_takes_nothing_with_it(open_scene: Callable[..., Scene], disk: Disk) -> None:
+def test_the_driver_goes_away_and_takes_nothing_with_it(open_scene: Callable[..., Pipe], disk: Disk) -> None:
     scene = open_scene()
     disk.thawed.clear()
     scene.write(lines(0, 3000, size=150))
@@ -316,7 +274,7 @@ def test_the_driver_goes_away_and_takes_nothing_with_it(open_scene: Callable[...
     assert scene.numbers() == list(range(3000))
 
 
-def test_with_block_the_container_waits_for_the_disk(open_scene: Callable[..., Scene], disk: Disk) -> None:
+def test_with_block_the_container_waits_for_the_disk(open_scene: Callable[..., Pipe], disk: Disk) -> None:
     scene, other = open_scene(Limit(1 << 40, "block")), open_scene()
     disk.thawed.clear()
     for each in (scene, other):
@@ -325,7 +283,7 @@ def test_with_block_the_container_waits_for_the_disk(open_scene: Callable[..., S
     assert in_pipe(scene.fd) == len(lines(0, 100)) and not scene.fifo.set_aside
 
 
-def test_many_that_are_read_in_turn_are_all_rescued(open_scene: Callable[..., Scene], disk: Disk) -> None:
+def test_many_that_are_read_in_turn_are_all_rescued(open_scene: Callable[..., Pipe], disk: Disk) -> None:
     scenes = [open_scene() for _ in range(12)]
     for begin in range(0, 2000, 10):
         for scene in scenes:
@@ -359,7 +317,7 @@ class Stubborn:
 
 
 def test_a_fifo_that_hangs_whoever_reads_it_takes_no_other_with_it(
-    open_scene: Callable[..., Scene], disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_scene: Callable[..., Pipe], disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(rescue_module, "_HANGS", 0.05)
     os.mkfifo(tmp_path / "stubborn")
