@@ -311,12 +311,6 @@ class Feed:
         self.offset, self._carry, self._seen = end, NOTHING, -1
         return part
 
-    def _lose(self, offset: int) -> None:
-        """The bytes up to `offset` are gone from the journal: count them as damage."""
-        log.error("%s: %d bytes before offset %d are lost", self.stream.directory, offset - self.offset, offset)
-        self.counters.skip(damaged=offset - self.offset)
-        self.offset = offset
-
     def skip(self, to: int, spares_one: bool = False) -> bool:
         """Give up whole frames up to offset `to` (policy `drop-oldest`), counted; whether there were any. Worker
         thread, never beside `take`.
@@ -371,8 +365,9 @@ class Feed:
         if not got:
             offset = self.stream.behind(self.offset)
         if offset > self.offset:
-            self._lose(offset)
-            self._carry = NOTHING
+            log.error("%s: %d bytes before offset %d are lost", self.stream.directory, offset - self.offset, offset)
+            self.counters.skip(offset - self.offset)
+            self.offset, self._carry = offset, NOTHING
             return True
         cut = 0 < got < len(buffer) and self._has_gap(offset + got, buffer[got:])
         out, err, damaged, end = self._codec.count(buffer[:got], offset, to, cut)

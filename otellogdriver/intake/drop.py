@@ -7,6 +7,7 @@ uses it. State moves only with success: whatever raises leaves the bytes in the 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -114,10 +115,8 @@ class Drop:
         """Keep the walk short that dropping begins with: while it lasts, nobody reads the FIFO."""
         known = max(self._stream.boundary, self._boundary)
         if self._stream.end - known > _UNKNOWN:
-            try:
+            with contextlib.suppress(OSError):
                 self._boundary = self._find_boundary()
-            except OSError:
-                pass
 
     def holds_one_line(self, begin: int) -> bool:
         """Whether at most one line, whole or not, is in the stream from `begin` on. Only for what is not much."""

@@ -13,6 +13,7 @@ here and for the next start, and the call may be repeated.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -35,10 +36,6 @@ _ADVANCING = threading.Lock()
 
 def _nothing() -> None:
     return None
-
-
-def _never() -> bool:
-    return False
 
 
 class Overtaken(Exception):
@@ -215,7 +212,7 @@ class Stream:
             _close(before)
         return True
 
-    def splice(self, pipe: int, most: int, overtaken: Callable[[], bool] = _never) -> int:
+    def splice(self, pipe: int, most: int, overtaken: Callable[[], bool] = lambda: False) -> int:
         """Move up to `most` bytes from the pipe; the number moved, 0 at the end of the pipe. `overtaken` is asked when
         they are moved: whether others have to come before them.
 
@@ -296,14 +293,12 @@ class Stream:
         segments, end = self.segments, self.end
         while len(segments) > 1 and segments[-1].start > end:
             self._release()
-            _unlink(segments[-1].path)
+            segments[-1].path.unlink(missing_ok=True)
             segments.pop()
         if segments and not segments[-1].packed and not self._fresh:
             segment = segments[-1]
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 os.truncate(segment.path, end - segment.start)
-            except FileNotFoundError:
-                pass
             self._open_start = segment.start
         self._untidy = False
 
@@ -400,10 +395,3 @@ def _close(fd: int) -> None:
         os.close(fd)
     except OSError:
         pass  # it is closed all the same, and what must be on the disk was confirmed before
-
-
-def _unlink(path: Path) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
