@@ -9,6 +9,24 @@ from tests.unit.delivery.accounting import fates
 from tests.unit.delivery.pump_scene import MARK, Scene, answering, marked
 
 
+async def test_partial_success_is_shared_out_and_never_more_than_was_sent(scene: Scene) -> None:
+    answers = [Delivered(rejected=150, message="some"), Delivered(rejected=10_000, message="more"), Delivered()]
+
+    async def answer(_: bytes) -> Outcome:
+        return answers.pop(0)
+
+    scene.start(answer)
+    for name in ("a", "b"):
+        scene.feed(name)
+    for begin in (0, 100, 200):
+        for name in scene.feeds:
+            scene.write(name, lines(begin, begin + 100))
+        await scene.settled()
+    counters = [scene.feeds[name].counters for name in ("a", "b")]
+    assert sum(each.given_up["rejected"] for each in counters) == 350
+    assert sum(each.delivered for each in counters) == 600 - 350
+
+
 async def test_partial_success_within_what_is_taken_apart_is_counted(scene: Scene) -> None:
     async def answer(body: bytes) -> Outcome:
         return Refused("bad") if MARK in body else Delivered(rejected=1)

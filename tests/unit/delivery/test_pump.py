@@ -17,11 +17,10 @@ from otellogdriver.delivery import batch as batch_module
 from otellogdriver.delivery import pump as pump_module
 from otellogdriver.delivery.batch import Batch
 from otellogdriver.delivery.feed import Feed
-from otellogdriver.delivery.gate import LONGEST
-from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.outcome import Delivered, Outcome, Retry
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
-from tests.scene import line, lines, soon
+from tests.scene import lines, soon
 from tests.unit.delivery.accounting import check
 from tests.unit.delivery.pump_scene import Scene
 
@@ -216,64 +215,6 @@ async def test_a_feed_has_two_batches_at_most_and_a_lane_one_request(scene: Scen
     await scene.settled()
     assert client.most_in_flight == 3
     assert all(client.of(name) == [*range(2000)] for name in scene.feeds)
-
-
-# Refusals
-
-
-async def test_containers_that_share_a_request_with_poison_lose_nothing(scene: Scene) -> None:
-    async def answer(body: bytes) -> Outcome:
-        return Refused("bad") if b"poison" in body else Delivered()
-
-    client = scene.start(answer)
-    bad = {3, 77, 78, 150}
-    for name in ("a", "b", "c"):
-        scene.feed(name)
-    for name in ("a", "b"):
-        scene.write(name, lines(0, 200))
-    data = [frame(line(each) + b"poison" if each in bad else line(each)) for each in range(200)]
-    scene.write("c", b"".join(data))
-    await scene.settled()
-    assert client.of("a") == client.of("b") == [*range(200)]
-    assert client.of("c") == [each for each in range(200) if each not in bad]
-    assert scene.feeds["c"].counters.given_up == {"refused": len(bad)}
-    assert scene.feeds["c"].counters.delivered == 200 - len(bad)
-    assert scene.feeds["a"].counters.given_up == {}
-
-
-async def test_partial_success_is_shared_out_and_never_more_than_was_sent(scene: Scene) -> None:
-    answers = [Delivered(rejected=150, message="some"), Delivered(rejected=10_000, message="more"), Delivered()]
-
-    async def answer(_: bytes) -> Outcome:
-        return answers.pop(0)
-
-    scene.start(answer)
-    for name in ("a", "b"):
-        scene.feed(name)
-    for begin in (0, 100, 200):
-        for name in scene.feeds:
-            scene.write(name, lines(begin, begin + 100))
-        await scene.settled()
-    counters = [scene.feeds[name].counters for name in ("a", "b")]
-    assert sum(each.given_up["rejected"] for each in counters) == 350
-    assert sum(each.delivered for each in counters) == 600 - 350
-
-
-@pytest.mark.parametrize("hold", [True, False])
-async def test_denials_are_held_or_given_up(scene: Scene, hold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(LONGEST, "denied", 0.01)
-    left = [3]
-
-    async def answer(_: bytes) -> Outcome:
-        left[0] -= 1
-        return Denied("who are you?") if left[0] >= 0 else Delivered()
-
-    client = scene.start(answer, hold=hold)
-    scene.feed("a")
-    scene.write("a", lines(0, 10))
-    await scene.settled()
-    assert client.of("a") == ([*range(10)] if hold else [])
-    assert scene.feeds["a"].counters.given_up == ({} if hold else {"denied": 10})
 
 
 # Faults of ours and the end
