@@ -39,7 +39,7 @@ ORDER = (
 )
 """Folders and single modules in the order in which a line, or what looks at it, meets them."""
 
-THREADS = ("pool", "intake.crowd", "intake.fifo", "intake.rescue", "export.resolver")
+THREADS = ("pool", "intake.crowd", "intake.fifo", "intake.rescue", "export.resolver", "serve")
 """Where threads are started: pools, and what must be able to hang without anything else."""
 
 TESTED_BY = {
