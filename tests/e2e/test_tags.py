@@ -10,6 +10,7 @@ import pytest
 
 from plugin.engine import EngineError
 from tests.e2e.test_main_job import Runner, runner
+from tests.tools.engine import chosen
 
 __all__ = ["runner"]
 
@@ -72,6 +73,8 @@ def test_the_same_text_as_json_file(runner: Runner) -> None:
 
 def test_the_id_of_an_image_with_the_version_of_the_engine(runner: Runner) -> None:
     version = runner.engine.docker("version", "--format", "{{.Server.Version}}").strip()
+    if not version.startswith(chosen()):  # built from its module, it does not know its own: the newest of its kind
+        version = f"{chosen()}.99"
     runner.plugin.set(OTELLOGDRIVER_ENGINE_VERSION=version)
     try:
         theirs, ours = both(runner, "{{.ImageID}}")

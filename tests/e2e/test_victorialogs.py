@@ -197,8 +197,10 @@ def test_killed_it_has_lost_at_most_its_last_seconds(tmp_path: Path) -> None:
             thread.join()
         total = len(printed)
         wait_for(lambda: row(engine, "shop-1")["delivered"] == total, "all acknowledged", 20)
-        last = str(total - 1)
-        wait_for(lambda: store.count(f'_msg:="{last}"'), "the last line in the store", 20, 0.1)
-        found = {int(one["_msg"]) for one in store.rows("*")}
-        lost = set(range(total)) - found
-        assert all(killed - 5 < printed[number] < killed for number in lost), f"{len(lost)} of {total} lines: {lost}"
+
+        def lost() -> set[float]:
+            found = {int(one["_msg"]) for one in store.rows("*")}
+            return {printed[number] for number in set(range(total)) - found}
+
+        # What it has taken it shows a second or more later, and not in order.
+        wait_for(lambda: all(killed - 5 < when < killed for when in lost()), "all but its last seconds", 20, 0.2)
