@@ -25,7 +25,7 @@ _FEW = 4
 """FIFOs that are no crowd."""
 _HANGS = 0.5
 """Seconds after which a read that has not come back counts as hanging in the disk."""
-PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.025, 0.4, 0.0005
+PAUSE, _PAUSE_LONGEST, _PAUSE_EACH = 0.025, 0.4, 0.001
 """Seconds between two reads of a FIFO: usually, at most, and for each busy FIFO. It is what coalescing may add to a
 line's latency."""
 _AGAIN = 0.05
