@@ -199,13 +199,15 @@ class People:
         self._driver, self._environ, self._host = driver, environ, host
         self._events, self._wrong, self._early = events, wrong, early
         self._page: web.AppRunner | None = None
+        self._listener = _bound(driver.plugin.metrics_address)
+        """Who comes early waits, and is not refused."""
         self._own: SelfTelemetry | None = None
         driver.supervisor.task("opening the metrics port", self._come())
 
     async def _come(self) -> None:
         await _open(self._load, "no metrics yet: not all of the driver can be loaded", _LISTEN_AGAIN)
         assert self._page
-        await _open_status(self._page, self._driver.plugin.metrics_address)
+        await _open_status(self._page, self._driver.plugin.metrics_address, self._listener)
 
     async def _load(self) -> None:
         """May be called again where it has failed."""
@@ -241,6 +243,8 @@ class People:
         """Close the metrics port."""
         if self._page:
             await self._page.cleanup()
+        if self._listener:
+            self._listener.close()
 
 
 async def _in_thread(call: Callable[[], T]) -> T:
@@ -295,23 +299,33 @@ def _tell_systemd(environ: Mapping[str, str]) -> None:
             notify.sendto(b"READY=1", address)
 
 
-async def _open_status(page: web.AppRunner, address: tuple[str, int] | None) -> None:
+def _bound(address: tuple[str, int] | None) -> Listener | None:
+    """What listens at the metrics address, where that can be had at once."""
+    with contextlib.suppress(OSError, MemoryError):
+        return Listener(address, _BACKLOG) if address and _is_numeric(address[0]) else None
+    return None
+
+
+async def _open_status(page: web.AppRunner, address: tuple[str, int] | None, listener: Listener | None) -> None:
     """Open the metrics port; tried again until it can be had: an address may come later (a network's gateway)."""
     from aiohttp import web
 
     if address is None:
         return
-    listener: Listener | None = None
+
+    is_new = listener is not None
 
     async def start() -> None:
-        nonlocal listener
+        nonlocal listener, is_new
         site: web.BaseSite
         if not _is_numeric(address[0]):
             site = web.TCPSite(page, *address)
         else:
-            if listener:  # of a site that could not be started: it would listen on, and nobody answer there
+            if listener and not is_new:  # of a site that could not be started: it would listen on, and nobody answer
                 listener.close()
-            listener = Listener(address, _BACKLOG)
+            if not listener or not is_new:
+                listener = Listener(address, _BACKLOG)
+            is_new = False
             site = web.SockSite(page, listener)
         await site.start()
         if not page.addresses:

@@ -150,6 +150,9 @@ async def _serving(
             writer.close()
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not server.is_serving():  # taken at the very end
+            writer.transport.abort()
+            return
         writers.append(writer)
         task = asyncio.get_running_loop().create_task(one(reader, writer))
         tasks.add(task)

@@ -4,12 +4,14 @@ cannot be imported for now, nothing else suffers, and it is tried again."""
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.engine.loopback import free_port
 from tests.fakes.engine import Engine
 from tests.fakes.server_thread import ServerThread
 from tests.process.metrics_port import get
@@ -36,8 +38,10 @@ sys.meta_path.insert(0, Hinder())
 def test_lines_are_kept_meanwhile_and_sent_afterwards(collector: ServerThread, tmp_path: Path, hindered: str) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(HINDER)
+    port = free_port()
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.server.endpoint,
+        "OTELLOGDRIVER_METRICS_ADDRESS": f"127.0.0.1:{port}",
         "PYTHONPATH": str(tmp_path / "site"),
         "HINDERED": hindered,
         "ALLOWED": str(tmp_path / "allowed"),
@@ -56,7 +60,10 @@ def test_lines_are_kept_meanwhile_and_sent_afterwards(collector: ServerThread, t
         assert len(container.logs()) == 5
         assert container.stop() == {"Err": ""}
         assert collector.server.taken == 0
-        (tmp_path / "allowed").touch()
+        with socket.create_connection(("127.0.0.1", port), 30) as early:
+            early.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+            (tmp_path / "allowed").touch()
+            assert early.recv(12) == b"HTTP/1.0 200"
         collector.reach(records=5)
         assert get(engine, "/readyz")[1] == "ready\n"
 

@@ -15,8 +15,11 @@ from otellogdriver.telemetry.connections import Runner
 from tests.engine.loopback import free_port
 
 
+@pytest.mark.parametrize("is_bound", [False, True])
 @pytest.mark.parametrize("call", ["_add_reader", "create_server"])
-async def test_a_port_that_cannot_be_opened_at_once_answers_later(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_that_cannot_be_opened_at_once_answers_later(
+    call: str, is_bound: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serve, "_LISTEN_AGAIN", 0.01)
     loop: Any = asyncio.get_running_loop()
     real, tries = getattr(loop, call), 0
@@ -33,7 +36,7 @@ async def test_a_port_that_cannot_be_opened_at_once_answers_later(call: str, mon
     address = "127.0.0.1", free_port()
     monkeypatch.setattr(loop, call, refuse_three)
     async with asyncio.timeout(20):
-        await serve._open_status(page, address)
+        await serve._open_status(page, address, serve._bound(address) if is_bound else None)
         assert tries > 3
         async with ClientSession() as session, session.get("http://{}:{}".format(*address)) as answer:
             assert answer.status == 404

@@ -307,7 +307,7 @@ def test_the_pause_grows_with_the_crowd() -> None:
     assert not crowd.is_one and crowd.pause() == PAUSE and crowd.pause(0.01) == 0.01
     for _ in range(100):
         crowd.note(Member([]))
-    assert crowd.is_one and crowd.pause() == pytest.approx(0.05)
+    assert crowd.is_one and crowd.pause() == pytest.approx(0.1)
     for _ in range(1000):
         crowd.note(Member([]))
     assert crowd.pause() == 0.4
