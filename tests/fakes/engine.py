@@ -263,16 +263,15 @@ class Engine:
         return {name: float(value) for name, value in samples}
 
     def metrics_port(self) -> int:
-        """Wait until the driver says where its metrics are: that is open some time after calls are answered. A driver
-        that is asked for a port of its own is asked there."""
-        given = int(self.environ["OTELLOGDRIVER_METRICS_ADDRESS"].rsplit(":", 1)[1])
+        """The port that the driver was given; else wait until it says which it has, some time after it answers
+        calls."""
+        if given := int(self.environ["OTELLOGDRIVER_METRICS_ADDRESS"].rsplit(":", 1)[1]):
+            return given
         began = time.monotonic()
         while time.monotonic() - began < 20 * PATIENCE:
             for line in reversed(self.log_path.read_bytes()[self._begun :].decode(errors="replace").splitlines()):
                 if "metrics on http://" in line:
                     return int(line.rsplit(":", 1)[1].split("/")[0])
-            if given:
-                return given
             time.sleep(0.01)
         raise AssertionError("the driver did not say where its metrics are")
 
