@@ -29,8 +29,8 @@ _BEGINS_WITHIN, _BARRED = 0.25, 0.5
 _Work = Callable[[], None]
 
 
-def _nothing() -> None:
-    return None
+def nothing() -> None:
+    """The work of whom has none, or none any more."""
 
 
 class _Bounded(threading.Event):
@@ -80,7 +80,7 @@ class Thread(threading.Thread):
             if self._too_late:
                 return
             self._begun = True
-        work, self._work = self._work, _nothing  # what it belongs to most often keeps this thread
+        work, self._work = self._work, nothing  # what it belongs to most often keeps this thread
         work()
 
 

@@ -307,32 +307,35 @@ def _bound(address: tuple[str, int] | None) -> Listener | None:
 
 
 async def _open_status(page: web.AppRunner, address: tuple[str, int] | None, listener: Listener | None) -> None:
-    """Open the metrics port; tried again until it can be had: an address may come later (a network's gateway)."""
-    from aiohttp import web
-
+    """Open the metrics port; tried again until it can be had: an address may come later (a network's gateway).
+    `listener`: what listens there already."""
     if address is None:
         return
+    bound = [listener] if listener else []
 
-    is_new = listener is not None
+    async def start() -> tuple[str, int]:
+        made = None if not _is_numeric(address[0]) else bound.pop() if bound else Listener(address, _BACKLOG)
+        return await _started(page, address, made)
 
-    async def start() -> None:
-        nonlocal listener, is_new
-        site: web.BaseSite
-        if not _is_numeric(address[0]):
-            site = web.TCPSite(page, *address)
-        else:
-            if listener and not is_new:  # of a site that could not be started: it would listen on, and nobody answer
-                listener.close()
-            if not listener or not is_new:
-                listener = Listener(address, _BACKLOG)
-            is_new = False
-            site = web.SockSite(page, listener)
+    opened = await _open(start, "no metrics yet: cannot listen on {}:{}".format(*address), _LISTEN_AGAIN)
+    log.info("metrics on http://%s:%d/metrics", *opened)
+
+
+async def _started(page: web.AppRunner, address: tuple[str, int], listener: Listener | None) -> tuple[str, int]:
+    """Where the page is served now. Closes `listener` where it cannot be: it would listen on, and nobody answer."""
+    from aiohttp import web
+
+    site = web.SockSite(page, listener) if listener else web.TCPSite(page, *address)
+    async with contextlib.AsyncExitStack() as undo:
+        if listener:
+            undo.callback(listener.close)
+        undo.push_async_callback(site.stop)
         await site.start()
         if not page.addresses:
             raise OSError(errno.ENFILE, "no socket")  # asyncio takes that for an address it need not listen on
-
-    await _open(start, "no metrics yet: cannot listen on {}:{}".format(*address), _LISTEN_AGAIN)
-    log.info("metrics on http://%s:%d/metrics", *page.addresses[0][:2])
+        host, port = page.addresses[0][:2]
+        undo.pop_all()
+    return host, port
 
 
 def _is_numeric(host: str) -> bool:
@@ -342,13 +345,12 @@ def _is_numeric(host: str) -> bool:
         return False
 
 
-async def _open(start: Callable[[], Awaitable[object]], what: str, again: float) -> None:
-    """Start what listens, tried again after `again` seconds until it can be had."""
+async def _open(start: Callable[[], Awaitable[T]], what: str, again: float) -> T:
+    """What `start` gives; tried again after `again` seconds until it can be had."""
     told = False
     while True:
         try:
-            await start()
-            return
+            return await start()
         except Exception as error:
             if not told:
                 log.error("%s: %s; tried again", what, getattr(error, "strerror", None) or str(error) or repr(error))

@@ -37,7 +37,7 @@ from otellogdriver.intake.aside import Aside, peek
 from otellogdriver.intake.crowd import PAUSE, Crowd
 from otellogdriver.intake.drop import Count, Drop, Dropped, reason_of
 from otellogdriver.journal.stream import Overtaken, Stream
-from otellogdriver.pool import Thread
+from otellogdriver.pool import Thread, nothing
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,6 @@ class Limit:
     size: int
     policy: str
     full: Callable[[], bool] = lambda: False
-
-
-def _nothing() -> None:
-    return None
 
 
 class Fifo:
@@ -202,7 +198,7 @@ class Fifo:
                 os.close(self._opened)
         self._close_wake()
         self._ended()
-        self._notify = self._ended = _nothing  # else only the garbage collector would ever free whom they belong to
+        self._notify = self._ended = nothing  # else only the garbage collector would ever free whom they belong to
 
     def _finish(self) -> None:
         """Write what is still held, and let go of the journal's file."""

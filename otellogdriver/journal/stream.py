@@ -23,6 +23,7 @@ from pathlib import Path
 
 from otellogdriver.journal import layout
 from otellogdriver.journal.segment import Found, Segment, scan
+from otellogdriver.pool import nothing
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,6 @@ big enough that creating files costs nothing per line."""
 
 _ADVANCING = threading.Lock()
 """Held for the time of two comparisons, so one for all streams is enough."""
-
-
-def _nothing() -> None:
-    return None
 
 
 class Overtaken(Exception):
@@ -75,7 +72,7 @@ class Stream:
     def __init__(
         self,
         directory: Path,
-        describe: Callable[[], None] = _nothing,
+        describe: Callable[[], None] = nothing,
         segment_size: int = SEGMENT_SIZE,
         sync: bool = False,
         found: Found | None = None,
@@ -346,7 +343,7 @@ class Stream:
         """The FIFO has ended, and nothing more comes. In memory alone; `mark_ended` is to say it on disk."""
         if self.ended_at is None:
             self.ended_at = when
-        self._describe = _nothing
+        self._describe = nothing
 
     def mark_ended(self) -> None:
         """Say on disk that the FIFO is finished, if it is and has left anything, so that the next start need not look
@@ -367,7 +364,7 @@ class Stream:
 
     def settle(self) -> None:
         """Nothing will ever be written here again: forget what only a writer needs."""
-        self._describe = _nothing
+        self._describe = nothing
 
 
 def _make(path: Path) -> int:
