@@ -7,6 +7,7 @@ ending; and `in_order` does what belongs together one after the other.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -84,6 +85,33 @@ class Thread(threading.Thread):
         work()
 
 
+async def in_thread(call: Callable[[], T], name: str) -> T:
+    """What `call` gives, made in a thread of its own, or by the caller where there is none just now."""
+    future: Future[T] = Future()
+    work = _fulfil(future, call)
+    try:
+        Thread(work, name).start()
+    except (RuntimeError, MemoryError):
+        work()
+    return await asyncio.wrap_future(future)
+
+
+def _fulfil(future: Future[T], call: Callable[[], T]) -> _Work:
+    """The work that gives `future` what `call` gives, unless it is cancelled before."""
+
+    def work() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = call()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    return work
+
+
 class Pool(Executor):
     """See the module's text. Any thread may call."""
 
@@ -106,26 +134,20 @@ class Pool(Executor):
     def in_order(self, key: Hashable, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """The same, after all work that was given with this key before; None stands for no order."""
         future: Future[T] = Future()
-
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
+        work = _fulfil(future, lambda: fn(*args, **kwargs))
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"the {self._name} threads have ended")
             if key is not None and key in self._chains:
                 self._chains[key].append(work)
                 return future
-            if key is not None:
-                self._chains[key] = deque()
-            self._waiting.append((key, work))
+            try:
+                if key is not None:
+                    self._chains[key] = deque()
+                self._waiting.append((key, work))
+            except MemoryError:
+                self._chains.pop(key, None)  # else what comes later would wait for this
+                raise
             self._ready.notify()
         self.start_missing()
         return future

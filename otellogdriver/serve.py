@@ -22,7 +22,6 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from otellogdriver.engine.listener import Listener
 from otellogdriver.errors import DriverError
 from otellogdriver.loop import Event, Loop
-from otellogdriver.pool import Thread
+from otellogdriver.pool import in_thread
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -213,7 +212,7 @@ class People:
         """May be called again where it has failed."""
         names = ["otellogdriver.telemetry.doors", "otellogdriver.telemetry.status"]
         names += ["otellogdriver.telemetry.self_telemetry"] if self._early else []
-        doors, status, *own = await _in_thread(lambda: _imported(names))
+        doors, status, *own = await in_thread(lambda: _imported(names), "imports")
         gc.collect()
         gc.freeze()  # what is loaded now stays; later collections need not walk it
         known = doors.Doors()
@@ -245,23 +244,6 @@ class People:
             await self._page.cleanup()
         if self._listener:
             self._listener.close()
-
-
-async def _in_thread(call: Callable[[], T]) -> T:
-    """What `call` gives, made in a thread that the loop does not wait for, or here where there is none just now."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:
-            future.set_exception(error)
-
-    try:
-        Thread(run, "imports").start()
-    except (RuntimeError, MemoryError):
-        run()
-    return await asyncio.wrap_future(future)
 
 
 def _imported(names: Sequence[str]) -> list[ModuleType]:

@@ -8,7 +8,6 @@ a scrape of many containers does not make the engine's calls wait. So is the imp
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Collection, Sequence
 
@@ -16,6 +15,7 @@ from aiohttp import web
 
 from otellogdriver.driver.driver import Driver
 from otellogdriver.export.gzip import compress
+from otellogdriver.pool import in_thread
 from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.doors import Doors, guard
 from otellogdriver.telemetry.events import Events
@@ -57,10 +57,7 @@ def application(
             text = exposition(found, histograms, ProcessCollector(registry=None).collect(), strict)
             return compress([text], 1) if packed else text, content_type
 
-        try:
-            body, content_type = await asyncio.to_thread(make)
-        except RuntimeError:  # there is no thread at the moment
-            body, content_type = make()
+        body, content_type = await in_thread(make, "scrape")
         headers = {**_HEADERS, "Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if packed:
             headers["Content-Encoding"] = "gzip"

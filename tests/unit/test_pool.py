@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from otellogdriver import pool as pool_module
-from otellogdriver.pool import Pool, Thread
+from otellogdriver.pool import Pool, Thread, in_thread
 from tests.scene import until
 
 START = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
@@ -72,6 +75,39 @@ def test_work_waits_for_threads_that_cannot_be_had(pool: Pool, monkeypatch: pyte
 
 def no_thread(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def test_work_that_finds_no_memory_keeps_no_later_work_from_its_turn(pool: Pool) -> None:
+    class Full(deque[Any]):
+        def append(self, _: object) -> None:
+            raise MemoryError
+
+    there, pool._waiting = pool._waiting, Full()
+    with pytest.raises(MemoryError):
+        pool.in_order("a", pow, 1, 1)
+    pool._waiting = there
+    assert pool.in_order("a", pow, 2, 3).result(20) == 8
+
+
+@pytest.mark.parametrize("there_are_threads", [True, False])
+async def test_one_call_in_a_thread_of_its_own(there_are_threads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not there_are_threads:
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+    name = await in_thread(lambda: threading.current_thread().name, "alone")
+    assert (name == "alone") is there_are_threads
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(lambda: divmod(1, 0), "alone")
+
+
+async def test_who_waits_for_a_call_in_a_thread_may_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    go = threading.Event()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(in_thread(lambda: go.wait(20), "left"), 0.01)
+    go.set()
+    until(lambda: not any(thread.name == "left" for thread in threading.enumerate()))
+    assert said == []
 
 
 def test_no_more_threads_than_allowed_and_none_after_the_end() -> None:
