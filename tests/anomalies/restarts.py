@@ -137,18 +137,35 @@ class Restarts:
         ):
             assert self._scene.engine.process
             self._scene.engine.process.send_signal(signal.SIGUSR1)
-            check(outcome, self._live)
+            fresh, lived = self._scene.printer("fresh"), Outcome(outcome.phase, outcome.injection)
+            check(lived, lambda: self._live(fresh))
             ended = time.monotonic()
+            outcome.crashed = self._has_crashed
+            if not outcome.crashed:
+                outcome.broken += lived.broken
+            else:  # the engine starts a plugin again that has ended, and repeats what was not answered
+                self._launch()
+                self._go()
+                check(outcome, lambda: self._starts(_STARTS_WITHIN))
+                if fresh.printed and not fresh.stopped:
+                    check(outcome, fresh.stop)
             if check(outcome, lambda: self._whole(ended)):
                 outcome.whole = time.monotonic() - ended
-                check(outcome, lambda: self._accounts(outcome))
+                check(outcome, lambda: self._accounts(outcome, fresh))
         outcome.printed = sum(printer.printed for printer in self.printers)
         outcome.slowest, outcome.slowest_call = self._scene.slowest, self._scene.slowest_call
         return outcome
 
-    def _live(self) -> None:
+    @property
+    def _has_crashed(self) -> bool:
+        """Whether the interpreter itself had no answer to a lack of memory: in `dict.items()`, for one, CPython lets go
+        of an iterator that it has not finished making. No code of ours can keep it from that."""
+        process = self._scene.engine.process
+        assert process
+        return process.poll() == -signal.SIGSEGV
+
+    def _live(self, fresh: Printer) -> None:
         """Something of everything, again and again for a moment."""
-        fresh = self._scene.printer("fresh")
         fresh.start()
         for _ in range(5):
             for printer in (fresh, *self._living):
@@ -209,13 +226,13 @@ class Restarts:
         left = max(0.2, ended + WHOLE_WITHIN - time.monotonic())
         self._scene.until(lambda: last in printer.arrived(), left, f"a new line of {printer.name}")
 
-    def _accounts(self, outcome: Outcome) -> None:
-        deadline = time.monotonic() + WHOLE_WITHIN
+    def _accounts(self, outcome: Outcome, *more: Printer) -> None:
+        printers, deadline = (*self.printers, *more), time.monotonic() + WHOLE_WITHIN
         while True:
             samples = self._scene.scrape()
             missing = {
                 printer.name: lacking
-                for printer in self.printers
+                for printer in printers
                 if (lacking := printer.printed - len(printer.arrived()) - sum(printer.dropped(samples).values()))
             }
             if not missing:
@@ -224,7 +241,7 @@ class Restarts:
                 outcome.lost = sum(missing.values())
                 raise Broken(f"lines without a fate: {missing}")
             time.sleep(0.02)
-        for printer in self.printers:
+        for printer in printers:
             outcome.dropped += sum(printer.dropped(samples).values())
             outcome.twice += self._scene.twice(printer.id)
             if strange := set(printer.dropped(samples)) - DISK:

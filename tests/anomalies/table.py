@@ -69,7 +69,8 @@ def write(folder: Path, outcomes: list[Outcome]) -> str:
     ]
     total = (
         f"{sum(row.tried for row in made)} injections, {sum(row.lost for row in made)} lines without a fate, "
-        f"{sum(bool(outcome.broken) for outcome in outcomes)} injections after which a promise was not kept"
+        f"{sum(bool(outcome.broken) for outcome in outcomes)} injections after which a promise was not kept, "
+        f"{sum(outcome.crashed for outcome in outcomes)} crashes of the interpreter"
     )
     text = "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], total]) + "\n"
     folder.mkdir(exist_ok=True)

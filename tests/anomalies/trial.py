@@ -40,6 +40,8 @@ class Outcome:
     slowest: float = 0.0
     slowest_call: str = ""
     whole: float = 0.0
+    crashed: bool = False
+    """The interpreter crashed, and the engine started the driver again."""
     broken: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
