@@ -14,6 +14,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, Future
+from concurrent.futures._base import FINISHED
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -87,29 +89,45 @@ class Thread(threading.Thread):
 
 async def in_thread(call: Callable[[], T], name: str) -> T:
     """What `call` gives, made in a thread of its own, or by the caller where there is none just now."""
-    future: Future[T] = Future()
-    work = _fulfil(future, call)
+    future: _Result[T] = _Result()
     try:
-        Thread(work, name).start()
+        Thread(partial(future.work, call), name).start()
     except (RuntimeError, MemoryError):
-        work()
+        future.work(call)
     return await asyncio.wrap_future(future)
 
 
-def _fulfil(future: Future[T], call: Callable[[], T]) -> _Work:
-    """The work that gives `future` what `call` gives, unless it is cancelled before."""
+class _Result(Future[T]):
+    """The standard library's, but who waits hears of it: there, what is in the way of telling it is logged, at best."""
 
-    def work() -> None:
-        if not future.set_running_or_notify_cancel():
+    def work(self, call: Callable[[], T]) -> None:
+        """Become what `call` gives, unless it is cancelled before."""
+        if not _insist(self._begin):
             return
         try:
-            result = call()
+            self._result = call()
         except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+            self._exception = error
+        _insist(self._end)
+        for callback in self._done_callbacks:  # type: ignore[attr-defined]
+            _insist(partial(callback, self))
+        del self  # the frame belongs to the error, which would else be freed by the garbage collector alone
 
-    return work
+    def _begin(self) -> bool:
+        return self.running() or (not self.cancelled() and self.set_running_or_notify_cancel())
+
+    def _end(self) -> None:
+        with self._condition:
+            self._state = FINISHED
+            self._condition.notify_all()
+
+
+def _insist(step: Callable[[], T]) -> T:
+    while True:
+        try:
+            return step()
+        except MemoryError:
+            time.sleep(_NO_MEMORY)
 
 
 class Pool(Executor):
@@ -133,8 +151,8 @@ class Pool(Executor):
 
     def in_order(self, key: Hashable, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """The same, after all work that was given with this key before; None stands for no order."""
-        future: Future[T] = Future()
-        work = _fulfil(future, lambda: fn(*args, **kwargs))
+        future: _Result[T] = _Result()
+        work = partial(future.work, partial(fn, *args, **kwargs))
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"the {self._name} threads have ended")
@@ -188,6 +206,7 @@ class Pool(Executor):
                 try:
                     work()
                 finally:
+                    work = nothing  # its result may be all that keeps what others wait for
                     self._next(key)
             except BaseException:  # no memory: the thread stays
                 log.error("a %s thread met a fault", self._name)

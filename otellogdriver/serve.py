@@ -22,12 +22,12 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from otellogdriver.engine.listener import Listener
 from otellogdriver.errors import DriverError
+from otellogdriver.loading import load
 from otellogdriver.loop import Event, Loop
 from otellogdriver.pool import in_thread
 
@@ -248,11 +248,9 @@ class People:
 
 def _imported(names: Sequence[str]) -> list[ModuleType]:
     """A thread's work."""
-    from otellogdriver.export import client
-
     try:
-        client.load()
-        return [import_module(name) for name in names]
+        load("otellogdriver.export.client").load_clients()
+        return [load(name) for name in names]
     finally:
         gc.enable()
 

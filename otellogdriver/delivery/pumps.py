@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from otellogdriver.export.destination import Destination, Reading
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.layout import MAIN, MIRROR
 from otellogdriver.journal.stream import Stream
+from otellogdriver.loading import load
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import Settings
 
@@ -27,14 +27,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_RESOURCES = "opentelemetry.proto.resource.v1.resource_pb2"
 _IDLE = 60.0
 """Seconds that a pump without a user stays, with its connections: containers come back."""
 
 
-def load() -> None:
-    """Import what pumps are made of, as `client.load` does what clients are: see there. FIFOs are read before."""
-    import_module("otellogdriver.export.client").load()
-    import_module("otellogdriver.delivery.pump")
+def load_pumps() -> None:
+    """Import what pumps and feeds are made of, as `load_clients` does what clients are: see there. FIFOs are read
+    before."""
+    load("otellogdriver.export.client").load_clients()
+    for name in ("otellogdriver.delivery.pump", "opentelemetry.sdk.resources", _RESOURCES):
+        load(name)
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ from otellogdriver.container import Container
 from otellogdriver.errors import DriverError, ProtocolError
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.entry import Entry
+from otellogdriver.loading import load
 from otellogdriver.resource import Host, encode_resource, resource_of
 from otellogdriver.settings.options import Settings
 
@@ -72,9 +73,9 @@ class Recipe:
     def _encoder(self) -> Encoder:
         if self.settings.lines_as_printed:
             return self.codec
-        from otellogdriver.lines import line_encoder  # not before it is needed, as with its regular expressions
-
-        return line_encoder(self.settings, self.codec, self.options)
+        lines = load("otellogdriver.lines")  # not before it is needed, as with its regular expressions
+        encoder: Encoder = lines.line_encoder(self.settings, self.codec, self.options)
+        return encoder
 
 
 def _resource(container: Container, settings: Settings, host: Host) -> Resource:

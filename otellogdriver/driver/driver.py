@@ -300,7 +300,7 @@ class Driver:
 
     def _feeds(self, session: Session) -> tuple[str, list[tuple[Destination, Feed]]]:
         """A thread of `_disk`: (the service's name, the feed for each destination). Raises OSError, ImportError."""
-        pumps.load()
+        pumps.load_pumps()
         entry = session.entry
         recipe = Recipe.of(session.container, session.settings, entry.file, self.codec, self._host)
         feeds = []

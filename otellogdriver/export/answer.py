@@ -10,7 +10,6 @@ import base64
 import json
 import re
 from collections.abc import Iterable
-from importlib import import_module
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -18,6 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from otellogdriver import __version__
 from otellogdriver.export.outcome import Delivered
+from otellogdriver.loading import load
 
 MAX_RESPONSE = 4 << 20
 """Longest response that is read, in bytes: the OTLP specification's default."""
@@ -78,7 +78,7 @@ def error_message(body: bytes, content_type: str, secrets: Iterable[str] = ()) -
 
 def retry_info(status_details: bytes) -> float | None:
     """Seconds to wait from `grpc-status-details-bin`, a google.rpc.Status that may hold a RetryInfo."""
-    details: Any = import_module("google.rpc.error_details_pb2")
+    details: Any = load("google.rpc.error_details_pb2")
     info = details.RetryInfo()
     try:
         for detail in _rpc_status(status_details).details:
@@ -113,5 +113,5 @@ def secrets_of(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _rpc_status(body: bytes) -> Any:
-    status: Any = import_module("google.rpc.status_pb2")
+    status: Any = load("google.rpc.status_pb2")
     return status.Status.FromString(body)

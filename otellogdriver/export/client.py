@@ -9,20 +9,20 @@ import ssl
 import sys
 import threading
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 from otellogdriver.export import gzip
 from otellogdriver.export.destination import GRPC, HTTP, Destination
 from otellogdriver.export.failover import FailoverClient
 from otellogdriver.export.outcome import Client, Denied, Outcome
+from otellogdriver.loading import load
 
 METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 
 _LOADING = threading.Lock()
 
 
-def load() -> None:
+def load_clients() -> None:
     """Import what clients are made of, if it is not: most of what the driver imports, so that a start does not wait for
     it. Takes a while; whoever has an event loop calls this in a thread before. Raises what an import raises where files
     or memory are short; then it may be called again.
@@ -35,16 +35,16 @@ def load() -> None:
             read, here = contexts.set_default_verify_paths, threading.get_ident()
             contexts.set_default_verify_paths = lambda made: None if threading.get_ident() == here else read(made)
             try:
-                import_module("aiohttp")
+                load("aiohttp")
             finally:
                 contexts.set_default_verify_paths = read
-    import_module("otellogdriver.export.grpc")
+    load("otellogdriver.export.grpc")
 
 
 def client_for(destination: Destination, method: str = METHOD) -> Client:
     """The client of a destination; `method` is what grpc calls. What is wrong with its settings or files is told by
     `send`, as Denied."""
-    load()
+    load_clients()
     from otellogdriver.export.grpc import GrpcClient
     from otellogdriver.export.http import HttpClient
 

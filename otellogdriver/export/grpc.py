@@ -34,7 +34,6 @@ import os
 import re
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from otellogdriver.errors import OptionError
@@ -46,6 +45,7 @@ from otellogdriver.export.http import by_status
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.proxy import Forwarder, proxy_for
 from otellogdriver.export.resolver import replaced
+from otellogdriver.loading import load
 from otellogdriver.loop import Lock
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class GrpcClient:
                 await line.channel.close()
 
     async def _call(self, line: _Line, body: bytes) -> Outcome:
-        aio: Any = import_module("grpc.aio")
+        aio: Any = load("grpc.aio")
         try:
             response = await line.call(body, timeout=self._destination.timeout or None, metadata=self._metadata)
             return answer.delivered(response, secrets=self._secrets)
@@ -143,7 +143,7 @@ class GrpcClient:
     @staticmethod
     async def _stands(channel: Any) -> bool:
         """Whether the connection stands. grpcio ends its calls before it says so."""
-        ready = import_module("grpc").ChannelConnectivity.READY
+        ready = load("grpc").ChannelConnectivity.READY
         if channel.get_state() is not ready:
             return False
         try:
@@ -202,8 +202,8 @@ class GrpcClient:
             self._metadata = given if any(name == "authorization" for name, _ in given) else (*basic, *given)
             self._secrets, self._endpoint = answer.secrets_of((*basic, *given)), endpoint
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else grpcio writes to stderr on its own
-        grpc: Any = import_module("grpc")
-        aio: Any = import_module("grpc.aio")
+        grpc: Any = load("grpc")
+        aio: Any = load("grpc.aio")
         options: list[tuple[str, Any]] = [
             ("grpc.primary_user_agent", answer.user_agent()),
             ("grpc.max_send_message_length", -1),

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from otellogdriver.intake.drop import CHUNK, Count
+from otellogdriver.loading import load
 
 Note = Callable[[str, int, int, int], None]
 """`Drop.note`: (reason, stdout lines, stderr lines, bytes) were dropped."""
@@ -41,16 +42,14 @@ _NONBLOCK = 2  # SPLICE_F_NONBLOCK
 
 @cache
 def _libc() -> Any:
-    import ctypes  # Python has no name for tee(2)
-
-    return ctypes.CDLL(None, use_errno=True)
+    return load("ctypes").CDLL(None, use_errno=True)
 
 
 def _tee(source: int, target: int, most: int) -> None:
-    from ctypes import c_size_t, get_errno
-
-    if _libc().tee(source, target, c_size_t(most), _NONBLOCK) < 0:
-        raise OSError(get_errno(), os.strerror(get_errno()))  # a BlockingIOError for EAGAIN
+    ctypes = load("ctypes")  # Python has no name for tee(2)
+    if _libc().tee(source, target, ctypes.c_size_t(most), _NONBLOCK) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))  # a BlockingIOError for EAGAIN
 
 
 class Aside:

@@ -30,6 +30,7 @@ from otellogdriver.journal.age import Clock
 from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.segment import Found, scan
 from otellogdriver.journal.stream import SEGMENT_SIZE, Stream
+from otellogdriver.loading import load
 
 log = logging.getLogger(__name__)
 
@@ -299,8 +300,7 @@ class Store:
         """Delete a file or directory that nobody knows any more, and its container's directory if that is empty."""
         try:
             if path.is_dir() and not path.is_symlink():
-                import shutil  # brings compression along that nothing here needs
-
+                shutil = load("shutil")  # brings compression along that nothing here needs
                 shutil.rmtree(path, ignore_errors=True)
                 with contextlib.suppress(OSError):
                     path.parent.rmdir()

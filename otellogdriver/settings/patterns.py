@@ -11,6 +11,7 @@ import warnings
 from functools import lru_cache
 from typing import Any
 
+from otellogdriver.loading import load
 from otellogdriver.values import Kind
 
 
@@ -52,10 +53,7 @@ def _place(pattern: str, piece: str) -> int:
 
 @lru_cache(maxsize=1)
 def _re2() -> Any:
-    # Not an import statement: the package has no type information.
-    from importlib import import_module
-
-    return import_module("re2")
+    return load("re2")
 
 
 class Matcher:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from otellogdriver.driver.driver import Driver
 from otellogdriver.export.gzip import compress
+from otellogdriver.loading import load
 from otellogdriver.pool import in_thread
 from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.doors import Doors, guard
@@ -50,11 +51,10 @@ def application(
         packed = "gzip" in request.headers.get("Accept-Encoding", "")
 
         def make() -> tuple[bytes, str]:
-            from prometheus_client.process_collector import ProcessCollector
-
+            process = load("prometheus_client.process_collector").ProcessCollector(registry=None)
             content_type = _content_type(accept)
             strict = content_type.startswith("application/openmetrics-text")
-            text = exposition(found, histograms, ProcessCollector(registry=None).collect(), strict)
+            text = exposition(found, histograms, process.collect(), strict)
             return compress([text], 1) if packed else text, content_type
 
         body, content_type = await in_thread(make, "scrape")

@@ -108,7 +108,7 @@ def test_what_aiohttp_makes_when_it_is_imported_trusts_nobody_and_the_next_conte
 import ssl
 from otellogdriver.export import client
 before = ssl.SSLContext.set_default_verify_paths
-client.load()
+client.load_clients()
 from aiohttp.connector import _SSL_CONTEXT_VERIFIED as made
 print(made.verify_mode.name, made.check_hostname, made.get_ca_certs(), made.cert_store_stats()["x509"])
 print(ssl.SSLContext.set_default_verify_paths is before)

@@ -89,6 +89,65 @@ def test_work_that_finds_no_memory_keeps_no_later_work_from_its_turn(pool: Pool)
     assert pool.in_order("a", pow, 2, 3).result(20) == 8
 
 
+@pytest.mark.parametrize("step", ["set_running_or_notify_cancel", "_end"])
+async def test_a_result_is_told_where_memory_is_short_meanwhile(
+    step: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits would wait for ever."""
+    real = getattr(pool_module._Result, step)
+    failed: list[str] = []
+
+    def fail_twice(future: Any) -> Any:
+        if len(failed) < 2:
+            failed.append(step)
+            raise MemoryError
+        return real(future)
+
+    monkeypatch.setattr(pool_module._Result, step, fail_twice)
+    assert await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(pool, pow, 2, 3), 20) == 8
+    assert len(failed) == 2
+
+
+def test_whoever_is_to_be_told_is_told_again_where_that_meets_a_lack_of_memory(pool: Pool) -> None:
+    go, told = threading.Event(), threading.Event()
+    tries: list[int] = []
+
+    def tell(future: Any) -> None:
+        tries.append(future.result())
+        if len(tries) < 3:
+            raise MemoryError
+        told.set()
+
+    pool.submit(go.wait, 20)
+    future = pool.in_order("a", go.wait, 20)
+    future.add_done_callback(tell)
+    go.set()
+    assert told.wait(20) and tries == [True] * 3
+
+
+def test_an_error_goes_with_who_asked_for_it(pool: Pool) -> None:
+    """Not when the garbage collector looks: what its frames hold may be what others wait for."""
+
+    class Held:
+        pass
+
+    def fail() -> None:
+        held = Held()
+        kept.append(weakref.ref(held))
+        raise ZeroDivisionError
+
+    kept: list[weakref.ref[Held]] = []
+    gc.collect()
+    gc.disable()
+    try:
+        future = pool.submit(fail)
+        assert isinstance(future.exception(20), ZeroDivisionError)
+        del future
+        until(lambda: kept[0]() is None)
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("there_are_threads", [True, False])
 async def test_one_call_in_a_thread_of_its_own(there_are_threads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not there_are_threads:
