@@ -27,7 +27,8 @@ class Totals:
 
     def add(self, session: Session) -> None:
         self.read += session.fifo.bytes_read if session.fifo else 0
-        self.delivered += sum(feed.counters.delivered for _, feed in session.feeds)
+        for _, feed in session.feeds:
+            self.delivered += feed.counters.delivered
         for reason, (lines, _) in session.dropped.items():
             self.dropped[reason] = self.dropped.get(reason, 0) + lines
 

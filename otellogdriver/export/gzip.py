@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 try:
     from isal import isal_zlib
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _told = False
 
 
-def compress(pieces: Sequence[bytes | memoryview], level: int) -> bytes:
+def compress(pieces: Iterable[bytes | memoryview], level: int) -> bytes:
     """One gzip member of all pieces. `level` is 0 to 3, from fast to small; beyond that it means the nearest."""
     if isal_zlib is not None:
         member = isal_zlib.compressobj(min(max(level, 0), 3), isal_zlib.DEFLATED, _GZIP, _MEMORY)
@@ -31,7 +31,7 @@ def compress(pieces: Sequence[bytes | memoryview], level: int) -> bytes:
     return b"".join(out)
 
 
-def _joined(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+def _joined(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     small: list[bytes | memoryview] = []
     size = 0
     for piece in pieces:

@@ -8,8 +8,9 @@ the stages' counters and changes nothing; used on the event loop, on demand, so 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import add
 
 from otellogdriver.container import Container
 from otellogdriver.delivery.pump import Pump
@@ -19,7 +20,7 @@ from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.stream import Stream
 from otellogdriver.settings.options import Settings
-from otellogdriver.telemetry.metrics import SEVERITIES
+from otellogdriver.telemetry.metrics import EXCLUDED
 
 _HEAD = 23
 """Bytes of a frame that hold its time: 4 length, 8 source, 1 tag, at most 10 of a varint; no frame is shorter."""
@@ -27,105 +28,118 @@ _HEAD = 23
 
 @dataclass(slots=True)
 class Counts:
-    """Sums since the driver's start. Lists are [stdout, stderr]; with a mirror, `delivered` is that of both places."""
+    """Sums since the driver's start; they do not change. Lists are [stdout, stderr]; with a mirror, `delivered` is
+    that of both places."""
 
-    lines: list[int] = field(default_factory=lambda: [0, 0])
-    bytes: list[int] = field(default_factory=lambda: [0, 0])
-    read: int = 0
-    records: int = 0
-    severities: list[int] = field(default_factory=lambda: [0] * len(SEVERITIES))
-    delivered: int = 0
-    damaged: int = 0
-    excluded: dict[str, int] = field(default_factory=dict)
+    lines: list[int]
+    bytes: list[int]
+    read: int
+    records: int
+    severities: Sequence[int]
+    """As `Encoded` has it: empty where none is looked for."""
+    delivered: int
+    damaged: int
+    excluded: dict[str, int]
     """Reason -> lines."""
-    dropped: dict[str, tuple[int, int]] = field(default_factory=dict)
+    dropped: dict[str, tuple[int, int]]
     """Reason -> (lines, bytes)."""
 
-    def count(self, session: Session) -> None:
-        """Add what came to a session."""
-        self.read += session.fifo.bytes_read if session.fifo else 0
-        for reason, (lines, size) in session.dropped.items():
-            self._drop(reason, lines, size)
-        for place, (_, feed) in enumerate(session.feeds):
-            counters = feed.counters
-            self.delivered += counters.delivered
-            if place == 0:  # a mirror sees the same lines
-                taken = counters.reported()
-                for stream in (0, 1):
-                    self.lines[stream] += taken.lines[stream]
-                    self.bytes[stream] += taken.bytes[stream]
-                self.records += counters.records
-                self._add(counters.severities, counters.excluded)
-                self.damaged += taken.damaged_bytes
+    @classmethod
+    def of(cls, session: Session) -> Counts:
+        """What came to a session."""
+        read = session.fifo.bytes_read if session.fifo else 0
+        feeds = session.feeds
+        if not feeds:
+            return cls([0, 0], [0, 0], read, 0, (), 0, 0, {}, session.dropped)
+        counters = feeds[0][1].counters  # a mirror sees the same lines
+        lines, sizes, damaged = counters.reported()
+        delivered = counters.delivered if len(feeds) == 1 else sum(feed.counters.delivered for _, feed in feeds)
+        excluded = dict(counters.excluded)
+        return cls(
+            lines, sizes, read, counters.records, counters.severities, delivered, damaged, excluded, session.dropped
+        )
 
-    def add(self, other: Counts) -> None:
-        for stream in (0, 1):
-            self.lines[stream] += other.lines[stream]
-            self.bytes[stream] += other.bytes[stream]
-        self.read += other.read
-        self.records += other.records
-        self._add(other.severities, other.excluded)
-        self.delivered += other.delivered
-        self.damaged += other.damaged
+    def __add__(self, other: Counts) -> Counts:
+        excluded, dropped = dict(self.excluded), dict(self.dropped)
+        for reason, lines in other.excluded.items():
+            excluded[reason] = excluded.get(reason, 0) + lines
         for reason, (lines, size) in other.dropped.items():
-            self._drop(reason, lines, size)
+            before = dropped.get(reason, (0, 0))
+            dropped[reason] = before[0] + lines, before[1] + size
+        return Counts(
+            [*_sum(self.lines, other.lines)],
+            [*_sum(self.bytes, other.bytes)],
+            self.read + other.read,
+            self.records + other.records,
+            _sum(self.severities, other.severities) or self.severities or other.severities,
+            self.delivered + other.delivered,
+            self.damaged + other.damaged,
+            excluded,
+            dropped,
+        )
 
-    def _add(self, severities: Sequence[int], excluded: Mapping[str, int]) -> None:
-        for place, records in enumerate(severities):
-            self.severities[place] += records
-        for reason, lines in excluded.items():
-            self.excluded[reason] = self.excluded.get(reason, 0) + lines
 
-    def _drop(self, reason: str, lines: int, size: int) -> None:
-        before = self.dropped.get(reason, (0, 0))
-        self.dropped[reason] = (before[0] + lines, before[1] + size)
+def _sum(these: Sequence[int], those: Sequence[int]) -> tuple[int, ...]:
+    return tuple(map(add, these, those))
 
 
 @dataclass(slots=True)
 class Account:
-    """One container. Sizes in bytes, times in seconds."""
+    """One container at one moment; it does not change with the sessions. Sizes in bytes, times in seconds."""
 
     container: Container
-    service_name: str = ""
-    counts: Counts = field(default_factory=Counts)
-    undelivered: int = 0
-    pending: int = 0
+    service_name: str
+    settings: Settings
+    counts: Counts
+    undelivered: int
+    pending: int
     """Those of the undelivered bytes that have not been looked at: their lines are not counted yet."""
-    lag: float = 0.0
+    lag: float
     """Age of the oldest line that waits for delivery; 0 when none does."""
-    journal: int = 0
-    limit: int = 0
-    running: bool = False
-    blocked: bool = False
+    journal: int
+    running: bool
+    blocked: bool
     """The container waits for room in the journal (`journal-full=block`)."""
-    stalled: bool = False
+    stalled: bool
     """Nobody has looked at a stream of it for a minute, although there is something to do."""
-    kept: bool = False
+    kept: bool
     """Its lines are not sent: the container is excluded."""
-    has_printed: bool = False
-    pumps: list[Pump] = field(default_factory=list)
-    may_exclude: dict[str, int] = field(default_factory=dict)
-    """The reasons for which its options may leave lines out, each with 0."""
-    has_severity: bool = False
-    """Its options have a severity looked for."""
+    has_printed: bool
+    pumps: list[Pump]
 
-    def add(self, session: Session) -> None:
-        stream = session.stream
-        self.container = session.container
-        self.service_name = session.service_name or self.service_name or session.container.name
-        self.counts.count(session)
-        self.undelivered += max(0, stream.undelivered)
-        self.pending += session.feeds[0][1].pending if session.feeds else max(0, stream.undelivered)
-        self.lag = max(self.lag, _lag(stream))
-        self.journal += stream.size
-        self.limit = session.settings.journal_max_size
-        self.running = self.running or stream.ended_at is None
-        self.blocked = self.blocked or bool(session.fifo and session.fifo.blocked)
-        self.kept = session.excluded
-        self.may_exclude = _reasons(session.settings)
-        self.has_severity = session.settings.parse != "none" or session.settings.severity != "none"
-        self.has_printed = self.has_printed or stream.end > 0 or bool(self.counts.dropped)
-        self.pumps = [pump for pump, _ in session.feeds] or self.pumps
+    @classmethod
+    def of(cls, session: Session, stalled: bool, before: Account | None) -> Account:
+        """The container by a session of it, and by those before."""
+        stream, fifo, container, counts = session.stream, session.fifo, session.container, Counts.of(session)
+        undelivered = max(0, stream.undelivered)
+        account = cls(
+            container,
+            session.service_name or (before.service_name if before else container.name),
+            session.settings,
+            counts,
+            undelivered,
+            session.feeds[0][1].pending if session.feeds else undelivered,
+            _lag(stream) if undelivered else 0.0,
+            stream.size,
+            stream.ended_at is None,
+            fifo is not None and fifo.blocked,
+            stalled,
+            session.excluded,
+            stream.end > 0 or bool(counts.dropped),
+            [pump for pump, _ in session.feeds],
+        )
+        if before:
+            account.counts += before.counts
+            account.undelivered += before.undelivered
+            account.pending += before.pending
+            account.lag = max(account.lag, before.lag)
+            account.journal += before.journal
+            account.running |= before.running
+            account.blocked |= before.blocked
+            account.stalled |= before.stalled
+            account.has_printed |= before.has_printed
+            account.pumps = account.pumps or before.pumps
+        return account
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -133,22 +147,27 @@ class Account:
         return self.container.id, self.container.name, self.service_name
 
     @property
+    def limit(self) -> int:
+        return self.settings.journal_max_size
+
+    @property
+    def has_severity(self) -> bool:
+        """Its options have a severity looked for."""
+        return self.settings.parse != "none" or self.settings.severity != "none"
+
+    @property
+    def may_exclude(self) -> dict[str, int]:
+        """The reasons for which its options may leave lines out, each with 0."""
+        settings = self.settings
+        asked = settings.streams != "both", settings.include_pattern, settings.exclude_pattern, settings.rate_limit
+        return {reason: 0 for reason, is_set in zip(EXCLUDED, asked, strict=True) if is_set} if any(asked) else {}
+
+    @property
     def lines_printed(self) -> float:
         """Lines counted, and an estimate of those that wait uncounted: so that a stuck destination does not make a
         loud container look quiet. A frame takes about 24 bytes beside its line."""
         lines = sum(self.counts.lines)
         return lines + self.pending * lines / (sum(self.counts.bytes) + 24 * lines) if lines else 0.0
-
-
-def _reasons(settings: Settings) -> dict[str, int]:
-    """Of `metrics.EXCLUDED`, those that these options make possible."""
-    asked = {
-        "streams": settings.streams != "both",
-        "include": settings.include_pattern,
-        "exclude": settings.exclude_pattern,
-        "rate_limit": settings.rate_limit,
-    }
-    return {reason: 0 for reason, set_ in asked.items() if set_}
 
 
 class Accounts:
@@ -164,23 +183,21 @@ class Accounts:
         stalled = self._driver.stalled()
         found: dict[str, Account] = {}
         for entry, session in active.items():
-            account = found.setdefault(session.container.id, Account(session.container))
-            account.add(session)
-            account.stalled = account.stalled or entry in stalled
+            container = session.container.id
+            found[container] = Account.of(session, entry in stalled, found.get(container))
         for entry, session in self._seen.items():
-            if entry not in active and session.container.id in found:
-                self._past.setdefault(session.container.id, Counts()).count(session)
+            if entry not in active and (container := session.container.id) in found:
+                counts, past = Counts.of(session), self._past.get(container)
+                self._past[container] = past + counts if past else counts
         self._seen = active
         self._past = {container: counts for container, counts in self._past.items() if container in found}
         for container, past in self._past.items():
-            found[container].counts.add(past)
+            found[container].counts += past
         return list(found.values())
 
 
 def _lag(stream: Stream) -> float:
     """Seconds since the first undelivered line was printed, by the time in its frame: right after a restart, too."""
-    if stream.undelivered <= 0:
-        return 0.0
     reader = Reader(stream, waits=False)
     head = memoryview(bytearray(_HEAD))
     try:

@@ -1,74 +1,79 @@
 """The text that Prometheus scrapes: metrics with their samples, in its own format or as OpenMetrics.
 
-In: samples, in any order. Out: bytes, each metric's samples together, with help and type. It does what
-prometheus_client's encoders do, in a fraction of their time, which counts with a thousand containers.
+In: the samples of each metric. Out: bytes, metric by metric, with help and type. It does what prometheus_client's
+encoders do, in a fraction of their time, which counts with a thousand containers: no step is taken for each sample, the
+pieces of its line are joined by what Python has compiled.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, repeat
 from typing import TYPE_CHECKING
 
 from otellogdriver.delivery.tally import LATENCY_BOUNDS
 from otellogdriver.telemetry.metrics import METRICS
-from otellogdriver.telemetry.samples import Durations, Sample
+from otellogdriver.telemetry.samples import Durations, Samples
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 _LE = (*map(str, LATENCY_BOUNDS), "+Inf")
+_STRANGE = re.compile(r'[\\"\n]').search
 
 
 def exposition(
-    samples: Iterable[Sample], durations: Iterable[Durations], process: Iterable[Metric], strict: bool
-) -> bytes:
-    """The whole answer; `strict` makes it OpenMetrics. `process` are metrics of prometheus_client's own."""
-    lines: dict[str, list[str]] = {metric.name: [] for metric in METRICS}
-    ends: dict[tuple[str, ...], dict[str, str]] = {metric.labels: {} for metric in METRICS}
-    places = {metric.name: (lines[metric.name].append, metric.labels, ends[metric.labels]) for metric in METRICS}
-    before: tuple[str, ...] | None = None
-    begin = ""
-    for name, values, last, value in samples:
-        add, names, known = places[name]
-        if values is not before:  # what all series of a container have in common is made once
-            before, begin = values, labels(names[: len(values)], values)[:-1]
-        end = known.get(last)
-        if end is None:
-            end = known[last] = _end(names, last)
-        add(f"{name}{begin}{end} {value if value.__class__ is int else number(value)}")
-    for item in durations:
-        name, total = "otellogdriver_request_duration_seconds", 0
-        for bound, count in zip(_LE, item.counts, strict=True):
-            total += count
-            lines[name].append(f"{name}_bucket{labels(('destination', 'le'), (item.destination, bound))} {total}")
-        text = labels(("destination",), (item.destination,))
-        lines[name] += [f"{name}_count{text} {total}", f"{name}_sum{text} {number(item.seconds)}"]
-    out = []
+    samples: Mapping[str, Sequence[Samples]], durations: Iterable[Durations], process: Iterable[Metric], strict: bool
+) -> Iterator[bytes]:
+    """The answer in pieces; `strict` makes it OpenMetrics. `process` are metrics of prometheus_client's own."""
+    before: Sequence[tuple[str, ...]] = ()
+    begins: list[str] = []
     for metric in METRICS:
-        out += _head(metric.name, metric.kind, metric.text, strict)
-        out += lines[metric.name]
+        text = [_head(metric.name, metric.kind, metric.text, strict)]
+        for things, last, columns in samples.get(metric.name, ()):
+            if things is not before:  # what a container's labels are is made text once
+                before, begins = things, _begins(metric.labels, things)
+            pieces: list[Iterable[str]] = []
+            for each, column in zip(last, columns, strict=True):
+                values = map(repr if column[0].__class__ is int else number, column)
+                pieces += [repeat(f"\n{metric.name}"), begins, repeat(f"{_end(metric.labels, each)} "), values]
+            text += chain.from_iterable(zip(*pieces, strict=False))  # thing after thing
+        if metric.kind == "histogram":
+            text += [_histogram(metric.name, item) for item in durations]
+        text.append("\n")
+        yield "".join(text).encode()
     for family in process:
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        out += _head(name, family.type, family.documentation, strict)
-        out += [f"{sample.name} {number(sample.value)}" for sample in family.samples]
+        samples_of = "".join(f"\n{sample.name} {number(sample.value)}" for sample in family.samples)
+        yield f"{_head(name, family.type, family.documentation, strict)}{samples_of}\n".encode()
     if strict:
-        out.append("# EOF")
-    return ("\n".join(out) + "\n").encode()
+        yield b"# EOF\n"
 
 
-def _head(name: str, kind: str, text: str, strict: bool) -> list[str]:
-    """Help and type; OpenMetrics names a counter without its suffix there."""
+def _begins(names: Sequence[str], things: Sequence[tuple[str, ...]]) -> list[str]:
+    """The labels of each thing, without their end; `names` has those of the things first."""
+    form = ",".join(f'{name}="%s"' for name, _ in zip(names, things[0], strict=False))
+    form = f"{{{form}" if form else ""
+    return [form % (tuple(map(_escaped, each)) if _STRANGE("".join(each)) else each) for each in things]
+
+
+def _histogram(name: str, item: Durations) -> str:
+    (begin,) = _begins(("destination",), [(item.destination,)])
+    text = [
+        f'\n{name}_bucket{begin},le="{bound}"}} {total}'
+        for bound, total in zip(_LE, accumulate(item.counts), strict=True)
+    ]
+    return "".join(text) + f"\n{name}_count{begin}}} {sum(item.counts)}\n{name}_sum{begin}}} {number(item.seconds)}"
+
+
+def _head(name: str, kind: str, text: str, strict: bool) -> str:
+    """Help and type; no newline after them. OpenMetrics names a counter without its suffix there."""
     if strict and kind == "counter":
         name = name.removesuffix("_total")
     escaped = text.replace("\\", "\\\\").replace("\n", "\\n")
-    return [f"# HELP {name} {escaped}", f"# TYPE {name} {kind}"]
-
-
-def labels(names: Sequence[str], values: Sequence[str]) -> str:
-    """`{name="value",...}`, or nothing without labels."""
-    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
-    return f"{{{pairs}}}" if pairs else ""
+    return f"# HELP {name} {escaped}\n# TYPE {name} {kind}"
 
 
 def _end(names: Sequence[str], last: str) -> str:
@@ -79,13 +84,11 @@ def _end(names: Sequence[str], last: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    if "\\" in value or '"' in value or "\n" in value:
-        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return value
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def number(value: float) -> str:
     """A value as both formats take it."""
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return "NaN" if math.isnan(value) else repr(value)
+    if value.__class__ is int or math.isfinite(value):
+        return repr(value)
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"

@@ -133,9 +133,12 @@ class SelfTelemetry:
         start, now = int(overview.started * 1e9), time.time_ns()
         points: dict[str, list[Any]] = {metric.name: [] for metric in METRICS}
         labels = {metric.name: metric.attributes for metric in METRICS}
-        for name, values, last, value in samples(overview, self._problems):
-            attributes = dict(zip(labels[name], (*values, last) if last else values, strict=True))
-            points[name].append(NumberDataPoint(attributes, start, now, value))
+        for name, found in samples(overview, self._problems).items():
+            for things, last, columns in found:
+                for end, column in zip(last, columns, strict=True):
+                    for thing, value in zip(things, column, strict=True):
+                        attributes = dict(zip(labels[name], (*thing, end) if end else thing, strict=True))
+                        points[name].append(NumberDataPoint(attributes, start, now, value))
         for item in durations(overview):
             points["otellogdriver_request_duration_seconds"].append(
                 HistogramDataPoint(
@@ -150,7 +153,7 @@ class SelfTelemetry:
                     float("inf"),
                 )
             )
-        found = []
+        metrics = []
         for metric in METRICS:
             data: Gauge | Sum | Histogram = Gauge(points[metric.name])
             if metric.kind == "counter":
@@ -158,9 +161,9 @@ class SelfTelemetry:
             elif metric.kind == "histogram":
                 data = Histogram(points[metric.name], AggregationTemporality.CUMULATIVE)
             if points[metric.name]:
-                found.append(Metric(metric.otlp, metric.help, metric.unit, data))
+                metrics.append(Metric(metric.otlp, metric.help, metric.unit, data))
         scope = InstrumentationScope("otellogdriver", __version__)
-        return MetricsData([ResourceMetrics(self._resource, [ScopeMetrics(scope, found, "")], "")])
+        return MetricsData([ResourceMetrics(self._resource, [ScopeMetrics(scope, metrics, "")], "")])
 
 
 class _Way:

@@ -24,7 +24,7 @@ from otellogdriver.telemetry.exposition import exposition
 from otellogdriver.telemetry.overview import Overview
 from otellogdriver.telemetry.page import PAGE, POLICY
 from otellogdriver.telemetry.report import report
-from otellogdriver.telemetry.samples import durations, samples
+from otellogdriver.telemetry.samples import durations, of_containers, of_driver
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
@@ -47,15 +47,16 @@ def application(
     async def metrics(request: web.Request) -> web.Response:
         accept = request.headers.get("Accept", "")
         overview = Overview.of(driver, accounts())
-        found, histograms = list(samples(overview, len(problems))), list(durations(overview))
+        drivers, histograms = of_driver(overview, len(problems)), list(durations(overview))
         packed = "gzip" in request.headers.get("Accept-Encoding", "")
 
         def make() -> tuple[bytes, str]:
             process = load("prometheus_client.process_collector").ProcessCollector(registry=None)
             content_type = _content_type(accept)
             strict = content_type.startswith("application/openmetrics-text")
+            found = of_containers(overview.accounts) | drivers
             text = exposition(found, histograms, process.collect(), strict)
-            return compress([text], 1) if packed else text, content_type
+            return compress(text, 1) if packed else b"".join(text), content_type
 
         body, content_type = await in_thread(make, "scrape")
         headers = {**_HEADERS, "Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}

@@ -49,8 +49,8 @@ async def test_what_is_put_back_does_not_make_a_counter_fall(driver: Driver, tmp
 
 def records(driver: Driver, accounts: Accounts) -> dict[str, float]:
     """The container's records by severity."""
-    found = samples(Overview.of(driver, accounts()), 0)
-    return {severity: value for name, _, severity, value in found if name == "otellogdriver_records_total"}
+    ((_, severities, columns),) = samples(Overview.of(driver, accounts()), 0)["otellogdriver_records_total"]
+    return {severity: value for severity, (value,) in zip(severities, columns, strict=True)}
 
 
 async def test_records_are_counted_by_severity_over_sessions(driver: Driver, tmp_path: Path) -> None:

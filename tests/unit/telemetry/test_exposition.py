@@ -1,45 +1,97 @@
-"""The text of a scrape, read by prometheus_client's own parsers."""
+"""The text of a scrape, compared with that of prometheus_client's own encoders."""
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from prometheus_client.parser import text_string_to_metric_families as prometheus
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import generate_latest as prometheus
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.utils import floatToGoString
 
 from otellogdriver.delivery.tally import LATENCY_BOUNDS
+from otellogdriver.driver.driver import Driver
+from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.exposition import exposition, number
-from otellogdriver.telemetry.samples import Durations, Sample
+from otellogdriver.telemetry.metrics import METRICS
+from otellogdriver.telemetry.overview import Overview
+from otellogdriver.telemetry.samples import Durations, Samples, samples
 
 STRANGE = ('a"b', "c\\d", "e\nf, {g}=é")
+PLAIN = ("0", "web", "100%s")
+
+
+SAMPLES: dict[str, list[Samples]] = {
+    "otellogdriver_lines_total": [
+        ([STRANGE, PLAIN], ("stdout", "stderr"), [[7, 0], [1 << 53, 2]]),
+        ([("x", "y", "z")], ("stdout",), [[1]]),
+    ],
+    "otellogdriver_excluded_lines_total": [([PLAIN], (), [])],
+    "otellogdriver_dropped_lines_total": [([STRANGE], ('b"%d',), [[3]])],
+    "otellogdriver_lag_seconds": [([PLAIN, STRANGE], ("",), [[0.1, 1e21]])],
+    "otellogdriver_destination_pause_seconds": [([("a",)], ("",), [[math.inf]]), ([("b",)], ("",), [[-math.inf]])],
+    "otellogdriver_build_info": [([("a",)], ("b",), [[1]])],
+    "otellogdriver_requests_total": [([("a",)], ("c", "d"), [[2], [3]])],
+    "otellogdriver_driver_read_bytes_total": [([()], ("",), [[1 << 40]])],
+    "otellogdriver_driver_dropped_lines_total": [([()], ("fault",), [[2]])],
+    "otellogdriver_start_time_seconds": [([()], ("",), [[math.nan]])],
+}
+
+
+def families(durations: Durations) -> Iterator[Metric]:
+    """The same as prometheus_client has it."""
+    for metric in METRICS:
+        family = Metric(metric.name.removesuffix("_total"), metric.text, metric.kind)
+        for things, last, columns in SAMPLES.get(metric.name, ()):
+            for place, thing in enumerate(things):
+                for end, column in zip(last, columns, strict=True):
+                    values = (*thing, end) if end else thing
+                    family.add_sample(metric.name, dict(zip(metric.labels, values, strict=True)), column[place])
+        if metric.kind == "histogram":
+            total = 0
+            for bound, count in zip((*LATENCY_BOUNDS, "+Inf"), durations.counts, strict=True):
+                total += count
+                labels = {"destination": durations.destination, "le": str(bound)}
+                family.add_sample(f"{metric.name}_bucket", labels, total)
+            for suffix, value in (("count", total), ("sum", durations.seconds)):
+                family.add_sample(f"{metric.name}_{suffix}", {"destination": durations.destination}, value)
+        yield family
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_each_sample_comes_back_as_it_was(strict: bool) -> None:
-    samples: list[Sample] = [
-        ("otellogdriver_lines_total", STRANGE, "stdout", 7),
-        ("otellogdriver_lines_total", STRANGE, "stderr", 1 << 53),
-        ("otellogdriver_dropped_lines_total", STRANGE, "stdout", 3),
-        ("otellogdriver_lag_seconds", STRANGE, "", 0.1),
-        ("otellogdriver_destination_pause_seconds", ("a",), "", math.inf),
-        ("otellogdriver_build_info", ("a",), "b", 1),
-        ("otellogdriver_requests_total", ("a",), 'b"', 2),
-        ("otellogdriver_driver_read_bytes_total", (), "", 1e21),
-    ]
-    counts = tuple(range(len(LATENCY_BOUNDS) + 1))
-    text = exposition(samples, [Durations("there", counts, 1.5)], ProcessCollector(registry=None).collect(), strict)
-    parse = openmetrics if strict else prometheus
-    families = list(parse(text.decode()))
-    found = {(one.name, tuple(one.labels.values())): one.value for family in families for one in family.samples}
-    for name, values, last, value in samples:
-        assert found[name, (*values, last) if last else values] == value
-    histogram = "otellogdriver_request_duration_seconds"
-    assert found[f"{histogram}_bucket", ("there", "+Inf")] == found[f"{histogram}_count", ("there",)] == sum(counts)
-    assert found[f"{histogram}_sum", ("there",)] == 1.5
-    assert found["process_open_fds", ()] > 0
-    assert text.endswith(b"# EOF\n") == strict
+def test_the_text_is_that_of_prometheus_client(strict: bool) -> None:
+    """But for its order of the labels, and integers, of which it makes floats."""
+    durations = Durations("there", tuple(range(len(LATENCY_BOUNDS) + 1)), 1.5)
+    process = list(ProcessCollector(registry=None).collect())
+    text = b"".join(exposition(SAMPLES, [durations], process, strict)).decode()
+
+    registry = CollectorRegistry()
+    registry.collect = lambda: [*families(durations), *process]  # type: ignore[method-assign]
+    theirs = (openmetrics if strict else prometheus)(registry).decode()
+    assert [like_theirs(line) for line in text.splitlines()] == [like_theirs(line) for line in theirs.splitlines()]
+    assert text.endswith("\n")
+
+
+def like_theirs(line: str) -> str:
+    """The line with its labels in the order of their names, and its number as a float."""
+    if line.startswith("#"):
+        return line
+    before, _, value = line.rpartition(" ")
+    name, _, labels = before.partition("{")
+    pairs = sorted(re.findall(r'(\w+="(?:[^"\\]|\\.)*")[,}]', labels))
+    assert before == (f"{name}{{{labels}" if pairs else name) and len(",".join(pairs)) == max(0, len(labels) - 1)
+    return f"{name} {pairs} {floatToGoString(value)}"  # type: ignore[no-untyped-call]
+
+
+async def test_a_driver_without_containers_has_metrics(driver: Driver) -> None:
+    text = b"".join(exposition(samples(Overview.of(driver, Accounts(driver)()), 0), [], [], False))
+    assert b"\notellogdriver_open_streams 0\n" in text
+    assert b"{container_id" not in text
 
 
 def test_numbers() -> None:
