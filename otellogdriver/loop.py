@@ -15,16 +15,17 @@ import gc
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from otellogdriver.errors import is_shortage
+from otellogdriver.insist import NO_MEMORY, insist
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_NO_MEMORY = 0.01
-"""Seconds until what met a lack of memory is tried again."""
 _TRIES = 10
 """So often a thread tries to wake the loop. Beyond that it goes on: the loop wakes up by itself within a second."""
 
@@ -38,9 +39,10 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.set_exception_handler(_mend)
-        # A future that is done tells of it by `call_soon`, and forgets whom it was to tell where that fails. It is not
-        # a method, because to look one up takes memory, too.
+        # A future that is done tells of it by `call_soon`, and forgets whom it was to tell where that fails. These are
+        # no methods, because to look one up takes memory, too.
         setattr(self, "call_soon", _insistent(super().call_soon))  # noqa: B010
+        setattr(self, "call_later", _insistent(super().call_later))  # noqa: B010
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -54,7 +56,7 @@ class Loop(asyncio.SelectorEventLoop):
         for _ in range(_TRIES):
             if self._wake():
                 return handle
-            time.sleep(_NO_MEMORY)  # the loop may be asleep: nobody else wakes it
+            time.sleep(NO_MEMORY)  # the loop may be asleep: nobody else wakes it
         self._is_woken = False
         return handle
 
@@ -108,7 +110,7 @@ class Event(asyncio.Event):
                 super().set()
                 return
             except MemoryError:
-                time.sleep(_NO_MEMORY)
+                time.sleep(NO_MEMORY)
 
 
 class Lock(asyncio.Lock):
@@ -123,33 +125,40 @@ class Lock(asyncio.Lock):
             raise
 
     def _wake_up_first(self) -> None:
-        while True:
-            try:
-                return super()._wake_up_first()  # type: ignore[misc, no-any-return]
-            except MemoryError:
-                time.sleep(_NO_MEMORY)
+        insist(super()._wake_up_first)  # type: ignore[misc]
 
 
 class Semaphore(asyncio.Semaphore):
     """See the module's text."""
 
     def _wake_up_next(self) -> None:
+        insist(super()._wake_up_next)
+
+
+def _insistent(call: Callable[..., T]) -> Callable[..., T]:
+    """As `insist`, but it takes no memory itself for a call with one argument and a context."""
+
+    def again(first: Any, *args: Any, context: Context | None = None) -> T:
         while True:
             try:
-                return super()._wake_up_next()
+                return call(first, *args, context=context)
             except MemoryError:
-                time.sleep(_NO_MEMORY)
+                time.sleep(NO_MEMORY)
+
+    return again
 
 
-def _insistent(call_soon: Callable[..., asyncio.Handle]) -> Callable[..., asyncio.Handle]:
-    def insist(callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        while True:
-            try:
-                return call_soon(callback, *args, context=context)
-            except MemoryError:
-                time.sleep(_NO_MEMORY)
-
-    return insist
+def begin(work: Callable[[], Coroutine[Any, Any, T]], name: str | None = None) -> asyncio.Task[T]:
+    """A task that is begun, however short memory is; on the running loop."""
+    while True:
+        coroutine = None
+        try:
+            coroutine = work()
+            return asyncio.get_running_loop().create_task(coroutine, name=name)
+        except MemoryError:
+            if coroutine:
+                coroutine.close()  # the task may be there all the same
+            time.sleep(NO_MEMORY)
 
 
 def _mend(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

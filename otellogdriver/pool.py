@@ -18,13 +18,12 @@ from concurrent.futures._base import FINISHED
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from otellogdriver.insist import insist
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-_NO_MEMORY = 0.01
-"""Seconds until what met a lack of memory is tried again."""
 
 _BEGINS_WITHIN, _BARRED = 0.25, 0.5
 """Seconds in which a new thread begins, or somebody else is to do its work; and for which none is tried then."""
@@ -102,15 +101,15 @@ class _Result(Future[T]):
 
     def work(self, call: Callable[[], T]) -> None:
         """Become what `call` gives, unless it is cancelled before."""
-        if not _insist(self._begin):
+        if not insist(self._begin):
             return
         try:
             self._result = call()
         except BaseException as error:
             self._exception = error
-        _insist(self._end)
+        insist(self._end)
         for callback in self._done_callbacks:  # type: ignore[attr-defined]
-            _insist(partial(callback, self))
+            insist(callback, self)
         del self  # the frame belongs to the error, which would else be freed by the garbage collector alone
 
     def _begin(self) -> bool:
@@ -120,14 +119,6 @@ class _Result(Future[T]):
         with self._condition:
             self._state = FINISHED
             self._condition.notify_all()
-
-
-def _insist(step: Callable[[], T]) -> T:
-    while True:
-        try:
-            return step()
-        except MemoryError:
-            time.sleep(_NO_MEMORY)
 
 
 class Pool(Executor):
@@ -207,22 +198,17 @@ class Pool(Executor):
                     work()
                 finally:
                     work = nothing  # its result may be all that keeps what others wait for
-                    self._next(key)
+                    if key is not None:
+                        insist(self._next, key)
             except BaseException:  # no memory: the thread stays
                 log.error("a %s thread met a fault", self._name)
 
     def _next(self, key: Any) -> None:
-        """Let the next work with the same key have its turn."""
-        while key is not None:
-            try:
-                with self._lock:
-                    chain = self._chains.get(key)
-                    if chain:
-                        self._waiting.append((key, chain[0]))
-                        chain.popleft()
-                        self._ready.notify()
-                    else:
-                        self._chains.pop(key, None)
-                return
-            except MemoryError:  # else this key's work would wait for ever
-                time.sleep(_NO_MEMORY)
+        """Let the next work with the same key have its turn; this thread looks for work now."""
+        with self._lock:
+            chain = self._chains.get(key)
+            if chain:
+                self._waiting.append((key, chain[0]))
+                chain.popleft()
+            else:
+                self._chains.pop(key, None)

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 
 from otellogdriver.delivery.fates import Fates
 from otellogdriver.delivery.feed import Feed, Part
@@ -28,7 +29,7 @@ from otellogdriver.delivery.offloop import off_loop
 from otellogdriver.delivery.requests import End, Requests, Trouble, postponed_by
 from otellogdriver.export.outcome import Delivered, Refused, Unread
 from otellogdriver.export.request import record_ends
-from otellogdriver.loop import Semaphore
+from otellogdriver.loop import Semaphore, begin
 
 POISON_AGE = 300.0
 """Seconds for which a record that fails by itself, and is not refused, is tried again before it is given up."""
@@ -157,7 +158,7 @@ class Apart:
 
     def _start(self, suspect: _Suspect) -> None:
         if suspect.task is None and not self._requests.closing:
-            suspect.task = self._loop.create_task(self._work(suspect), name="apart")
+            suspect.task = begin(partial(self._work, suspect), "apart")
 
     async def _work(self, suspect: _Suspect) -> None:
         """Settle the parts of one feed, one after another."""

@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.offloop import off_loop
+from otellogdriver.loop import begin
 
 _PAUSE = 1.0
 """Seconds between two tries of what has failed by a fault of memory, of threads, of ours."""
@@ -57,7 +58,7 @@ class Cursors:
 
     def _begin(self) -> None:
         if self._task is None and self._waiting:
-            self._task = self._loop.create_task(self._work(), name="cursors")
+            self._task = begin(self._work, "cursors")
 
     async def _work(self) -> None:
         try:

@@ -36,7 +36,7 @@ from otellogdriver.delivery.sending import Sending
 from otellogdriver.delivery.waiting import Waiting
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client
-from otellogdriver.loop import Event, Lock
+from otellogdriver.loop import Event, Lock, begin
 
 _TRIES = 10
 """Times that putting things right after a fault is tried at once."""
@@ -208,7 +208,7 @@ class Pump:
 
     def _start_lane(self) -> None:
         if not self._closing:
-            lane = self._loop.create_task(self._lane(), name="lane")
+            lane = begin(self._lane, "lane")
             self._lanes.add(lane)
             lane.add_done_callback(self._lane_ended)
 

@@ -18,6 +18,7 @@ from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.layout import MAIN, MIRROR
 from otellogdriver.journal.stream import Stream
 from otellogdriver.loading import load
+from otellogdriver.loop import begin
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import Settings
 
@@ -155,7 +156,7 @@ class Pumps:
         found = self._in_use.get(key)
         if found and not found.users:
             del self._in_use[key]
-            task = asyncio.get_running_loop().create_task(found.pump.close())
+            task = begin(found.pump.close)
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 

@@ -195,8 +195,13 @@ class Driver:
         )
         session = self.add(container, settings, entry)
         self.sessions[file] = session
-        await self._within(_GLANCE, self._starts.submit(self.store.describe, entry))
-        await self._open_new(session)
+        try:
+            await self._within(_GLANCE, self._starts.submit(self.store.describe, entry))
+            await self._open_new(session)
+        except BaseException:  # else the next call would take it for one that is read
+            del self.sessions[file], self.active[entry]
+            self._on_disk(session, "removing a stream", self.store.remove, entry)
+            raise
 
     async def _open_new(self, session: Session) -> None:
         """Start reading; a thread that cannot be had now may be there in a moment. Raises DriverError."""
@@ -208,8 +213,6 @@ class Driver:
                 if self._loop.time() < end:
                     await asyncio.sleep(_GLANCE)
                     continue
-                del self.sessions[session.entry.file], self.active[session.entry]
-                self._on_disk(session, "removing a stream", self.store.remove, session.entry)
                 raise DriverError(f"no thread for container {session.container.name}: {error}") from error
 
     def _calls_of(self, file: str) -> Lock:

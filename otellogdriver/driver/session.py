@@ -217,7 +217,11 @@ class Session:
         self._take_excluded()
         if not self.excluded and not self.feeds and self.stream.size and self.entry.live and not self._attaching:
             self._attaching = True
-            self._owner.attach(self)
+            try:
+                self._owner.attach(self)
+            except BaseException:  # no memory for it: the next look does it
+                self._attaching = False
+                raise
         for pump, feed in self.feeds:
             pump.poke(feed)
 

@@ -19,8 +19,6 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_NO_MEMORY = 0.01
-"""Seconds until what met a lack of memory is tried again."""
 _TELL = 60.0
 """Seconds between two log lines about the same kind of fault."""
 
@@ -65,24 +63,20 @@ class Supervisor:
 
         def run() -> None:
             if not self._closed:
-                again()  # first of all: the next time comes whatever happens now
+                self._loop.call_later(seconds, run)  # first of all: the next time comes whatever happens now
                 self.guard(what, call)
 
-        def again() -> None:
-            while True:
-                try:
-                    self._loop.call_later(seconds, run)
-                    return
-                except MemoryError:  # else there would never be a next time
-                    time.sleep(_NO_MEMORY)
-
-        again()
+        self._loop.call_later(seconds, run)
 
     def task(self, what: str, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine."""
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(what, done))
+        """Run a coroutine. Raises MemoryError before it has begun; then it never will."""
+        try:
+            task = self._loop.create_task(coroutine)
+            self._tasks.add(task)
+            task.add_done_callback(lambda done: self._ended(what, done))
+        except BaseException:
+            coroutine.close()  # the task may be there all the same
+            raise
 
     def wrapped(self, future: Future[T]) -> asyncio.Future[T]:
         """A pool's future, to be awaited here."""

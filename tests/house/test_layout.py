@@ -18,6 +18,7 @@ TESTS = Path(__file__).parents[1]
 
 ORDER = (
     "errors",
+    "insist",
     "loading",
     "loop",
     "pool",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from otellogdriver.loop import Event, Lock, Loop, Semaphore
+from otellogdriver.loop import Event, Lock, Loop, Semaphore, begin
 from tests.scene import LONG
 
 
@@ -67,6 +67,41 @@ def test_who_waits_for_a_result_hears_of_it_though_there_is_no_memory_for_the_ca
 
     with contextlib.closing(Loop()) as loop:
         assert loop.run_until_complete(wait(loop)) == [7, 7, 7]
+
+
+def test_a_timer_and_a_task_are_made_though_there_is_no_memory_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing: list[int] = []
+
+    def short_of_memory(name: str) -> None:
+        real = getattr(asyncio.SelectorEventLoop, name)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            made = real(*arguments, **more)
+            if missing:  # a task may be scheduled by then
+                missing.pop()
+                raise MemoryError
+            return made
+
+        monkeypatch.setattr(asyncio.SelectorEventLoop, name, call)
+
+    async def wait() -> tuple[list[str], int]:
+        done: list[str] = []
+
+        async def work() -> None:
+            done.append("task")
+
+        missing.extend((1, 1))
+        asyncio.get_running_loop().call_later(0.001, done.append, "timer")
+        assert not missing
+        missing.extend((1, 1))
+        await begin(work, "some work")
+        await asyncio.sleep(0.05)
+        return sorted(set(done)), done.count("task")
+
+    short_of_memory("call_later")
+    short_of_memory("create_task")
+    with contextlib.closing(Loop()) as loop:
+        assert loop.run_until_complete(wait()) == (["task", "timer"], 1)
 
 
 async def _value(future: asyncio.Future[int]) -> int:

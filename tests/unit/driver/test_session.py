@@ -165,6 +165,25 @@ async def test_feeds_that_could_not_be_made_are_asked_for_again(scene: Scene, mo
     await soon(lambda: scene.client.records == 10)
 
 
+async def test_feeds_that_there_was_no_memory_to_ask_for_are_asked_for_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = scene.session()
+
+    def refuse(_: Session) -> None:
+        refused.append(1)
+        raise MemoryError
+
+    refused: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(scene, "attach", refuse)
+        session.open(resumed=False)
+        os.write(scene.writers[0], lines(0, 10))
+        await soon(lambda: refused)
+    session.poke()
+    await soon(lambda: scene.client.records == 10)
+
+
 async def test_a_thread_that_cannot_be_had_leaves_a_session_that_can_be_opened(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

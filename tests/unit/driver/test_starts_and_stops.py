@@ -124,6 +124,32 @@ async def test_a_start_that_is_repeated_while_the_first_one_fails_is_made_itself
     await scene.server.reach(records=10)
 
 
+async def test_a_start_that_meets_a_lack_of_memory_has_not_been(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its repetition would be answered well, and nobody would read the FIFO."""
+    driver, file = scene.start(), scene.fifo()
+    real, made = driver._within, 0
+
+    async def fail(seconds: float, work: Any) -> None:
+        nonlocal made
+        made += 1
+        if made == 2:  # the session is there by then
+            raise MemoryError
+        await real(seconds, work)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(driver, "_within", fail)
+        with pytest.raises(MemoryError):
+            await driver.start_logging(file, INFO)
+    assert driver.sessions == {} and not driver.active
+    await soon(lambda: not os.path.exists(file))
+    file = scene.fifo()
+    await driver.start_logging(file, INFO)
+    scene.write(file, lines(0, 5))
+    await scene.server.reach(records=5)
+    await scene.stop(file)
+    assert arrived(scene) == [*range(5)]
+
+
 async def test_a_fifo_that_the_disk_keeps_from_ending_is_not_started_anew(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,23 +59,26 @@ async def test_what_is_done_again_is_done_again_after_a_fault() -> None:
     assert len(calls) == done and supervisor.faults == done
 
 
-async def test_what_is_done_again_is_done_again_after_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    supervisor, loop = Supervisor(), asyncio.get_running_loop()
-    real = loop.call_later
-    calls: list[int] = []
-    failed: list[int] = []
+async def test_a_task_for_which_there_is_no_memory_never_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where the loop has it already: whoever asked for it asks again."""
+    supervisor, loop, ran = Supervisor(), asyncio.get_running_loop(), []
+    real = loop.create_task
 
-    def call_later(*arguments: Any, **more: Any) -> asyncio.TimerHandle:
-        if calls and len(failed) < 3 and "Supervisor" in getattr(arguments[1], "__qualname__", ""):
-            failed.append(1)
-            raise MemoryError
-        return real(*arguments, **more)
+    def create_task(coroutine: Any, **more: Any) -> asyncio.Task[Any]:
+        made.append(real(coroutine, **more))
+        raise MemoryError
 
-    monkeypatch.setattr(loop, "call_later", call_later)
-    supervisor.every(0.005, "counting", lambda: calls.append(1))
-    await soon(lambda: len(calls) >= 3)
-    assert len(failed) == 3
-    supervisor.close()
+    async def work() -> None:
+        ran.append(1)
+
+    made: list[asyncio.Task[Any]] = []
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(loop, "create_task", create_task)
+        supervisor.task("a thing", work())
+    await asyncio.wait(made)
+    assert isinstance(made[0].exception(), RuntimeError) and ran == []
+    supervisor.task("a thing", work())
+    await soon(lambda: ran == [1])
 
 
 async def test_a_timer_calls_once_unless_it_is_taken_back() -> None:
