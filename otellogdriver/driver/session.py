@@ -311,12 +311,11 @@ class Session:
     def dropped(self) -> dict[str, tuple[int, int]]:
         """Reason -> (lines, bytes) given up anywhere on this session's way."""
         found: dict[str, tuple[int, int]] = {}
-        if self.fifo:
-            for reason, dropped in list(self.fifo.dropped.items()):
-                found[reason] = (sum(dropped.lines), dropped.bytes)
+        if self.fifo and (dropped := self.fifo.dropped):
+            found = {reason: (sum(each.lines), each.bytes) for reason, each in list(dropped.items())}
         # A mirror gives up the very lines that the main destination does, or some of its own: none counts twice.
-        given_up = [dict(feed.counters.given_up) for _, feed in self.feeds if feed.counters.given_up]
-        for reason in {reason for each in given_up for reason in each}:
+        given_up = [dict(given) for _, feed in self.feeds if (given := feed.counters.given_up)]
+        for reason in {reason for each in given_up for reason in each} if given_up else ():
             before = found.get(reason, (0, 0))
             most = max(each.get(reason, 0) for each in given_up)
             found[reason] = (before[0] + most, before[1])
