@@ -11,11 +11,11 @@ import random
 from dataclasses import dataclass
 
 from bench.codec import frame
-from otellogdriver.codec import load
+from otellogdriver.codec import load, wire
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
 from otellogdriver.container import Container
 from otellogdriver.export.request import SCOPE, resource_logs
-from otellogdriver.resource import Host, encode_resource, resource_of
+from otellogdriver.resource import Host, resource_of
 from otellogdriver.settings.options import resolve
 
 _NOW = 1_795_500_000_000_000_000
@@ -54,5 +54,5 @@ def lines(host: str, count: int, length: int, seed: int = 0) -> Lines:
     encoded = load("require").encode(frames, 0, NOTHING, EncodeOptions(), _NOW, _EVERYTHING)
     identifier = f"{chance.getrandbits(256):064x}"
     container = Container(identifier, "shop-web-1", "example/shop:1", f"sha256:{identifier}")
-    resource = encode_resource(resource_of(container, resolve({}, {}), Host(host, host)))
+    resource = wire.resource(resource_of(container, resolve({}, {}), Host(host, host)).attributes)
     return Lines(frames, resource_logs(resource, [encoded.payload], SCOPE), encoded.records)

@@ -40,7 +40,6 @@ from otellogdriver.settings.patterns import compiled
 from otellogdriver.settings.tag import render
 
 if TYPE_CHECKING:
-    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
     from opentelemetry.sdk.resources import Resource
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
@@ -199,29 +198,3 @@ def _own(container: Container) -> _Attributes:
     if service := container.env.get("OTEL_SERVICE_NAME", "").strip():
         found["service.name"] = service
     return found
-
-
-def encode_resource(resource: Resource) -> bytes:
-    """The resource as a serialized `opentelemetry.proto.resource.v1.Resource`."""
-    from opentelemetry.proto.common.v1.common_pb2 import KeyValue
-    from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
-
-    pairs = [KeyValue(key=key, value=_any_value(value)) for key, value in resource.attributes.items()]
-    return ResourceMessage(attributes=pairs).SerializeToString()
-
-
-def _any_value(value: object) -> AnyValue:
-    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue
-
-    match value:
-        case str():
-            return AnyValue(string_value=value)
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case Sequence():
-            return AnyValue(array_value=ArrayValue(values=[_any_value(entry) for entry in value]))
-    raise TypeError(f"an attribute of type {type(value).__name__}")

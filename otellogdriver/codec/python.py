@@ -26,6 +26,7 @@ from otellogdriver.codec.contract import (
     Split,
 )
 from otellogdriver.codec.frames import HEADS, SOURCES, walk
+from otellogdriver.codec.wire import fixed64, nested, varint
 
 name: str = "python"
 
@@ -304,27 +305,6 @@ def _offset_text(offset: int) -> bytes:
     """The second half of a UUID in text form, 17 characters, with its variant bits."""
     text = f"{offset & (1 << 62) - 1 | 1 << 63:x}"
     return f"{text[:4]}-{text[4:]}".encode()
-
-
-def fixed64(value: int) -> bytes:
-    return (value % (1 << 64)).to_bytes(8, "little")
-
-
-def varint(value: int) -> bytes:
-    if value < 0x80:
-        return b"%c" % value
-    if value < 0x4000:
-        return b"%c%c" % (value & 0x7F | 0x80, value >> 7)
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def nested(tag: bytes, message: bytes) -> bytes:
-    return tag + varint(len(message)) + message
 
 
 def _attribute(key: bytes, value: bytes, kind: bytes = b"\x0a") -> bytes:

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from otellogdriver import codec
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, EncodeOptions, Encoder
-from otellogdriver.codec.python import nested, varint
+from otellogdriver.codec.wire import nested, varint
 from otellogdriver.commands.log_opts import given_log_opts
 from otellogdriver.commands.record_lines import json_lines, text_lines
 from otellogdriver.errors import OptionError

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RESOURCES = "opentelemetry.proto.resource.v1.resource_pb2"
 _IDLE = 60.0
 """Seconds that a pump without a user stays, with its connections: containers come back."""
 
@@ -37,8 +36,8 @@ def load_pumps() -> None:
     """Import what pumps and feeds are made of, as `load_clients` does what clients are: see there. FIFOs are read
     before."""
     load("otellogdriver.export.client").load_clients()
-    for name in ("otellogdriver.delivery.pump", "opentelemetry.sdk.resources", _RESOURCES):
-        load(name)
+    load("otellogdriver.delivery.pump")
+    load("opentelemetry.sdk.resources")
 
 
 @lru_cache(maxsize=64)

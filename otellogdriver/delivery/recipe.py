@@ -12,13 +12,14 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from otellogdriver.codec import wire
 from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
 from otellogdriver.container import Container
 from otellogdriver.errors import DriverError, ProtocolError
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.entry import Entry
 from otellogdriver.loading import load
-from otellogdriver.resource import Host, encode_resource, resource_of
+from otellogdriver.resource import Host, resource_of
 from otellogdriver.settings.options import Settings
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Recipe:
             keep_bytes=settings.invalid_utf8 == "bytes",
         )
         service_name = str(resource.attributes.get("service.name", ""))
-        return cls(settings, codec, options, service_name, encode_resource(resource))
+        return cls(settings, codec, options, service_name, wire.resource(resource.attributes))
 
     def feed(self, entry: Entry, cursor: Cursor) -> Feed:
         """A feed of the stream, with an encoder of its own, as an encoder remembers lines. Raises OSError."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from otellogdriver import __version__
-from otellogdriver.codec.python import nested, varint
+from otellogdriver.codec.wire import nested, varint
 from otellogdriver.resource import SCHEMA_URL
 
 MAX_REQUEST = 64 << 20

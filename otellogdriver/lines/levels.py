@@ -13,7 +13,7 @@ from typing import Any
 
 from otellogdriver.codec.contract import Chunk, Codec, Encoded, EncodeOptions
 from otellogdriver.codec.frames import SHORT, read_varint
-from otellogdriver.codec.python import nested, varint
+from otellogdriver.codec.wire import nested, varint
 from otellogdriver.lines import severity
 
 Levelled = tuple[bytes, tuple[int, ...]]

@@ -7,10 +7,7 @@ driver, 11 observed time). A number that is 0 and a text that is empty are left 
 
 from __future__ import annotations
 
-from struct import pack
-
-from otellogdriver.codec.python import nested, varint
-from otellogdriver.lines.json_line import Value
+from otellogdriver.codec.wire import any_value, key_value, nested, varint
 from otellogdriver.lines.mapping import Fields
 
 
@@ -35,28 +32,3 @@ def record(fields: Fields, time: int, tail: bytes) -> bytes:
         parts.append(nested(b"\x62", fields.event_name.encode()))
     parts.append(tail)
     return nested(b"\x12", b"".join(parts))
-
-
-def any_value(value: Value | bytes) -> bytes:
-    """The fields of an AnyValue."""
-    match value:
-        case str():
-            return nested(b"\x0a", value.encode())
-        case bytes():
-            return nested(b"\x3a", value)
-        case bool():
-            return b"\x10" + bytes([value])
-        case int():
-            return b"\x18" + varint(value % (1 << 64))
-        case float():
-            return b"\x21" + pack("<d", value)
-        case list():
-            return nested(b"\x2a", b"".join(nested(b"\x0a", any_value(item)) for item in value))
-        case dict():
-            return nested(b"\x32", b"".join(nested(b"\x0a", key_value(*item)) for item in value.items()))
-    return b""
-
-
-def key_value(key: str, value: Value | bytes) -> bytes:
-    """The fields of a KeyValue."""
-    return nested(b"\x0a", key.encode()) + nested(b"\x12", any_value(value))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from otellogdriver.codec.contract import EncodeOptions, Line
-from otellogdriver.codec.python import ORIGINAL, as_text, fixed64, tails, with_uid
+from otellogdriver.codec.python import ORIGINAL, as_text, tails, with_uid
+from otellogdriver.codec.wire import fixed64
 from otellogdriver.lines import escapes, json_line, logfmt, severity, wire
 from otellogdriver.lines.mapping import Fields, mapped
 from otellogdriver.lines.redaction import Redaction

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from otellogdriver.codec import python
+from otellogdriver.codec import python, wire
 from otellogdriver.codec.contract import EncodeOptions
 from otellogdriver.container import Container
 from otellogdriver.delivery.feed import Feed
@@ -17,7 +17,7 @@ from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Re
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.stream import Stream
-from otellogdriver.resource import encode_resource, resource_of, this_host
+from otellogdriver.resource import resource_of, this_host
 from otellogdriver.settings.options import resolve
 from tests.fakes.engine import frame
 from tests.fakes.received import read_records
@@ -93,7 +93,7 @@ class Scene:
         directory.mkdir(exist_ok=True)
         stream = Stream(directory, segment_size=segment_size)
         container = Container(identifier, name)
-        resource = encode_resource(resource_of(container, resolve({}, {}), this_host({})))
+        resource = wire.resource(resource_of(container, resolve({}, {}), this_host({})).attributes)
         entry = Entry(identifier, f"/{name}", {}, stream)
         made = Feed(entry, Cursor(directory / "cursor"), python, EncodeOptions(), resource)
         self.feeds[name] = made

@@ -15,7 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from otellogdriver.codec.python import varint
+from otellogdriver.codec.wire import varint
 from otellogdriver.export import gzip as ours
 from otellogdriver.export.client import prepare
 from otellogdriver.export.destination import Destination
