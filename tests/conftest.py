@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from plugin import images
 from plugin.build import ROOT, build
@@ -25,6 +26,7 @@ from tests.engine.collector import Collector
 from tests.engine.fault_table import FaultTable
 from tests.engine.plugin import Plugin
 from tests.engine.runs_on import write_about
+from tests.fakes.engine import PATIENCE
 from tests.tools.collector import collector as executable
 from tests.tools.engine import chosen
 from tests.tools.engine import engine as programs_of
@@ -43,6 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engines: of several engines at once; only `make engines` runs it")
     config.addinivalue_line("markers", "soak: takes minutes; runs only with -m soak")
     config.stash[FAULTS] = FaultTable()
+    # Where each instruction is emulated, examples take ten times as long, and that says nothing of the test.
+    patient: dict[str, Any] = {"max_examples": 20, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("here", deadline=None, **(patient if PATIENCE > 1 else {}))
+    settings.load_profile("here")
 
 
 def measures(item: pytest.Item) -> bool:
