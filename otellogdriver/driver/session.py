@@ -313,12 +313,15 @@ class Session:
         found: dict[str, tuple[int, int]] = {}
         if self.fifo and (dropped := self.fifo.dropped):
             found = {reason: (sum(each.lines), each.bytes) for reason, each in list(dropped.items())}
+        most: dict[str, int] = {}
+        for _, feed in self.feeds:
+            if given_up := feed.counters.given_up:
+                for reason, lines in dict(given_up).items():
+                    most[reason] = max(lines, most.get(reason, 0))
         # A mirror gives up the very lines that the main destination does, or some of its own: none counts twice.
-        given_up = [dict(given) for _, feed in self.feeds if (given := feed.counters.given_up)]
-        for reason in {reason for each in given_up for reason in each} if given_up else ():
+        for reason, lines in most.items():
             before = found.get(reason, (0, 0))
-            most = max(each.get(reason, 0) for each in given_up)
-            found[reason] = (before[0] + most, before[1])
+            found[reason] = (before[0] + lines, before[1])
         return found
 
     def close(self) -> None:

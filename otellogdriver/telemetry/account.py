@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from operator import add
 
 from otellogdriver.container import Container
+from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.driver.driver import Driver
 from otellogdriver.driver.session import Session
@@ -105,7 +106,7 @@ class Account:
     kept: bool
     """Its lines are not sent: the container is excluded."""
     has_printed: bool
-    pumps: list[Pump]
+    feeds: Sequence[tuple[Pump, Feed]]
 
     @classmethod
     def of(cls, session: Session, stalled: bool, before: Account | None) -> Account:
@@ -126,7 +127,7 @@ class Account:
             stalled,
             session.excluded,
             stream.end > 0 or bool(counts.dropped),
-            [pump for pump, _ in session.feeds],
+            session.feeds,
         )
         if before:
             account.counts += before.counts
@@ -138,13 +139,17 @@ class Account:
             account.blocked |= before.blocked
             account.stalled |= before.stalled
             account.has_printed |= before.has_printed
-            account.pumps = account.pumps or before.pumps
+            account.feeds = account.feeds or before.feeds
         return account
 
     @property
     def labels(self) -> tuple[str, str, str]:
         """The values of `metrics.CONTAINER`."""
         return self.container.id, self.container.name, self.service_name
+
+    @property
+    def pumps(self) -> list[Pump]:
+        return [pump for pump, _ in self.feeds]
 
     @property
     def limit(self) -> int:

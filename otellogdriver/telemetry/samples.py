@@ -30,7 +30,6 @@ _Row = tuple[tuple[str, ...], tuple[int, ...]]
 """What one container has of a metric: the values of the last label, and as many numbers."""
 
 _ALONE = ("",)
-_STREAMS = ("stdout", "stderr")
 _NONE = ("none",)
 _NO_SEVERITIES = (0,) * len(SEVERITIES)
 _NOTHING_DROPPED = dict.fromkeys(REASONS, (0, 0))
@@ -59,8 +58,8 @@ def of_containers(accounts: Sequence[Account]) -> dict[str, list[Samples]]:
         return {}
     things = [account.labels for account in accounts]
     found: dict[str, list[Samples]] = {}
-    for name, value in _VALUES.items():
-        found[name] = [(things, _ALONE, [list(map(value, accounts))])]
+    for name, values in _VALUES.items():
+        found[name] = [(things, tuple(values), [list(map(value, accounts)) for value in values.values()])]
     for name, row in _ROWS.items():
         groups: dict[tuple[str, ...], tuple[list[tuple[str, ...]], list[tuple[int, ...]]]] = {}
         for thing, account in zip(things, accounts, strict=True):
@@ -140,18 +139,25 @@ def _dropped_bytes(account: Account) -> _Row:
     return _row({why: size for why, (_, size) in (_NOTHING_DROPPED | dropped).items() if size or why in BEFORE})
 
 
-_VALUES: dict[str, Callable[[Account], float]] = {
-    "otellogdriver_read_bytes_total": attrgetter("counts.read"),
-    "otellogdriver_delivered_records_total": attrgetter("counts.delivered"),
-    "otellogdriver_damaged_bytes_total": attrgetter("counts.damaged"),
-    "otellogdriver_undelivered_bytes": attrgetter("undelivered"),
-    "otellogdriver_lag_seconds": attrgetter("lag"),
-    "otellogdriver_journal_bytes": attrgetter("journal"),
-    "otellogdriver_journal_limit_bytes": attrgetter("limit"),
+# By metric and last label: what every container has, and what goes by the container.
+_VALUES: dict[str, dict[str, Callable[[Account], float]]] = {
+    "otellogdriver_lines_total": {
+        "stdout": lambda account: account.counts.lines[0],
+        "stderr": lambda account: account.counts.lines[1],
+    },
+    "otellogdriver_line_bytes_total": {
+        "stdout": lambda account: account.counts.bytes[0],
+        "stderr": lambda account: account.counts.bytes[1],
+    },
+    "otellogdriver_read_bytes_total": {"": attrgetter("counts.read")},
+    "otellogdriver_delivered_records_total": {"": attrgetter("counts.delivered")},
+    "otellogdriver_damaged_bytes_total": {"": attrgetter("counts.damaged")},
+    "otellogdriver_undelivered_bytes": {"": attrgetter("undelivered")},
+    "otellogdriver_lag_seconds": {"": attrgetter("lag")},
+    "otellogdriver_journal_bytes": {"": attrgetter("journal")},
+    "otellogdriver_journal_limit_bytes": {"": attrgetter("limit")},
 }
 _ROWS: dict[str, Callable[[Account], _Row]] = {
-    "otellogdriver_lines_total": lambda account: (_STREAMS, tuple(account.counts.lines)),
-    "otellogdriver_line_bytes_total": lambda account: (_STREAMS, tuple(account.counts.bytes)),
     "otellogdriver_records_total": _records,
     "otellogdriver_dropped_lines_total": _dropped_lines,
     "otellogdriver_dropped_bytes_total": _dropped_bytes,
