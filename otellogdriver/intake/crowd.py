@@ -1,9 +1,9 @@
 """Many FIFOs that all have something: one thread reads those that are ready, while their own threads wait.
 
-In: FIFOs, lent by their threads (`lend`, `take_back`). Out: calls of `read`; a FIFO whose `read` says no is given back
-(`wake`). A thread that wakes for a line costs more than the line, because it has to get the interpreter's lock from the
-others. So this one pauses between two rounds, in which lines gather; the first line after a pause is read at once. It
-waits in the kernel while there is nothing.
+In: FIFOs, lent by their threads (`lend`, `take_back`). Out: calls of `read`, and of `tell` when all that were ready are
+read; a FIFO whose `read` says no is given back (`wake`). A thread that wakes for a line costs more than the line,
+because it has to get the interpreter's lock from the others. So this one pauses between two rounds, in which lines
+gather; the first line after a pause is read at once. It waits in the kernel while there is nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Member(Protocol):
     def read(self) -> bool:
         """Read once; whether to go on."""
 
+    def tell(self) -> None:
+        """Say that something was read. Any thread."""
+
     def wake(self) -> None:
         """Your own thread is to look after you."""
 
@@ -53,6 +56,8 @@ class Crowd:
         self._lock = threading.Lock()
         self._lent: dict[int, Member] = {}
         """By the file number of the FIFO."""
+        self._untold: list[Member] = []
+        """Read, and not yet told of: the loop would wake up between two reads. Changed by the thread alone."""
         self._unheard: list[Member] = []
         """Given back, and could not be woken yet. Used by the thread alone."""
         self._ready: select.epoll | None = None
@@ -62,13 +67,13 @@ class Crowd:
         self._since = math.inf
         """When the read began that is under way."""
 
-    def note(self, member: Member) -> None:
-        """The FIFO had something. Races cost nothing but a count."""
+    def note(self, *members: Member) -> None:
+        """These FIFOs had something. Races cost nothing but a count."""
         second = int(time.monotonic())
         if second != self._second:
             self._before = len(self._now) if second == self._second + 1 else 0
             self._second, self._now = second, set()
-        self._now.add(member)
+        self._now.update(members)
 
     @property
     def size(self) -> int:
@@ -120,6 +125,8 @@ class Crowd:
         if self.hangs:
             for member in list(self._lent.values()):
                 member.wake()
+            for member in list(self._untold):
+                member.tell()
 
     def _begin(self) -> select.epoll:
         ready, bell = select.epoll(), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -147,7 +154,7 @@ class Crowd:
 
     def _is_done(self) -> bool:
         with self._lock:
-            if self._lent or self._unheard or self._ready is None:
+            if self._lent or self._unheard or self._untold or self._ready is None:
                 return False
             self._ready.close()
             os.close(self._bell)
@@ -158,6 +165,7 @@ class Crowd:
         """Read each FIFO that is ready, some time after the last round; when this one was."""
         ready = self._ready
         assert ready
+        self._tell()
         found = ready.poll(_AGAIN if self._unheard else None)
         self._wake_unheard()
         early = last + self.pause(self._patience) - time.monotonic()
@@ -170,6 +178,7 @@ class Crowd:
             if member is None:
                 self._hush(fd)
                 continue
+            self._untold.append(member)
             self._since = time.monotonic()
             try:
                 goes_on = member.read()
@@ -180,6 +189,17 @@ class Crowd:
             if not goes_on:
                 self._give_back(member, fd)
         return now
+
+    def _tell(self) -> None:
+        """Of what the last round has read."""
+        self.note(*self._untold)
+        for member in self._untold:
+            try:
+                member.tell()
+            except Exception as error:  # the next bytes say it again
+                with contextlib.suppress(Exception):
+                    log.error("what was read of a FIFO cannot be reported: %r", error)
+        self._untold.clear()
 
     def _give_back(self, member: Member, fd: int) -> None:
         """The FIFO's own thread must hear of it: nobody reads it until then. The others do not wait for that."""

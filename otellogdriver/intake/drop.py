@@ -113,8 +113,8 @@ class Drop:
 
     def note_boundary(self) -> None:
         """Keep the walk short that dropping begins with: while it lasts, nobody reads the FIFO."""
-        known = max(self._stream.boundary, self._boundary)
-        if self._stream.end - known > _UNKNOWN:
+        stream = self._stream
+        if stream.end - stream.boundary > _UNKNOWN and stream.end - self._boundary > _UNKNOWN:
             with contextlib.suppress(OSError):
                 self._boundary = self._find_boundary()
 

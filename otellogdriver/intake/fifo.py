@@ -305,15 +305,19 @@ class Fifo:
                 self._wait(bell, pause)
 
     def _took(self, moved: int) -> None:
-        self.bytes_read += moved
-        self._is_read()
-        try:
-            self.stream.flush()
-        except OSError as error:
-            log.error("%s: the disk does not confirm what was written: %s", self.stream.directory, error)
+        self._count(moved)
         self._crowd.note(self)
         self._notify()
         self._drop.note_boundary()
+
+    def _count(self, moved: int) -> None:
+        self.bytes_read += moved
+        self._is_read()
+        if self.stream.sync:
+            try:
+                self.stream.flush()
+            except OSError as error:
+                log.error("%s: the disk does not confirm what was written: %s", self.stream.directory, error)
 
     def _is_read(self) -> None:
         self.failing = False
@@ -348,7 +352,8 @@ class Fifo:
             self._set_out()
             moved = self._splice(self._fd)
             if moved:
-                self._took(moved)
+                self._count(moved)
+                self._drop.note_boundary()
             self._grow(self._fd, moved)  # its own thread would not see that it is full: it reads more often
             return 0 < moved <= self._pipe_size // 2
         except BlockingIOError:
@@ -358,6 +363,10 @@ class Fifo:
         finally:
             self._away = math.inf
             self._reading.release()
+
+    def tell(self) -> None:
+        """The crowd has read."""
+        self._notify()
 
     # Where a thread hangs in the disk.
 

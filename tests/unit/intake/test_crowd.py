@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -162,7 +163,7 @@ class Member:
 
     def __init__(self, answers: list[bool | Exception]) -> None:
         self.answers = answers
-        self.reads = 0
+        self.reads = self.told = 0
         self.woken = threading.Event()
         self.fd = os.eventfd(1, os.EFD_CLOEXEC)
 
@@ -172,6 +173,9 @@ class Member:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def tell(self) -> None:
+        self.told += 1
 
     def wake(self) -> None:
         self.woken.set()
@@ -311,3 +315,80 @@ def test_the_pause_grows_with_the_crowd() -> None:
     for _ in range(1000):
         crowd.note(Member([]))
     assert crowd.pause() == 0.4
+
+
+class Listed(Member):
+    """One of those whose calls are listed in their order."""
+
+    def __init__(self, calls: list[str]) -> None:
+        super().__init__([])
+        self.calls = calls
+        self.go = threading.Event()
+        self.go.set()
+
+    def read(self) -> bool:
+        self.calls.append("read")
+        assert self.go.wait(LONG)
+        return super().read()
+
+    def tell(self) -> None:
+        self.calls.append("tell")
+        super().tell()
+
+
+def lent_without_a_thread(monkeypatch: pytest.MonkeyPatch, crowd: Crowd, *members: Member) -> None:
+    """The rounds are the test's own."""
+    with monkeypatch.context() as patch:
+        patch.setattr("otellogdriver.intake.crowd.Thread", lambda *_: SimpleNamespace(start=lambda: None))
+        for member in members:
+            assert crowd.lend(member, member.fd)
+
+
+def end(crowd: Crowd, *members: Member) -> None:
+    for member in members:
+        member.close(crowd)
+    crowd._tell()
+    assert crowd._is_done()
+
+
+def test_who_was_read_tells_of_it_when_all_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    crowd, members = Crowd(), [Listed(calls) for _ in range(3)]
+    lent_without_a_thread(monkeypatch, crowd, *members)
+    last = crowd._round(0.0)
+    assert not crowd._is_done()
+    crowd._round(last)
+    assert calls == [*["read"] * 3, *["tell"] * 3, *["read"] * 3]
+    assert crowd.size == 3
+    end(crowd, *members)
+    assert calls[9:] == ["tell"] * 3
+
+
+def test_who_cannot_tell_keeps_the_others_from_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    crowd, mute, well = Crowd(), Member([]), Member([])
+    lent_without_a_thread(monkeypatch, crowd, mute, well)
+    monkeypatch.setattr(mute, "tell", fail)
+    crowd._round(crowd._round(0.0))
+    assert (well.reads, well.told, mute.reads) == (2, 1, 2) and not mute.woken.is_set()
+    assert len(caplog.records) == 1
+    end(crowd, mute, well)
+
+
+def test_a_read_that_hangs_keeps_nobody_from_telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd, well, hanging = Crowd(), Listed([]), Listed([])
+    hanging.go.clear()
+    lent_without_a_thread(monkeypatch, crowd, well, hanging)
+    thread = threading.Thread(target=crowd._round, args=(0.0,))
+    thread.start()
+    until(lambda: crowd.hangs)
+    assert (well.calls, hanging.calls) == (["read"], ["read"])
+    crowd.relieve()
+    assert well.told == 1 and well.woken.is_set() and hanging.woken.is_set()
+    hanging.go.set()
+    thread.join(LONG)
+    end(crowd, well, hanging)
