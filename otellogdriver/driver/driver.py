@@ -328,8 +328,7 @@ class Driver:
 
     def _committed(self, feed: Feed) -> None:
         session = self.active.get(feed.entry)
-        if session:
-            session.update_delivered()
+        if session and (session.update_delivered() or feed.stream.ended_at is not None):
             self.changed(session)
 
     def changed(self, session: Session) -> None:
@@ -444,6 +443,8 @@ class Driver:
                 continue  # as most are, most of the time
             if entry not in self.ended and entry in self.active:
                 is_calm = False
+                if session.is_looked_at(now - _SWEEP_EVERY) and not self.room.short:
+                    continue  # where a thousand are busy, each is looked at often enough
                 self.supervisor.guard("looking for work", session.poke)
                 self.supervisor.guard("looking for the end", self.changed, session)
         return is_calm

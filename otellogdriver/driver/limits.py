@@ -34,12 +34,12 @@ class Limits:
         stream = session.stream
         for pump, feed in session.feeds[1:]:
             self._bound_mirror(session, pump, feed)
-        if session.settings.journal_full != "drop-oldest" or not stream.waiting:
+        if session.settings.journal_full != "drop-oldest" or not (waiting := stream.waiting):
             return
-        excess = session.excess
+        excess = waiting - session.settings.journal_max_size
         if excess > 0:
             excess += session.settings.journal_max_size // _MORE
-        claimed = self._room.claim(session.weight)
+        claimed = self._room.claim(session.weight) if self._room.over else 0
         excess = max(excess, claimed)
         if excess > 0:
             to = min(stream.end, stream.end - stream.waiting + excess)

@@ -67,7 +67,8 @@ class Room:
         """Look, if the last look was some time ago; else soon."""
         now = time.monotonic()
         if now - self._checked < _CHECK_EVERY:
-            self._check_again()
+            if not self._due:
+                self._check_again()
             return
         self._checked = now
         if not self._asking:

@@ -203,6 +203,10 @@ class Session:
 
     # The loop's side.
 
+    def is_looked_at(self, since: float) -> bool:
+        """Whether something has come or was delivered since that loop time, so that no sweep need look."""
+        return self._told[1] > since and self.stream.ended_at is None
+
     def _on_data(self) -> None:
         self._poked = False
         self.poke()
@@ -256,20 +260,17 @@ class Session:
         elif not (self.fifo and self.fifo.abandoned):
             self.finish(orphaned=not self._stop_asked)
 
-    def update_delivered(self) -> None:
-        """Let the stream know what the feeds are done with, and the FIFO that there may be room."""
+    def update_delivered(self) -> bool:
+        """Let the stream know what the feeds are done with, and the FIFO that there may be room; whether it is news."""
+        is_news = False
         if self.feeds:
             first = self.feeds[0][1]
             needed = first.needed if len(self.feeds) == 1 else min(feed.needed for _, feed in self.feeds)
-            self.stream.advance(delivered=needed, done=first.delivered)  # nobody waits for a mirror
+            is_news = self.stream.advance(delivered=needed, done=first.delivered)  # nobody waits for a mirror
         self._told = self.stream.end, time.monotonic()
         if self.fifo and self.fifo.blocked:
             self.fifo.wake()
-
-    @property
-    def excess(self) -> int:
-        """Bytes over what may wait for delivery."""
-        return self.stream.waiting - self.settings.journal_max_size
+        return is_news
 
     @property
     def weight(self) -> int:

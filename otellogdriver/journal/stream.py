@@ -141,10 +141,12 @@ class Stream:
         """Bytes that wait for delivery: the undelivered ones without those of a line that waits for its rest."""
         return self.end - max(self._delivered, self._done)
 
-    def advance(self, *, delivered: int = 0, boundary: int = 0, done: int = 0) -> None:
-        """Move positions: forwards only, and not beyond the end. Any thread: who delivers says what is delivered, who
-        decodes says where a frame begins, and where two say it the later place counts. `done` is like `delivered`, but
-        for the begins of lines that wait for their rest. Never raises, never waits."""
+    def advance(self, *, delivered: int = 0, boundary: int = 0, done: int = 0) -> bool:
+        """Move positions: forwards only, and not beyond the end; whether one may have moved. Any thread: who delivers
+        says what is delivered, who decodes says where a frame begins, and where two say it the later place counts.
+        `done` is like `delivered`, but for the begins of lines that wait for their rest. Never raises, never waits."""
+        if delivered <= self._delivered and boundary <= self._boundary and done <= self._done:
+            return False
         end = self.end
         with _ADVANCING:
             if delivered > self._delivered:
@@ -153,6 +155,7 @@ class Stream:
                 self._boundary = max(self._boundary, min(boundary, end))
             if done > self._done:
                 self._done = max(self._done, min(done, end))
+        return True
 
     def behind(self, offset: int) -> int:
         """Where the segment that holds `offset` ends."""

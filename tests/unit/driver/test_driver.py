@@ -454,3 +454,28 @@ async def test_a_fifo_has_one_reader_though_the_driver_looks_after_it_while_it_s
     assert [number(record.body) for record in scene.server.records()] == [*range(2000)]
     driver._sweep()
     assert name not in [thread.name for thread in threading.enumerate()]
+
+
+async def test_the_sweep_leaves_alone_who_is_looked_at_anyway(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = scene.start()
+    file = await scene.container()
+    scene.write(file, lines(0, 1))
+    await scene.server.reach(records=1)
+    session = driver.sessions[file]
+    pokes: list[float] = []
+    monkeypatch.setattr(session, "_told", (0, 100.0))
+    monkeypatch.setattr(session, "poke", lambda: pokes.append(1))
+    monkeypatch.setattr(type(session.stream), "undelivered", 1)
+    driver._look_at_all(100.5)
+    assert pokes == []
+    driver._look_at_all(101.5)
+    assert len(pokes) == 1
+    driver.room.short = True
+    driver._look_at_all(100.5)
+    assert len(pokes) == 2
+    driver.room.short = False
+    session.stream.ended_at = 1.0
+    driver._look_at_all(100.5)
+    assert len(pokes) == 3
+    monkeypatch.undo()
+    session.stream.ended_at = None

@@ -26,7 +26,6 @@ class Scene:
             stream=self.stream,
             settings=Named(journal_full=policy, journal_max_size=LIMIT),
             feeds=[(self._pump(role), self._feed(at)) for role, at in places.items()],
-            excess=10_000 - main - LIMIT,
             weight=10_000 - main,
         )
         room: Any = self
