@@ -309,11 +309,9 @@ def test_without_a_thread_nobody_is_lent(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_pause_grows_with_the_crowd() -> None:
     crowd = Crowd()
     assert not crowd.is_one and crowd.pause() == PAUSE and crowd.pause(0.01) == 0.01
-    for _ in range(100):
-        crowd.note(Member([]))
+    crowd.note(*(Member([]) for _ in range(100)))
     assert crowd.is_one and crowd.pause() == pytest.approx(0.1)
-    for _ in range(1000):
-        crowd.note(Member([]))
+    crowd.note(*(Member([]) for _ in range(1000)))
     assert crowd.pause() == 0.4
 
 
