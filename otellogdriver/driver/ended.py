@@ -7,7 +7,9 @@ which never fall. Lives on the event loop.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from otellogdriver.driver.session import Session
 from otellogdriver.driver.supervisor import Supervisor
@@ -25,12 +27,22 @@ class Totals:
     delivered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
-    def add(self, session: Session) -> None:
-        self.read += session.fifo.bytes_read if session.fifo else 0
-        for _, feed in session.feeds:
-            self.delivered += feed.counters.delivered
-        for reason, (lines, _) in session.dropped.items():
+    def add(self, one: Counted) -> None:
+        self.read += one.read
+        self.delivered += one.delivered
+        for reason, (lines, _) in one.dropped.items():
             self.dropped[reason] = self.dropped.get(reason, 0) + lines
+
+
+class Counted(Protocol):
+    """What came to a session, or to some."""
+
+    @property
+    def read(self) -> int: ...
+    @property
+    def delivered(self) -> int: ...
+    @property
+    def dropped(self) -> dict[str, tuple[int, int]]: ...
 
 
 class Ended:
@@ -63,9 +75,10 @@ class Ended:
         if self._active.pop(session.entry, None):
             self._past.add(session)
 
-    def totals(self) -> Totals:
-        """What all containers together came to since the start."""
+    def totals(self, active: Iterable[Counted] | None = None) -> Totals:
+        """What all containers together came to since the start. `active`: what came to the active sessions, by who has
+        asked them."""
         totals = replace(self._past, dropped=dict(self._past.dropped))
-        for session in self._active.values():
-            totals.add(session)
+        for one in self._active.values() if active is None else active:
+            totals.add(one)
         return totals

@@ -309,6 +309,16 @@ class Session:
         )
 
     @property
+    def read(self) -> int:
+        """Bytes read from the FIFO."""
+        return self.fifo.bytes_read if self.fifo else 0
+
+    @property
+    def delivered(self) -> int:
+        """Records that were delivered; with a mirror, to both places."""
+        return sum(feed.counters.delivered for _, feed in self.feeds)
+
+    @property
     def dropped(self) -> dict[str, tuple[int, int]]:
         """Reason -> (lines, bytes) given up anywhere on this session's way."""
         found: dict[str, tuple[int, int]] = {}

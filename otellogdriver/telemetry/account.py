@@ -48,13 +48,12 @@ class Counts:
     @classmethod
     def of(cls, session: Session) -> Counts:
         """What came to a session."""
-        read = session.fifo.bytes_read if session.fifo else 0
-        feeds = session.feeds
+        read, feeds = session.read, session.feeds
         if not feeds:
             return cls([0, 0], [0, 0], read, 0, (), 0, 0, {}, session.dropped)
         counters = feeds[0][1].counters  # a mirror sees the same lines
         lines, sizes, damaged = counters.reported()
-        delivered = counters.delivered if len(feeds) == 1 else sum(feed.counters.delivered for _, feed in feeds)
+        delivered = counters.delivered if len(feeds) == 1 else session.delivered
         excluded = dict(counters.excluded)
         return cls(
             lines, sizes, read, counters.records, counters.severities, delivered, damaged, excluded, session.dropped
@@ -91,7 +90,10 @@ class Account:
     container: Container
     service_name: str
     settings: Settings
+    active: Counts
+    """Of the sessions that the driver has."""
     counts: Counts
+    """Of these, and of those that it has forgotten."""
     undelivered: int
     pending: int
     """Those of the undelivered bytes that have not been looked at: their lines are not counted yet."""
@@ -118,6 +120,7 @@ class Account:
             session.service_name or (before.service_name if before else container.name),
             session.settings,
             counts,
+            counts,
             undelivered,
             session.feeds[0][1].pending if session.feeds else undelivered,
             _lag(stream) if undelivered else 0.0,
@@ -130,7 +133,7 @@ class Account:
             session.feeds,
         )
         if before:
-            account.counts += before.counts
+            account.active = account.counts = counts + before.counts
             account.undelivered += before.undelivered
             account.pending += before.pending
             account.lag = max(account.lag, before.lag)

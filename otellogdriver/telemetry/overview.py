@@ -55,7 +55,7 @@ class Overview:
         return cls(
             accounts=accounts,
             destinations=destinations,
-            totals=driver.ended.totals(),
+            totals=driver.ended.totals(account.active for account in accounts),
             started=driver.started,
             ready=driver.ready,
             codec=driver.codec.name,

@@ -23,6 +23,8 @@ async def test_what_a_forgotten_session_counted_stays_with_its_container(driver:
     (account,) = accounts()
     assert (account.counts.delivered, account.counts.lines, account.container.name) == (7, [7, 0], "web")
     assert accounts()[0].counts.delivered == 7  # not added again
+    overview = Overview.of(driver, accounts())
+    assert overview.totals == driver.ended.totals() and overview.totals.delivered == 7
 
     for session in list(driver.active.values()):
         driver.ended.forget(session)
