@@ -8,15 +8,15 @@ ending; and `in_order` does what belongs together one after the other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Executor, Future
-from concurrent.futures._base import FINISHED
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Generic, ParamSpec, TypeVar, cast
 
 from otellogdriver.insist import insist
 
@@ -35,14 +35,28 @@ def nothing() -> None:
     """The work of whom has none, or none any more."""
 
 
-class _Bounded(threading.Event):
-    """Nobody waits for it for good."""
+class _Begun(threading.Event):
+    """That a thread runs, for who has started it. Nobody waits for good, also where memory is short: an Event's lock
+    may stay locked then, see `Result`."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        if not self._is_set:
+            self._is_set = True
+            self._bell.release()
 
     def wait(self, timeout: float | None = None) -> bool:
-        return super().wait(_BEGINS_WITHIN if timeout is None else timeout)
+        return self._is_set or self._bell.acquire(timeout=_BEGINS_WITHIN)
 
 
-_STARTED = threading.Event()
+_STARTED = _Begun()
 _STARTED.set()
 
 
@@ -57,7 +71,7 @@ class Thread(threading.Thread):
         self._work = run
         self._gate = threading.Lock()
         self._begun = self._too_late = False
-        self._started: threading.Event = _Bounded()
+        self._started: threading.Event = _Begun()
 
     def start(self) -> None:
         """Raises RuntimeError where there is no thread, MemoryError where it did not begin; then it never will."""
@@ -86,129 +100,186 @@ class Thread(threading.Thread):
         work()
 
 
-async def in_thread(call: Callable[[], T], name: str) -> T:
-    """What `call` gives, made in a thread of its own, or by the caller where there is none just now."""
-    future: _Result[T] = _Result()
-    try:
-        Thread(partial(future.work, call), name).start()
-    except (RuntimeError, MemoryError):
-        future.work(call)
-    return await asyncio.wrap_future(future)
+class Result(Generic[T]):
+    """What a thread will have made. There is no lock in it, as in the standard library's: where memory is short, one
+    may stay locked for good, because a `with` around a lock that is written in Python takes memory to be left."""
 
+    __slots__ = ("_error", "_to_be_told", "_value", "is_done")
 
-class _Result(Future[T]):
-    """The standard library's, but who waits hears of it: there, what is in the way of telling it is logged, at best."""
+    def __init__(self) -> None:
+        self.is_done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._to_be_told: deque[Callable[[Result[T]], object]] = deque()
 
-    def work(self, call: Callable[[], T]) -> None:
-        """Become what `call` gives, unless it is cancelled before."""
-        if not insist(self._begin):
-            return
-        try:
-            self._result = call()
-        except BaseException as error:
-            self._exception = error
-        insist(self._end)
-        for callback in self._done_callbacks:  # type: ignore[attr-defined]
-            insist(callback, self)
+    @property
+    def value(self) -> T:
+        """What was made. Raises what making it has raised."""
+        if self._error is not None:
+            raise self._error
+        return cast(T, self._value)
+
+    @property
+    def error(self) -> BaseException | None:
+        return self._error
+
+    def make(self, call: Callable[[], T]) -> None:
+        """Become what `call` gives, and tell whoever waits. Raises MemoryError where it is to be called again."""
+        if not self.is_done:
+            try:
+                self._value = call()
+            except BaseException as error:
+                self._error = error
+            self.is_done = True
+        self._tell()
         del self  # the frame belongs to the error, which would else be freed by the garbage collector alone
 
-    def _begin(self) -> bool:
-        return self.running() or (not self.cancelled() and self.set_running_or_notify_cancel())
+    def then(self, tell: Callable[[Result[T]], object]) -> None:
+        """Have `tell` called once it is there: by the thread that has made it, or now. It may be called twice where
+        memory is short, and must not raise anything but MemoryError."""
+        self._to_be_told.append(tell)
+        if self.is_done:
+            self._tell()
 
-    def _end(self) -> None:
-        with self._condition:
-            self._state = FINISHED
-            self._condition.notify_all()
+    def _tell(self) -> None:
+        while True:
+            try:
+                tell = self._to_be_told[0]
+            except IndexError:
+                return
+            tell(self)
+            with contextlib.suppress(ValueError):  # another thread was here, too
+                self._to_be_told.remove(tell)
+
+    def awaited(self) -> asyncio.Future[T]:
+        """To be awaited on the running loop. Who cancels it leaves the thread to end by itself."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def end(result: Result[T]) -> None:
+            if future.done():
+                return
+            if result.error is not None:
+                future.set_exception(result.error)
+            else:
+                future.set_result(result.value)
+
+        def tell(result: Result[T]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(end, result)
+
+        self.then(tell)
+        return future
 
 
-class Pool(Executor):
+async def in_thread(call: Callable[[], T], name: str) -> T:
+    """What `call` gives, made in a thread of its own, or by the caller where there is none just now."""
+    result: Result[T] = Result()
+    try:
+        Thread(partial(insist, result.make, call), name).start()
+    except (RuntimeError, MemoryError):
+        insist(result.make, call)
+    return await result.awaited()
+
+
+class Pool:
     """See the module's text. Any thread may call."""
 
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
         self._lock = threading.Lock()
-        self._ready = threading.Condition(self._lock)
-        self._waiting: deque[tuple[Hashable, _Work]] = deque()
+        self._waiting: SimpleQueue[tuple[Hashable, _Work] | None] = SimpleQueue()
+        """None ends a thread."""
         self._chains: dict[Hashable, deque[_Work]] = {}
         """What waits for the work with the same key that is under way."""
         self._threads = 0
         self._idle = 0
         self._closed = False
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a thread call `fn`. Raises RuntimeError after `shutdown`, and nothing else but MemoryError."""
-        return self.in_order(None, fn, *args, **kwargs)
+    def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Result[T]:
+        """Have a thread make a call. Raises RuntimeError after `shutdown`, MemoryError, and nothing else; then it is
+        never made."""
+        return self.in_order(None, call, *args, **kwargs)
 
-    def in_order(self, key: Hashable, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    def in_order(self, key: Hashable, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Result[T]:
         """The same, after all work that was given with this key before; None stands for no order."""
-        future: _Result[T] = _Result()
-        work = partial(future.work, partial(fn, *args, **kwargs))
+        result: Result[T] = Result()
+        work = partial(result.make, partial(call, *args, **kwargs))
+        given = key, work
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"the {self._name} threads have ended")
             if key is not None and key in self._chains:
                 self._chains[key].append(work)
-                return future
+                return result
             try:
                 if key is not None:
                     self._chains[key] = deque()
-                self._waiting.append((key, work))
+                self._waiting.put(given)
             except MemoryError:
                 self._chains.pop(key, None)  # else what comes later would wait for this
                 raise
-            self._ready.notify()
-        self.start_missing()
-        return future
+        with contextlib.suppress(MemoryError):  # it will be made all the same
+            self.start_missing()
+        return result
 
     def start_missing(self) -> None:
-        """Start threads for what waits. Never raises: what cannot be had now is tried with the next call."""
+        """Start threads for what waits; what cannot be had now is tried with the next call."""
         with self._lock:
-            while self._threads < self._most and len(self._waiting) > self._idle and not self._closed:
-                thread = Thread(self._run, self._name)
+            while self._threads < self._most and self._waiting.qsize() > self._idle and not self._closed:
                 try:
-                    thread.start()
+                    Thread(self._run, self._name).start()
                 except (RuntimeError, MemoryError):
                     return
                 self._threads += 1
 
-    def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """Begin nothing more; what is under way ends in its thread. `wait` is not for daemons."""
+    def shutdown(self) -> None:
+        """Begin nothing more; what is under way ends in its thread."""
         with self._lock:
             self._closed = True
-            self._waiting.clear()
             self._chains.clear()
-            self._ready.notify_all()
+            with contextlib.suppress(Empty):
+                while True:
+                    self._waiting.get_nowait()
+            for _ in range(self._threads):
+                self._waiting.put(None)
 
     def _run(self) -> None:
         while True:
             try:
-                with self._lock:
-                    while not self._waiting and not self._closed:
-                        self._idle += 1
-                        try:
-                            self._ready.wait()
-                        finally:
-                            self._idle -= 1
-                    if not self._waiting:
-                        self._threads -= 1
-                        return
-                    key, work = self._waiting.popleft()
+                given = self._take()
+                if given is None:
+                    return
+                key, work = given
                 try:
-                    work()
+                    insist(work)
                 finally:
-                    work = nothing  # its result may be all that keeps what others wait for
+                    given, work = None, nothing  # its result may be all that keeps what others wait for
                     if key is not None:
                         insist(self._next, key)
             except BaseException:  # no memory: the thread stays
                 log.error("a %s thread met a fault", self._name)
 
-    def _next(self, key: Any) -> None:
-        """Let the next work with the same key have its turn; this thread looks for work now."""
+    def _take(self) -> tuple[Hashable, _Work] | None:
+        with self._lock:
+            self._idle += 1
+        try:
+            given = self._waiting.get()
+        finally:
+            with self._lock:
+                self._idle -= 1
+        if given is None:
+            with self._lock:
+                self._threads -= 1
+        return given
+
+    def _next(self, key: Hashable) -> None:
+        """Let the next work with the same key have its turn."""
         with self._lock:
             chain = self._chains.get(key)
             if chain:
-                self._waiting.append((key, chain[0]))
+                self._waiting.put((key, chain[0]))
                 chain.popleft()
             else:
                 self._chains.pop(key, None)

@@ -19,17 +19,16 @@ import logging
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 
 from otellogdriver.delivery.fates import Fates
 from otellogdriver.delivery.feed import Feed, Part
-from otellogdriver.delivery.offloop import off_loop
 from otellogdriver.delivery.requests import End, Requests, Trouble, postponed_by
 from otellogdriver.export.outcome import Delivered, Refused, Unread
 from otellogdriver.export.request import record_ends
 from otellogdriver.loop import Semaphore, begin
+from otellogdriver.pool import Pool
 
 POISON_AGE = 300.0
 """Seconds for which a record that fails by itself, and is not refused, is tried again before it is given up."""
@@ -96,7 +95,7 @@ class Apart:
         self,
         requests: Requests,
         fates: Fates,
-        executor: Executor,
+        executor: Pool,
         settled: Callable[[Part], None],
         freed: Callable[[Part], None],
         put_back: Callable[[Part], bool],
@@ -198,7 +197,7 @@ class Apart:
     async def _through(self, suspect: _Suspect, part: Part, trouble: Trouble | None) -> None:
         """Bring each record of a part to its fate, in order."""
         payload = b"".join(part.payload)
-        ends = await off_loop(self._executor, lambda: record_ends(payload)) if payload else []
+        ends = await self._executor.submit(lambda: record_ends(payload)).awaited() if payload else []
         if not suspect.begun:
             suspect.begun, suspect.at, suspect.ahead, suspect.bad = True, suspect.ahead, 0, 0
             await asyncio.sleep(trouble.after if trouble else 0)
@@ -303,7 +302,7 @@ class Apart:
         if following is part or trouble or not following.records:
             return None
         payload = b"".join(following.payload)
-        ends = await off_loop(self._executor, lambda: record_ends(payload))
+        ends = await self._executor.submit(lambda: record_ends(payload)).awaited()
         return following, payload[: ends[0]]
 
     async def _try(self, suspect: _Suspect, part: Part, payload: bytes, records: int) -> End:

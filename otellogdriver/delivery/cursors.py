@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
 
 from otellogdriver.delivery.feed import Feed
-from otellogdriver.delivery.offloop import off_loop
 from otellogdriver.loop import begin
+from otellogdriver.pool import Pool
 
 _PAUSE = 1.0
 """Seconds between two tries of what has failed by a fault of memory, of threads, of ours."""
@@ -24,7 +23,7 @@ class Cursors:
     `failed` may raise."""
 
     def __init__(
-        self, files: Executor, sync: bool, written: Callable[[Feed], None], failed: Callable[[Exception], None]
+        self, files: Pool, sync: bool, written: Callable[[Feed], None], failed: Callable[[Exception], None]
     ) -> None:
         self._files = files
         self._sync = sync
@@ -65,7 +64,7 @@ class Cursors:
             while self._waiting:
                 self._writing, self._waiting = self._waiting, set()
                 try:
-                    await off_loop(self._files, self._write)
+                    await self._files.submit(self._write).awaited()
                 except Exception as error:  # no thread, no memory
                     self._waiting |= self._writing
                     self._failed(error)

@@ -22,7 +22,6 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from otellogdriver.delivery.apart import HELD, Apart
@@ -30,13 +29,13 @@ from otellogdriver.delivery.batch import Batch, Taken
 from otellogdriver.delivery.cursors import Cursors
 from otellogdriver.delivery.fates import Fates
 from otellogdriver.delivery.feed import Feed, Part
-from otellogdriver.delivery.offloop import off_loop
 from otellogdriver.delivery.requests import Requests
 from otellogdriver.delivery.sending import Sending
 from otellogdriver.delivery.waiting import Waiting
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client
 from otellogdriver.loop import Event, Lock, begin
+from otellogdriver.pool import Pool
 
 _TRIES = 10
 """Times that putting things right after a fault is tried at once."""
@@ -69,10 +68,10 @@ class Pump:
         self,
         destination: Destination,
         client: Client,
-        executor: Executor,
+        executor: Pool,
         committed: Callable[[Feed], None],
         *,
-        files: Executor | None = None,
+        files: Pool | None = None,
         lanes: int = 4,
         delay: float = 0.2,
         size: int = 2 << 20,
@@ -170,7 +169,7 @@ class Pump:
         known.busy = True
         skipped = False
         try:
-            skipped = await off_loop(self._executor, lambda: feed.skip(to, spares_one))
+            skipped = await self._executor.submit(lambda: feed.skip(to, spares_one)).awaited()
         except Exception as error:
             self._say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be skipped: {error!r}")
         finally:
@@ -309,7 +308,7 @@ class Pump:
         try:
             for feed in reading:
                 self._known[feed].busy = True
-            await off_loop(self._executor, lambda: batch.encode(self.destination, self._say))
+            await self._executor.submit(lambda: batch.encode(self.destination, self._say)).awaited()
             self._take(batch)
             self._batch = None
             if batch.parts:

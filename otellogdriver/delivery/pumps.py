@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from otellogdriver.journal.layout import MAIN, MIRROR
 from otellogdriver.journal.stream import Stream
 from otellogdriver.loading import load
 from otellogdriver.loop import begin
+from otellogdriver.pool import Pool
 from otellogdriver.resource import Host
 from otellogdriver.settings.options import Settings
 
@@ -101,8 +101,8 @@ class Pumps:
     def __init__(
         self,
         host: Host,
-        executor: Executor,
-        files: Executor,
+        executor: Pool,
+        files: Pool,
         committed: Callable[[Feed], None],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:

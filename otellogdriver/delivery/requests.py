@@ -16,16 +16,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from otellogdriver.delivery.gate import LONGEST_WISH, Gate
-from otellogdriver.delivery.offloop import off_loop
 from otellogdriver.delivery.tally import Tally
 from otellogdriver.export.client import prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.request import SCOPE, resource_logs
+from otellogdriver.pool import Pool
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class Requests:
         self,
         destination: Destination,
         client: Client,
-        executor: Executor,
+        executor: Pool,
         say: Callable[[int, str, str], None],
         opened: Callable[[], None],
         *,
@@ -110,7 +109,7 @@ class Requests:
     async def body(self, entries: Iterable[tuple[bytes, Sequence[bytes | memoryview]]]) -> bytes:
         """The request made of pairs (encoded resource, pieces of payload), as `prepare` makes it."""
         pieces = [piece for resource, payload in entries for piece in resource_logs(resource, payload, SCOPE)]
-        return await off_loop(self._executor, lambda: prepare(self._destination, pieces))
+        return await self._executor.submit(lambda: prepare(self._destination, pieces)).awaited()
 
     async def send(self, body: bytes, records: int, size: int, alone: bool, since: float) -> End:
         """Send one request until it has an end. It has so many `records` and `size` bytes before compression. `since`:

@@ -15,7 +15,6 @@ import re
 import stat
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -40,7 +39,7 @@ from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.store import Store
 from otellogdriver.journal.stream import SEGMENT_SIZE
 from otellogdriver.loop import Lock
-from otellogdriver.pool import Pool
+from otellogdriver.pool import Pool, Result
 from otellogdriver.resource import Host, attributes_of
 from otellogdriver.settings.doubts import doubts
 from otellogdriver.settings.options import PluginSettings, Settings, resolve
@@ -287,7 +286,7 @@ class Driver:
         name = ""
         try:
             making = self._disk.in_order(session.container.id, self._feeds, session)
-            name, feeds = await self.supervisor.wrapped(making)
+            name, feeds = await making.awaited()
             for destination, feed in feeds:
                 pump = self.pumps.take(destination, session.settings)
                 if taken:
@@ -372,7 +371,7 @@ class Driver:
         while True:
             try:
                 looking = self._disk.in_order(entry.container_id, recovery.look, self.environ, entry)
-                session = recovery.resume_entry(self, entry, await self.supervisor.wrapped(looking))
+                session = recovery.resume_entry(self, entry, await looking.awaited())
                 break
             except (OSError, MemoryError) as error:
                 self.supervisor.note("taking up a stream that waited", error)
@@ -491,9 +490,9 @@ class Driver:
             f"{what} of {session.container.id[:12]}", self._disk.in_order(session.container.id, work, *arguments)
         )
 
-    async def _within(self, seconds: float, work: Future[Any]) -> None:
+    async def _within(self, seconds: float, work: Result[Any]) -> None:
         """Wait for work in a thread, but not longer. Raises what it raises, if that comes in time."""
-        future = self.supervisor.wrapped(work)
+        future = work.awaited()
         done, _ = await asyncio.wait([future], timeout=seconds)
         if done:
             future.result()

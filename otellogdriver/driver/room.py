@@ -107,7 +107,7 @@ class Room:
         try:
             await self._look()
             if self._missing:
-                await self._supervisor.wrapped(self._disk.submit(self._delete_delivered))
+                await self._disk.submit(self._delete_delivered).awaited()
                 for session in self._active.values():
                     for pump, feed in session.feeds:
                         pump.let_go(feed)  # a deleted file takes its space as long as it is open
@@ -118,7 +118,7 @@ class Room:
 
     async def _look(self) -> None:
         looked = self._disk.submit(_look, self._store.root, self._plugin.journal_min_free)
-        self.free, floor = await self._supervisor.wrapped(looked)
+        self.free, floor = await looked.awaited()
         self._floor, self._missing = floor, max(0, floor - self.free)
 
     def _delete_delivered(self) -> None:

@@ -10,12 +10,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any
 
 from otellogdriver.errors import is_shortage
-
-T = TypeVar("T")
+from otellogdriver.pool import Result
 
 log = logging.getLogger(__name__)
 
@@ -78,18 +76,18 @@ class Supervisor:
             coroutine.close()  # the task may be there all the same
             raise
 
-    def wrapped(self, future: Future[T]) -> asyncio.Future[T]:
-        """A pool's future, to be awaited here."""
-        return asyncio.wrap_future(future, loop=self._loop)
-
-    def watch(self, what: str, future: Future[Any]) -> None:
+    def watch(self, what: str, result: Result[Any]) -> None:
         """Note how work in a pool ends that nobody awaits. Any thread."""
-        future.add_done_callback(lambda done: self._ended(what, done))
 
-    def _ended(self, what: str, done: asyncio.Task[Any] | Future[Any]) -> None:
-        if isinstance(done, asyncio.Task):
-            self._tasks.discard(done)
-        if not done.cancelled() and (error := done.exception()):
+        def look(done: Result[Any]) -> None:
+            if done.error is not None:
+                self.note(what, done.error)
+
+        result.then(look)
+
+    def _ended(self, what: str, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
             self.note(what, error)
 
     def note(self, what: str, error: BaseException) -> None:

@@ -8,7 +8,6 @@ ours. Never waits for export, never holds anything that intake or export need: i
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -104,13 +103,12 @@ class LogReader:
             live = [stream for stream in streams if stream.ended_at is None]
             followed = live[-1] if live else None
         ends = {stream: stream.end for stream in streams}
-        loop = asyncio.get_running_loop()
         starts = {stream: stream.start for stream in streams}
         if config.tail >= 0:
-            starts = await loop.run_in_executor(self.threads, _tail, self.codec, streams, ends, config.tail)
+            starts = await self.threads.submit(_tail, self.codec, streams, ends, config.tail).awaited()
             if followed is not None and followed not in starts:
                 end = ends[followed]
-                starts[followed] = await loop.run_in_executor(self.threads, _boundary, self.codec, followed, end)
+                starts[followed] = await self.threads.submit(_boundary, self.codec, followed, end).awaited()
         for stream in streams:
             if stream not in starts:
                 continue
@@ -156,7 +154,6 @@ class _Copy:
 
     async def up_to(self, end: int, final: bool) -> None:
         """Copy the whole frames before `end`."""
-        loop = asyncio.get_running_loop()
         size = _CHUNK
         while self._offset < end and not self.done:
             if end - self._offset <= _SMALL:
@@ -164,9 +161,9 @@ class _Copy:
                 try:
                     frames, behind = self._read(end, size, waits=False)
                 except BlockingIOError:
-                    frames, behind = await loop.run_in_executor(self._threads, self._read, end, size)
+                    frames, behind = await self._threads.submit(self._read, end, size).awaited()
             else:
-                frames, behind = await loop.run_in_executor(self._threads, self._read, end, size)
+                frames, behind = await self._threads.submit(self._read, end, size).awaited()
             if frames:
                 await self._write(frames)
             if behind > self._offset:

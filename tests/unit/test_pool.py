@@ -9,12 +9,13 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import pytest
 
 from otellogdriver import pool as pool_module
-from otellogdriver.pool import Pool, Thread, in_thread
+from otellogdriver.pool import Pool, Result, Thread, in_thread
 from tests.scene import until
 
 START = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
@@ -28,10 +29,38 @@ def pool() -> Iterator[Pool]:
     made.shutdown()
 
 
+T = TypeVar("T")
+
+
+def value(result: Result[T]) -> T:
+    until(lambda: result.is_done)
+    return result.value
+
+
 def test_results_and_exceptions_come_back(pool: Pool) -> None:
-    assert pool.submit(pow, 2, 10).result(20) == 1024
+    assert value(pool.submit(pow, 2, 10)) == 1024
     with pytest.raises(ZeroDivisionError):
-        pool.submit(divmod, 1, 0).result(20)
+        value(pool.submit(divmod, 1, 0))
+
+
+async def test_results_and_exceptions_are_awaited(pool: Pool) -> None:
+    assert await pool.submit(pow, 2, 10).awaited() == 1024
+    with pytest.raises(ZeroDivisionError):
+        await pool.submit(divmod, 1, 0).awaited()
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_whoever_asks_is_told_once(pool: Pool, is_done: bool) -> None:
+    go, told = threading.Event(), deque[int]()
+    result = pool.submit(go.wait, 20)
+    if is_done:
+        go.set()
+        until(lambda: result.is_done)
+    for number in range(3):
+        result.then(lambda _, number=number: told.append(number))  # type: ignore[misc]
+    go.set()
+    until(lambda: len(told) == 3)
+    assert list(told) == [0, 1, 2]
 
 
 def test_work_with_one_key_is_done_in_order_and_beside_others(pool: Pool) -> None:
@@ -39,28 +68,19 @@ def test_work_with_one_key_is_done_in_order_and_beside_others(pool: Pool) -> Non
     seen: list[int] = []
     held = pool.in_order("a", go.wait, 20)
     later = [pool.in_order("a", seen.append, number) for number in range(50)]
-    assert pool.in_order("b", pow, 2, 3).result(20) == 8
-    assert seen == [] and not held.done()
+    assert value(pool.in_order("b", pow, 2, 3)) == 8
+    assert seen == [] and not held.is_done
     go.set()
     for future in later:
-        future.result(20)
+        value(future)
     assert seen == [*range(50)]
 
 
 def test_a_failure_does_not_hold_up_what_comes_after_it(pool: Pool) -> None:
     broken = pool.in_order("a", divmod, 1, 0)
     after = pool.in_order("a", pow, 2, 3)
-    assert after.result(20) == 8
-    assert isinstance(broken.exception(20), ZeroDivisionError)
-
-
-def test_cancelled_work_is_passed_over(pool: Pool) -> None:
-    go = threading.Event()
-    pool.in_order("a", go.wait, 20)
-    cancelled, after = pool.in_order("a", pow, 1, 1), pool.in_order("a", pow, 2, 3)
-    assert cancelled.cancel()
-    go.set()
-    assert after.result(20) == 8
+    assert value(after) == 8
+    assert isinstance(broken.error, ZeroDivisionError)
 
 
 def test_work_waits_for_threads_that_cannot_be_had(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,9 +88,9 @@ def test_work_waits_for_threads_that_cannot_be_had(pool: Pool, monkeypatch: pyte
         patched.setattr(threading.Thread, "start", no_thread)
         future = pool.submit(pow, 2, 3)
         pool.start_missing()
-        assert not future.done()
+        assert not future.is_done
     pool.start_missing()
-    assert future.result(20) == 8
+    assert value(future) == 8
 
 
 def no_thread(_: threading.Thread) -> None:
@@ -78,34 +98,15 @@ def no_thread(_: threading.Thread) -> None:
 
 
 def test_work_that_finds_no_memory_keeps_no_later_work_from_its_turn(pool: Pool) -> None:
-    class Full(deque[Any]):
-        def append(self, _: object) -> None:
+    class Full(SimpleQueue[Any]):
+        def put(self, *_: object) -> None:
             raise MemoryError
 
     there, pool._waiting = pool._waiting, Full()
     with pytest.raises(MemoryError):
         pool.in_order("a", pow, 1, 1)
     pool._waiting = there
-    assert pool.in_order("a", pow, 2, 3).result(20) == 8
-
-
-@pytest.mark.parametrize("step", ["set_running_or_notify_cancel", "_end"])
-async def test_a_result_is_told_where_memory_is_short_meanwhile(
-    step: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who waits would wait for ever."""
-    real = getattr(pool_module._Result, step)
-    failed: list[str] = []
-
-    def fail_twice(future: Any) -> Any:
-        if len(failed) < 2:
-            failed.append(step)
-            raise MemoryError
-        return real(future)
-
-    monkeypatch.setattr(pool_module._Result, step, fail_twice)
-    assert await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(pool, pow, 2, 3), 20) == 8
-    assert len(failed) == 2
+    assert value(pool.in_order("a", pow, 2, 3)) == 8
 
 
 def test_whoever_is_to_be_told_is_told_again_where_that_meets_a_lack_of_memory(pool: Pool) -> None:
@@ -113,14 +114,14 @@ def test_whoever_is_to_be_told_is_told_again_where_that_meets_a_lack_of_memory(p
     tries: list[int] = []
 
     def tell(future: Any) -> None:
-        tries.append(future.result())
+        tries.append(future.value)
         if len(tries) < 3:
             raise MemoryError
         told.set()
 
     pool.submit(go.wait, 20)
     future = pool.in_order("a", go.wait, 20)
-    future.add_done_callback(tell)
+    future.then(tell)
     go.set()
     assert told.wait(20) and tries == [True] * 3
 
@@ -140,9 +141,9 @@ def test_an_error_goes_with_who_asked_for_it(pool: Pool) -> None:
     gc.collect()
     gc.disable()
     try:
-        future = pool.submit(fail)
-        assert isinstance(future.exception(20), ZeroDivisionError)
-        del future
+        results = [pool.submit(fail)]
+        until(lambda: results[0].is_done)
+        assert isinstance(results.pop().error, ZeroDivisionError)
         until(lambda: kept[0]() is None)
     finally:
         gc.enable()
@@ -228,10 +229,10 @@ def test_a_pool_goes_on_when_a_thread_died_before_it_began(monkeypatch: pytest.M
 
     def done() -> bool:
         pool.start_missing()
-        return future.done()
+        return future.is_done
 
     until(done)
-    assert future.result() == 7
+    assert future.value == 7
     pool.shutdown()
 
 

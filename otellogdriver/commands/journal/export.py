@@ -18,7 +18,6 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -40,6 +39,7 @@ from otellogdriver.export.destination import Destination
 from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.layout import MAIN, MIRROR
 from otellogdriver.journal.reader import Reader
+from otellogdriver.pool import Pool
 from otellogdriver.settings.options import Settings, resolve, resolve_running
 
 HELP = """\
@@ -263,34 +263,35 @@ async def _deliver(
             feed.close()  # there may be more of them than files can be open
         changed.set()
 
-    with ThreadPoolExecutor(2, "export") as workers:
-        try:
-            for place, (settings, members) in groups.items():
-                pump = Pump(
-                    place,
-                    client_for(place),
-                    workers,
-                    committed,
-                    lanes=settings.otlp_concurrency,
-                    delay=0.0,
-                    size=settings.batch_size,
-                )
-                for feed in members:
-                    pumps[feed] = pump
-                    pump.poke(feed)
-            while not all(pumps[feed].is_idle(feed) for feed in feeds):
-                changed.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), 0.2)
-                progress.reach(sum(feed.delivered - begins[feed] for feed in feeds))
-                stuck = [pump for pump in set(pumps.values()) if not pump.gate.is_open]
-                denied = [pump for pump in stuck if pump.tally.outcomes.get("denied")]
-                if denied or loop.time() - moved > patience:
-                    reasons = [pump.gate.last_failure for pump in denied or stuck]
-                    result.fault = "; ".join(reasons) or f"no progress within {patience:g} s"
-                    return
-        finally:
-            await asyncio.gather(*(pump.close() for pump in set(pumps.values())))
+    workers = Pool(2, "export")
+    try:
+        for place, (settings, members) in groups.items():
+            pump = Pump(
+                place,
+                client_for(place),
+                workers,
+                committed,
+                lanes=settings.otlp_concurrency,
+                delay=0.0,
+                size=settings.batch_size,
+            )
+            for feed in members:
+                pumps[feed] = pump
+                pump.poke(feed)
+        while not all(pumps[feed].is_idle(feed) for feed in feeds):
+            changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), 0.2)
+            progress.reach(sum(feed.delivered - begins[feed] for feed in feeds))
+            stuck = [pump for pump in set(pumps.values()) if not pump.gate.is_open]
+            denied = [pump for pump in stuck if pump.tally.outcomes.get("denied")]
+            if denied or loop.time() - moved > patience:
+                reasons = [pump.gate.last_failure for pump in denied or stuck]
+                result.fault = "; ".join(reasons) or f"no progress within {patience:g} s"
+                return
+    finally:
+        await asyncio.gather(*(pump.close() for pump in set(pumps.values())))
+        workers.shutdown()
 
 
 def _tell(text: str) -> None:

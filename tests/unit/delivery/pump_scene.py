@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from otellogdriver.codec import python, wire
@@ -17,6 +16,7 @@ from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Re
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.stream import Stream
+from otellogdriver.pool import Pool
 from otellogdriver.resource import resource_of, this_host
 from otellogdriver.settings.options import resolve
 from tests.fakes.engine import frame
@@ -76,7 +76,7 @@ class Scene:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.executor = ThreadPoolExecutor(2)
+        self.executor = Pool(2, "test")
         self.client = Client()
         self.feeds: dict[str, Feed] = {}
         self.pump: Pump

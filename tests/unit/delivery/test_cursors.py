@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from otellogdriver.delivery.cursors import Cursors
 from otellogdriver.delivery.feed import BUFFER, Feed
 from otellogdriver.journal.cursor import Cursor, Position
+from otellogdriver.pool import Pool
 from tests.scene import lines, soon
 from tests.unit.delivery.pump_scene import Scene
 
@@ -76,7 +76,7 @@ async def test_closing_waits_for_what_is_under_way_but_not_for_a_fault(scene: Sc
     cursors.write(feed)
     await cursors.close(10.0)
     assert on_disk(feed) == Position(feed.stream.end)
-    ended = ThreadPoolExecutor(1)
+    ended = Pool(1, "test")
     ended.shutdown()
     cursors = Cursors(ended, False, lambda _: None, lambda _: None)
     cursors.write(feed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from otellogdriver.delivery.pumps import Pumps, cursor_at, destinations
 from otellogdriver.journal.cursor import Cursor, Position
 from otellogdriver.journal.stream import Stream
+from otellogdriver.pool import Pool
 from otellogdriver.resource import this_host
 from otellogdriver.settings.options import resolve
 
@@ -20,10 +20,11 @@ Later = list[tuple[float, Callable[[], None]]]
 @pytest.fixture
 async def made() -> AsyncIterator[tuple[Pumps, Later]]:
     later: Later = []
-    with ThreadPoolExecutor(1) as executor:
-        pumps = Pumps(this_host({}), executor, executor, lambda _: None, lambda when, what: later.append((when, what)))
-        yield pumps, later
-        await pumps.close()
+    pool = Pool(1, "test")
+    pumps = Pumps(this_host({}), pool, pool, lambda _: None, lambda when, what: later.append((when, what)))
+    yield pumps, later
+    await pumps.close()
+    pool.shutdown()
 
 
 async def test_containers_with_one_destination_share_a_pump(made: tuple[Pumps, Later]) -> None:

@@ -8,7 +8,6 @@ import random
 import secrets
 import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from otellogdriver.export.outcome import Delivered, Outcome
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Store
+from otellogdriver.pool import Pool
 from otellogdriver.settings.options import resolve
 from tests.fakes.received import count_records
 from tests.scene import LONG, lines, soon
@@ -52,7 +52,7 @@ class Scene:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.store = Store(directory / "state")
-        self.executor = ThreadPoolExecutor(2)
+        self.executor = Pool(2, "test")
         self.client = Client()
         destination = Destination(("http://127.0.0.1:1",), "http/protobuf", compression="none")
         self.pump = Pump(destination, self.client, self.executor, self.committed, delay=0.005)

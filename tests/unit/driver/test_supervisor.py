@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from otellogdriver.driver.supervisor import Supervisor
+from otellogdriver.pool import Result, nothing
 from tests.scene import LONG, soon
 
 
@@ -92,13 +92,13 @@ async def test_a_timer_calls_once_unless_it_is_taken_back() -> None:
 
 
 async def test_tasks_and_work_of_threads_are_seen_to_their_end() -> None:
-    supervisor, failed, cancelled = Supervisor(), Future[None](), Future[None]()
+    supervisor, failed, made = Supervisor(), Result[None](), Result[None]()
     supervisor.task("a task", fails_later())
     await soon(lambda: supervisor.faults == 1)
     supervisor.watch("work", failed)
-    supervisor.watch("work", cancelled)
-    failed.set_exception(OSError("disk"))
-    cancelled.cancel()
+    supervisor.watch("work", made)
+    failed.make(fails)
+    made.make(nothing)
     assert supervisor.faults == 2
 
 
