@@ -16,6 +16,9 @@ def insist(step: Callable[..., T], *arguments: Any, **more: Any) -> T:
     """What `step` gives; made again until there is memory for it. It may be made twice."""
     while True:
         try:
-            return step(*arguments, **more)
+            made = step(*arguments, **more)
         except MemoryError:
             time.sleep(NO_MEMORY)
+            continue
+        del step, arguments, more  # an error that was met there has this frame, and would have these for as long
+        return made
