@@ -23,7 +23,6 @@ from pathlib import Path
 
 from otellogdriver.journal import layout
 from otellogdriver.journal.segment import Found, Segment, scan
-from otellogdriver.pool import nothing
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ class Stream:
     def __init__(
         self,
         directory: Path,
-        describe: Callable[[], None] = nothing,
+        describe: Callable[[], None] | None = None,
         segment_size: int = SEGMENT_SIZE,
         sync: bool = False,
         found: Found | None = None,
@@ -192,7 +191,8 @@ class Stream:
         self.flush()
         segment = Segment(self._directory, at)
         try:
-            self._describe()
+            if self._describe:
+                self._describe()
             fd = _make(segment.path)
         except OSError as error:
             if self._fresh or self._fd < 0 or isinstance(error, FileNotFoundError):
@@ -346,7 +346,7 @@ class Stream:
         """The FIFO has ended, and nothing more comes. In memory alone; `mark_ended` is to say it on disk."""
         if self.ended_at is None:
             self.ended_at = when
-        self._describe = nothing
+        self._describe = None
 
     def mark_ended(self) -> None:
         """Say on disk that the FIFO is finished, if it is and has left anything, so that the next start need not look
@@ -367,7 +367,7 @@ class Stream:
 
     def settle(self) -> None:
         """Nothing will ever be written here again: forget what only a writer needs."""
-        self._describe = nothing
+        self._describe = None
 
 
 def _make(path: Path) -> int:
