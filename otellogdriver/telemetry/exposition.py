@@ -11,22 +11,26 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain, repeat
+from typing import TYPE_CHECKING
 
 from otellogdriver.delivery.tally import LATENCY_BOUNDS
-from otellogdriver.telemetry.metrics import METRICS, PROCESS
+from otellogdriver.telemetry.metrics import METRICS
 from otellogdriver.telemetry.samples import Durations, Samples
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 _LE = (*map(str, LATENCY_BOUNDS), "+Inf")
 _STRANGE = re.compile(r'[\\"\n]').search
 
 
 def exposition(
-    samples: Mapping[str, Sequence[Samples]], durations: Iterable[Durations], strict: bool
+    samples: Mapping[str, Sequence[Samples]], durations: Iterable[Durations], process: Iterable[Metric], strict: bool
 ) -> Iterator[bytes]:
-    """The answer in pieces; `strict` makes it OpenMetrics."""
+    """The answer in pieces; `strict` makes it OpenMetrics. `process` are metrics of prometheus_client's own."""
     before: Sequence[tuple[str, ...]] = ()
     begins: list[str] = []
-    for metric in (*METRICS, *PROCESS):
+    for metric in METRICS:
         text = [_head(metric.name, metric.kind, metric.text, strict)]
         for things, last, columns in samples.get(metric.name, ()):
             if things is not before:  # what a container's labels are is made text once
@@ -40,6 +44,10 @@ def exposition(
             text += [_histogram(metric.name, item) for item in durations]
         text.append("\n")
         yield "".join(text).encode()
+    for family in process:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        samples_of = "".join(f"\n{sample.name} {number(sample.value)}" for sample in family.samples)
+        yield f"{_head(name, family.type, family.documentation, strict)}{samples_of}\n".encode()
     if strict:
         yield b"# EOF\n"
 

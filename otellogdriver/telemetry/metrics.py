@@ -243,17 +243,6 @@ METRICS: tuple[Declared, ...] = (
     ),
 )
 
-PROCESS: tuple[Declared, ...] = (
-    Declared("process_virtual_memory_bytes", "gauge", (), "Virtual memory size in bytes."),
-    Declared("process_resident_memory_bytes", "gauge", (), "Resident memory size in bytes."),
-    Declared("process_start_time_seconds", "gauge", (), "Start time of the process since unix epoch in seconds."),
-    Declared("process_cpu_seconds_total", "counter", (), "Total user and system CPU time spent in seconds."),
-    Declared("process_open_fds", "gauge", (), "Number of open file descriptors."),
-    Declared("process_max_fds", "gauge", (), "Maximum number of open file descriptors."),
-)
-"""What every Prometheus client has, for `/metrics` alone. prometheus_client's own collector would read the names of all
-open files, of which a thousand containers have six thousand."""
-
 COMMAND = "python -m otellogdriver.telemetry.metrics --render"
 
 

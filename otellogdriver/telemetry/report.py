@@ -16,7 +16,7 @@ from otellogdriver.telemetry.account import Account
 from otellogdriver.telemetry.events import Event, Events
 from otellogdriver.telemetry.metrics import OUTCOMES
 from otellogdriver.telemetry.overview import Overview
-from otellogdriver.telemetry.samples import memory, outcomes
+from otellogdriver.telemetry.samples import outcomes, resident
 
 _RECENT = 900.0
 """Seconds that an event counts as a container's last error."""
@@ -47,7 +47,7 @@ def report(overview: Overview, events: Events, problems: list[str]) -> dict[str,
             "room": overview.journal_room,
             "full": overview.journal_full,
             "cpu": time.process_time(),
-            "memory": memory()[1],
+            "memory": resident(),
         },
         "destinations": [
             _destination(label, pumps, sum(users.get(pump, 0) for pump in pumps))

@@ -100,15 +100,13 @@ def open_files() -> int:
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def memory() -> tuple[int, int]:
-    """Virtual and resident memory of this process in bytes; the most that it had where it cannot be asked for."""
+def resident() -> int:
+    """Resident memory of this process in bytes."""
     try:
         with open("/proc/self/statm", "rb") as file:
-            virtual, resident = (int(pages) * os.sysconf("SC_PAGE_SIZE") for pages in file.read().split()[:2])
-            return virtual, resident
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return most, most
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _row(values: Mapping[str, int]) -> _Row:
@@ -184,7 +182,7 @@ def of_driver(overview: Overview, problems: int) -> dict[str, list[Samples]]:
         "otellogdriver_option_problems": problems,
         "otellogdriver_start_time_seconds": overview.started,
         "otellogdriver_cpu_seconds_total": time.process_time(),
-        "otellogdriver_resident_memory_bytes": memory()[1],
+        "otellogdriver_resident_memory_bytes": resident(),
         "otellogdriver_threads": threading.active_count(),
         "otellogdriver_open_files": open_files(),
         "otellogdriver_open_files_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -205,17 +203,3 @@ def of_driver(overview: Overview, problems: int) -> dict[str, list[Samples]]:
         ):
             found.setdefault(name, []).append(([(label,)], ends, [[value] for value in values]))
     return found
-
-
-def of_process(overview: Overview) -> dict[str, list[Samples]]:
-    """The metrics of `PROCESS`."""
-    virtual, resident = memory()
-    numbers = {
-        "process_virtual_memory_bytes": virtual,
-        "process_resident_memory_bytes": resident,
-        "process_start_time_seconds": overview.started,
-        "process_cpu_seconds_total": time.process_time(),
-        "process_open_fds": open_files(),
-        "process_max_fds": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-    }
-    return {name: [([()], _ALONE, [[float(value)]])] for name, value in numbers.items()}

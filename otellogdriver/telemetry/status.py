@@ -24,7 +24,7 @@ from otellogdriver.telemetry.exposition import exposition
 from otellogdriver.telemetry.overview import Overview
 from otellogdriver.telemetry.page import PAGE, POLICY
 from otellogdriver.telemetry.report import report
-from otellogdriver.telemetry.samples import durations, of_containers, of_driver, of_process
+from otellogdriver.telemetry.samples import durations, of_containers, of_driver
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
@@ -51,10 +51,11 @@ def application(
         packed = "gzip" in request.headers.get("Accept-Encoding", "")
 
         def make() -> tuple[bytes, str]:
+            process = load("prometheus_client.process_collector").ProcessCollector(registry=None)
             content_type = _content_type(accept)
             strict = content_type.startswith("application/openmetrics-text")
-            found = of_containers(overview.accounts) | drivers | of_process(overview)
-            text = exposition(found, histograms, strict)
+            found = of_containers(overview.accounts) | drivers
+            text = exposition(found, histograms, process.collect(), strict)
             return compress(text, 1) if packed else b"".join(text), content_type
 
         body, content_type = await in_thread(make, "scrape")
@@ -80,8 +81,9 @@ def application(
 
 def _content_type(accept: str) -> str:
     """What is answered to an `Accept` header; the plain format to one that makes no sense."""
-    encoders = load("prometheus_client.exposition")
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
+
     try:
-        return str(encoders.choose_encoder(accept)[1])
+        return choose_encoder(accept)[1]
     except Exception:  # what prometheus_client's parser raises depends on what is wrong
-        return str(encoders.CONTENT_TYPE_PLAIN_0_0_4)
+        return CONTENT_TYPE_PLAIN_0_0_4

@@ -18,9 +18,9 @@ from otellogdriver.delivery.tally import LATENCY_BOUNDS
 from otellogdriver.driver.driver import Driver
 from otellogdriver.telemetry.account import Accounts
 from otellogdriver.telemetry.exposition import exposition, number
-from otellogdriver.telemetry.metrics import METRICS, PROCESS
+from otellogdriver.telemetry.metrics import METRICS
 from otellogdriver.telemetry.overview import Overview
-from otellogdriver.telemetry.samples import Durations, Samples, of_process, samples
+from otellogdriver.telemetry.samples import Durations, Samples, samples
 
 STRANGE = ('a"b', "c\\d", "e\nf, {g}=é")
 PLAIN = ("0", "web", "100%s")
@@ -68,10 +68,7 @@ def test_the_text_is_that_of_prometheus_client(strict: bool) -> None:
     """But for its order of the labels, and integers, of which it makes floats."""
     durations = Durations("there", tuple(range(len(LATENCY_BOUNDS) + 1)), 1.5)
     process = list(ProcessCollector(registry=None).collect())
-    numbers = {metric.name: metric.samples[0].value for metric in process}
-    numbers["process_cpu_seconds_total"] = numbers.pop("process_cpu_seconds")
-    found = SAMPLES | {name: [([()], ("",), [[value]])] for name, value in numbers.items()}
-    text = b"".join(exposition(found, [durations], strict)).decode()
+    text = b"".join(exposition(SAMPLES, [durations], process, strict)).decode()
 
     registry = CollectorRegistry()
     registry.collect = lambda: [*families(durations), *process]  # type: ignore[method-assign]
@@ -92,18 +89,9 @@ def like_theirs(line: str) -> str:
 
 
 async def test_a_driver_without_containers_has_metrics(driver: Driver) -> None:
-    text = b"".join(exposition(samples(Overview.of(driver, Accounts(driver)()), 0), [], False))
+    text = b"".join(exposition(samples(Overview.of(driver, Accounts(driver)()), 0), [], [], False))
     assert b"\notellogdriver_open_streams 0\n" in text
     assert b"{container_id" not in text
-
-
-async def test_the_process_has_what_prometheus_client_reads(driver: Driver) -> None:
-    ours = of_process(Overview.of(driver, []))
-    theirs = {family.samples[0].name: family.samples[0].value for family in ProcessCollector(registry=None).collect()}
-    assert list(ours) == list(theirs) == [metric.name for metric in PROCESS]
-    for name, (((_, _, ((value,),)),)) in ours.items():
-        if name != "process_start_time_seconds":  # the driver's own: it starts when all is loaded
-            assert value == pytest.approx(theirs[name], rel=0.05, abs=2)
 
 
 def test_numbers() -> None:
