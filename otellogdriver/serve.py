@@ -305,10 +305,10 @@ async def _started(page: web.AppRunner, address: tuple[str, int], listener: List
     """Where the page is served now. Closes `listener` where it cannot be: it would listen on, and nobody answer."""
     from aiohttp import web
 
-    site = web.SockSite(page, listener) if listener else web.TCPSite(page, *address)
     async with contextlib.AsyncExitStack() as undo:
         if listener:
             undo.callback(listener.close)
+        site = web.SockSite(page, listener) if listener else web.TCPSite(page, *address)
         undo.push_async_callback(site.stop)
         await site.start()
         if not page.addresses:
