@@ -41,7 +41,7 @@ def allocations() -> Iterator[int]:
     number = 1
     while number < 20_000:
         yield number
-        number += max(1, number // 12)
+        number += max(1, number // 40)
 
 
 SAMPLE = {
