@@ -55,6 +55,9 @@ class _Begun(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         return self._is_set or self._bell.acquire(timeout=_BEGINS_WITHIN)
 
+    def _at_fork_reinit(self) -> None:
+        """A child has none of these threads, and nobody who waits for them."""
+
 
 _STARTED = _Begun()
 _STARTED.set()

@@ -111,9 +111,9 @@ async def breaking(server: str, mark: bytes, code: int | None) -> AsyncIterator[
                 on.write(h2_frame(kind, flags, stream, payload))
                 await on.drain()
         finally:
+            on.transport.abort()  # first: whoever ends all of this may cancel what is waited for here
             back.cancel()
             await asyncio.gather(back, return_exceptions=True)
-            on.transport.abort()
 
     async with _serving(serve) as endpoint:
         yield endpoint
