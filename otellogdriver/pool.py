@@ -18,7 +18,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, ParamSpec, TypeVar, cast
 
-from otellogdriver.insist import insist
+from otellogdriver.insist import NO_MEMORY, insist
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -249,33 +249,35 @@ class Pool:
                 self._waiting.put(None)
 
     def _run(self) -> None:
+        given: tuple[Hashable, _Work] | None = None
+        is_idle = False
         while True:
             try:
-                given = self._take()
                 if given is None:
+                    if not is_idle:
+                        with self._lock:
+                            self._idle += 1
+                        is_idle = True
+                    given = self._waiting.get()
+                if is_idle:
+                    with self._lock:
+                        self._idle -= 1
+                    is_idle = False
+                if given is None:
+                    with self._lock:
+                        self._threads -= 1
                     return
-                key, work = given
                 try:
-                    insist(work)
-                finally:
-                    given, work = None, nothing  # its result may be all that keeps what others wait for
-                    if key is not None:
-                        insist(self._next, key)
-            except BaseException:  # no memory: the thread stays
-                log.error("a %s thread met a fault", self._name)
-
-    def _take(self) -> tuple[Hashable, _Work] | None:
-        with self._lock:
-            self._idle += 1
-        try:
-            given = self._waiting.get()
-        finally:
-            with self._lock:
-                self._idle -= 1
-        if given is None:
-            with self._lock:
-                self._threads -= 1
-        return given
+                    given[1]()
+                except MemoryError:
+                    raise
+                except Exception:
+                    log.exception("a %s thread met a fault", self._name)
+                if given[0] is not None:
+                    self._next(given[0])
+                given = None  # its result may be all that keeps what others wait for
+            except MemoryError:  # what was taken is still here
+                time.sleep(NO_MEMORY)
 
     def _next(self, key: Hashable) -> None:
         """Let the next work with the same key have its turn."""

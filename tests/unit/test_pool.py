@@ -149,6 +149,31 @@ def test_an_error_goes_with_who_asked_for_it(pool: Pool) -> None:
         gc.enable()
 
 
+def test_what_a_thread_has_taken_is_done_where_memory_is_short_at_first(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what comes after it with the same key."""
+    real, failed = Result.make, deque[int]()
+
+    def make(result: Result[Any], call: Any) -> None:
+        if len(failed) < 2:
+            failed.append(1)
+            raise MemoryError
+        real(result, call)
+
+    monkeypatch.setattr(Result, "make", make)
+    first, second = pool.in_order("a", pow, 2, 3), pool.in_order("a", pow, 2, 4)
+    assert (value(first), value(second), len(failed)) == (8, 16, 2)
+
+
+def test_who_cannot_be_told_holds_up_nobody(pool: Pool) -> None:
+    go = threading.Event()
+    first, second = pool.in_order("a", go.wait, 20), pool.in_order("a", pow, 2, 4)
+    first.then(lambda _: divmod(1, 0))
+    go.set()
+    assert value(second) == 16
+
+
 @pytest.mark.parametrize("there_are_threads", [True, False])
 async def test_one_call_in_a_thread_of_its_own(there_are_threads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not there_are_threads:
