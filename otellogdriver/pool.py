@@ -107,24 +107,21 @@ class Result(Generic[T]):
     """What a thread will have made. There is no lock in it, as in the standard library's: where memory is short, one
     may stay locked for good, because a `with` around a lock that is written in Python takes memory to be left."""
 
-    __slots__ = ("_error", "_to_be_told", "_value", "is_done")
+    __slots__ = ("_to_be_told", "_value", "error", "is_done")
 
     def __init__(self) -> None:
         self.is_done = False
         self._value: T | None = None
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
+        """What making it has raised."""
         self._to_be_told: deque[Callable[[Result[T]], object]] = deque()
 
     @property
     def value(self) -> T:
         """What was made. Raises what making it has raised."""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return cast(T, self._value)
-
-    @property
-    def error(self) -> BaseException | None:
-        return self._error
 
     def make(self, call: Callable[[], T]) -> None:
         """Become what `call` gives, and tell whoever waits. Raises MemoryError where it is to be called again."""
@@ -132,7 +129,7 @@ class Result(Generic[T]):
             try:
                 self._value = call()
             except BaseException as error:
-                self._error = error
+                self.error = error
             self.is_done = True
         self._tell()
         del self  # the frame belongs to the error, which would else be freed by the garbage collector alone
