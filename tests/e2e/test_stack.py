@@ -121,7 +121,9 @@ def container(stack: Stack, service: str) -> str:
 
 
 async def found_on_page(browser: Browser, store: str, query: str, least: int) -> list[str]:
-    """The messages that VictoriaLogs' own page shows for a query, once there are so many."""
+    """The messages that VictoriaLogs' own page shows for a query, once there are so many. The page is made anew: two
+    searches differ by what is after the `#`, and until the second has an answer the page shows that of the first."""
+    await browser.open("about:blank")
     await browser.open(search(store, query))
     rows = "[...document.querySelectorAll('.vm-group-logs-row-content__msg')].map(row => row.innerText)"
     found: list[str] = await browser.until(f"({rows}).length >= {least} && {rows}", 30)
