@@ -6,8 +6,8 @@
                                   compares the cheap rows with figures that are kept (bench/guard.py), or keeps them
     python -m bench --render      picture, README and docs/BENCHMARK.md from build/bench.json
 
-`--only` takes the words throughput, sizes, many, latency, outage, calls, starts, small, peers, grpc, spread, idle and
-codec.
+`--only` takes the words throughput, fields, sizes, many, latency, reading, outage, calls, starts, small, peers, grpc,
+spread, idle and codec.
 The exit code says whether it ran, not whether the goals were met.
 """
 
@@ -18,8 +18,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench import catch_up, codec_cost, guard, idle, latency, life_cycle, page, peers, spread
-from bench.goals import ONE, OURS, goals
+from bench import catch_up, codec_cost, guard, idle, latency, life_cycle, page, peers, reading, spread
+from bench.goals import FIELD_OPTIONS, FIELDS, ONE, OURS, goals
 from bench.plan import DEFAULT, FULL, QUICK, Plan
 from bench.result import Results, machine
 from bench.rig import Rig, Variant
@@ -33,7 +33,7 @@ from tests.tools.golang import ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "bench.json"
-PARTS = "codec throughput sizes many latency outage calls starts small peers grpc spread idle".split()
+PARTS = "codec throughput fields sizes many latency reading outage calls starts small peers grpc spread idle".split()
 BEGAN = time.monotonic()
 
 
@@ -73,6 +73,9 @@ def real(rig: Rig, plan: Plan, parts: list[str], results: Results) -> None:
 
     if "throughput" in parts:
         throughput(Workload(ONE, 1, plan.lines, 150), none, json_file, local, discard, ours, gzip)
+    if "fields" in parts:
+        options = [rig.ours(f"{name}={value}", **{name: value}) for name, value in FIELD_OPTIONS.items()]
+        throughput(Workload(FIELDS, 1, plan.lines, 150), ours, *options)
     if "sizes" in parts:
         for name, length in (("1 KiB", 1 << 10), ("16 KiB", 16 << 10)):
             throughput(
@@ -85,6 +88,8 @@ def real(rig: Rig, plan: Plan, parts: list[str], results: Results) -> None:
             for repeat in results.wanting(latency.WORKLOAD, variant.name, 1):
                 say(f"latency, {variant.name}, {repeat}")
                 latency.latency(rig, results, variant, plan.seconds)
+    if "reading" in parts:
+        reading.reading(rig, results, plan, say)
     if "outage" in parts:
         for repeat in results.wanting(catch_up.WORKLOAD, OURS, plan.outages):
             say(f"outage, {plan.backlog >> 20} MiB, {repeat} of {plan.outages}")

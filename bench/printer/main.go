@@ -52,13 +52,20 @@ var events = []string{
 
 var levels = []string{"info", "info", "info", "debug", "warn"}
 
-// line makes one line of the given length: JSON, with as many fields as it takes, cut where it is long enough.
+// line makes one line of the given length: whole JSON, with as many fields as fit; the last one is cut, as text. Where
+// there is no room for that, the line is cut anywhere.
 func line(random *rand.Rand, length int) []byte {
+	const last, end = `"more":"`, `"}`
 	var text strings.Builder
 	fmt.Fprintf(&text, `{"seq":"%0*d","level":"%s","trace":"%08x",`, digits, 0, levels[random.Intn(len(levels))], random.Uint32())
 	for text.Len() < length {
-		fmt.Fprintf(&text, events[random.Intn(len(events))], random.Intn(1e6), random.Intn(2000))
-		fmt.Fprintf(&text, `,"remote":"10.%d.%d.%d"},`, random.Intn(4), random.Intn(256), random.Intn(256))
+		fields := fmt.Sprintf(events[random.Intn(len(events))], random.Intn(1e6), random.Intn(2000)) +
+			fmt.Sprintf(`,"remote":"10.%d.%d.%d",`, random.Intn(4), random.Intn(256), random.Intn(256))
+		room := length - text.Len() - len(last) - len(end)
+		if room >= 0 && len(fields) > room {
+			fields = last + strings.ReplaceAll(fields, `"`, "'")[:room] + end
+		}
+		text.WriteString(fields)
 	}
 	return append([]byte(text.String()[:length]), '\n')
 }
