@@ -218,8 +218,9 @@ class GrpcClient:
         target = self._endpoint.target
         if proxy_for(destination, self._endpoint) is not None:
             if self._forwarder is None:
-                self._forwarder = Forwarder(destination, self._endpoint)
-                self._forwarder_path = await self._forwarder.start()
+                forwarder = Forwarder(destination, self._endpoint)
+                self._forwarder_path = await forwarder.start()
+                self._forwarder = forwarder
             target = f"unix:{self._forwarder_path}"
             options.append(("grpc.default_authority", self._endpoint.authority))
             if self._endpoint.tls and not destination.server_name:

@@ -201,6 +201,7 @@ class Forwarder:
             path = str(Path(self._folder, "proxy"))
             self._server = await asyncio.start_unix_server(self._serve, path)
         except OSError as error:
+            await self.close()
             raise OptionError(f"no folder for the socket of a proxy: {error.strerror}") from None
         return path
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
+import os
 import socket
 import ssl
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +189,30 @@ async def test_delivery_goes_on_when_the_proxy_is_back(protocol: str) -> None:
             assert isinstance(outcome, Denied) and "proxy" not in outcome.reason
         finally:
             await client.close()
+
+
+async def test_a_socket_that_cannot_be_made_now_is_made_with_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, made = tempfile.mkdtemp, list[str]()
+
+    def mkdtemp(**given: Any) -> str:
+        made.append(real(**given))
+        return made[-1]
+
+    async def no_socket(*_: object) -> asyncio.Server:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    async with OtlpServer(GRPC) as server, Proxy() as proxy:
+        destination = Destination((server.endpoint,), GRPC, timeout=5.0, proxy=proxy.endpoint)
+        client = client_for(destination)
+        body = prepare(destination, [request("a", 2)])
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio, "start_unix_server", no_socket)
+            outcome = await client.send(body)
+        assert isinstance(outcome, Denied) and outcome.local and "Too many open files" in outcome.reason
+        assert await client.send(body) == Delivered()
+        await client.close()
+    assert len(made) == 2 and not any(map(os.path.exists, made))
 
 
 def test_a_certificate_for_the_proxy_that_cannot_be_read(tmp_path: Path) -> None:
