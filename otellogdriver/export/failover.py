@@ -63,7 +63,9 @@ class FailoverClient:
             probe = False
         reason = "; ".join(outcome.reason for outcome in failed)
         retries = [outcome for outcome in failed if isinstance(outcome, Retry)]
-        return Retry(retries[-1].kind, reason, retries[-1].after) if retries else Denied(reason)
+        if retries:
+            return Retry(retries[-1].kind, reason, retries[-1].after)
+        return Denied(reason, local=any(isinstance(outcome, Denied) and outcome.local for outcome in failed))
 
     async def close(self) -> None:
         """Close the clients of all endpoints."""

@@ -127,6 +127,31 @@ async def test_spare_that_denies_us_is_no_reason_to_give_up_data() -> None:
             assert await client.send(BODY) == Delivered()
 
 
+class Fixed:
+    """A client that has one answer for all."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+        return self.outcome
+
+    async def close(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize("first", [Denied("no such file", local=True), Denied("401")])
+async def test_what_we_say_ourselves_stays_our_own_word_though_several_were_tried(first: Denied) -> None:
+    """A file of ours goes while a spare is in use: with `otlp-refused=drop` that must cost no line."""
+    one, two = Fixed(Retry("unreachable", "away")), Fixed(Delivered())
+    client = FailoverClient([one, two], back_after=0.0)
+    assert await client.send(BODY) == Delivered()
+    one.outcome, two.outcome = first, Denied("no such file", local=True)
+    assert await client.send(BODY) == Denied(f"{first.reason}; no such file", local=True)
+    one.outcome = two.outcome = Denied("403")
+    assert await client.send(BODY) == Denied("403; 403")
+
+
 def test_hosts_spread_over_the_endpoints() -> None:
     gateways = [f"http://gateway-{letter}:4318" for letter in "abcd"]
     orders = {host: spread(gateways, host) for host in (f"host-{number}" for number in range(400))}
