@@ -12,9 +12,12 @@ import asyncio
 import errno
 import os
 import socket
-import threading
+from functools import partial
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from otellogdriver.insist import insist
+from otellogdriver.pool import Result, Thread
 
 FILES = ("/etc/resolv.conf", "/etc/hosts")
 
@@ -32,20 +35,14 @@ class Resolver(AbstractResolver):
         key = (host, port, family)
         answer = self._running.get(key)
         if answer is None:
-            loop = asyncio.get_running_loop()
-            answer = self._running[key] = loop.create_future()
-            answer.add_done_callback(lambda done: self._forget(key, done))
-            thread = threading.Thread(
-                target=_look_up, args=(loop, answer, host, port, family), name=f"resolve {host}", daemon=True
-            )
+            result: Result[list[ResolveResult]] = Result()
+            look_up = partial(_look_up, host, port, family)
             try:
-                thread.start()
-            except BaseException as error:  # no thread, no memory: the next caller tries again
-                del self._running[key]
-                answer.cancel()
-                if isinstance(error, RuntimeError):
-                    raise OSError(errno.EAGAIN, "no thread for it") from None
-                raise
+                Thread(partial(insist, result.make, look_up), f"resolve {host}").start()
+            except RuntimeError:  # the next caller tries again
+                raise OSError(errno.EAGAIN, "no thread for it") from None
+            answer = self._running[key] = result.awaited()
+            answer.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(answer)
 
     async def close(self) -> None:
@@ -72,45 +69,21 @@ def replaced() -> str:
     return ""
 
 
-def _look_up(
-    loop: asyncio.AbstractEventLoop,
-    answer: asyncio.Future[list[ResolveResult]],
-    host: str,
-    port: int,
-    family: socket.AddressFamily,
-) -> None:
-    found: list[ResolveResult] = []
-    fault: OSError | None = None
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    """A thread's work. Raises OSError, MemoryError."""
     try:
-        for kind, _, protocol, _, address in socket.getaddrinfo(
-            host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
-        ):
-            # Numeric, with the zone of a link-local IPv6 address.
-            numeric = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
-            found.append(
-                ResolveResult(
-                    hostname=host,
-                    host=numeric,
-                    port=port,
-                    family=kind,
-                    proto=protocol,
-                    flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-                )
-            )
-    except OSError as error:
-        fault = error
+        addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
     except UnicodeError:
-        fault = OSError(None, "not a valid host name")
-
-    def finish() -> None:
-        if answer.done():
-            return
-        if fault is not None:
-            answer.set_exception(fault)
-        else:
-            answer.set_result(found)
-
-    try:
-        loop.call_soon_threadsafe(finish)
-    except RuntimeError:
-        pass  # the loop is closed; nobody waits any more
+        raise OSError(None, "not a valid host name") from None
+    return [
+        ResolveResult(
+            hostname=host,
+            # Numeric, with the zone of a link-local IPv6 address.
+            host=socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0],
+            port=port,
+            family=kind,
+            proto=protocol,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for kind, _, protocol, _, address in addresses
+    ]

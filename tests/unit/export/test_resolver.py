@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from pathlib import Path
@@ -34,6 +35,21 @@ async def test_a_look_up_that_finds_no_thread_is_made_by_the_next_caller(
             with pytest.raises(OSError if isinstance(fault, RuntimeError) else MemoryError):
                 await resolver.resolve("localhost", 80, socket.AF_INET)
     assert (await resolver.resolve("localhost", 80, socket.AF_INET))[0]["host"] == "127.0.0.1"
+
+
+async def test_a_look_up_that_meets_a_lack_of_memory_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor whoever asks for the same name afterwards."""
+    resolver = Resolver()
+
+    def getaddrinfo(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        with pytest.raises(MemoryError):
+            await asyncio.wait_for(resolver.resolve("localhost", 80, socket.AF_INET), 5)
+    found = await asyncio.wait_for(resolver.resolve("localhost", 80, socket.AF_INET), 5)
+    assert found[0]["host"] == "127.0.0.1"
 
 
 def test_a_file_that_was_replaced_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
