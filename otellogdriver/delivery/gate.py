@@ -58,9 +58,8 @@ class Gate:
                     self._changed.clear()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._changed.wait(), pause)
-            except asyncio.CancelledError:
-                self._probing = False
-                self._tell()
+            except BaseException:
+                self.withdrawn()
                 raise
             return
 

@@ -116,8 +116,7 @@ class Requests:
         loop time at which the collector itself said that it cannot take these records now; if it says so again and has
         taken others meanwhile, the gate stays open. `alone`: as for `Client.send`."""
         while True:
-            await self.gate.admit()
-            outcome = await self.once(body, records, size, alone)
+            outcome = await self._admitted(body, records, size, alone)
             match outcome:
                 case Delivered() | Unread():
                     self._opened()
@@ -144,8 +143,7 @@ class Requests:
         while True:
             if self.closing:
                 raise asyncio.CancelledError
-            await self.gate.admit()
-            outcome = await self.health()
+            outcome = await self._admitted(self._empty, 0)
             if isinstance(outcome, Delivered | Unread | Refused):
                 self._opened()
                 return at_once, None
@@ -167,15 +165,21 @@ class Requests:
         """Whether the destination answers an empty request."""
         return isinstance(await self.health(), Delivered | Unread | Refused)
 
+    async def _admitted(self, body: bytes, records: int, size: int = 0, alone: bool = False) -> Outcome:
+        """One request, when the gate lets it through. What it shows of the destination is for the caller to say."""
+        await self.gate.admit()
+        try:
+            return await self.once(body, records, size, alone)
+        except BaseException:
+            self.gate.withdrawn()
+            raise
+
     async def once(self, body: bytes, records: int, size: int = 0, alone: bool = False) -> Outcome:
         """One request, counted."""
         started = self._loop.time()
         self.tally.in_flight += 1
         try:
             outcome = await self._client.send(body, alone)
-        except asyncio.CancelledError:
-            self.gate.withdrawn()
-            raise
         except Exception as error:  # it never raises, so this is a fault of ours; perhaps for the sake of this request
             outcome = Retry("fault", f"sending failed: {error!r}", broke=True)
         finally:
@@ -200,19 +204,20 @@ class Requests:
         return None
 
     def _opened(self) -> None:
-        if not self.gate.is_open:
-            log.info("%s takes records again", self._destination.label)
+        was_open = self.gate.is_open
         self.gate.opened()
         self._has_opened()
+        if not was_open:
+            log.info("%s takes records again", self._destination.label)
 
     def failed(self, outcome: Denied | Retry) -> None:
         """Close the gate, and say why."""
         if isinstance(outcome, Denied):
-            self._say(logging.ERROR, "denied", f"{outcome.reason}; lines are kept in the journal until this is mended")
             self.gate.failed("denied", outcome.reason)
+            self._say(logging.ERROR, "denied", f"{outcome.reason}; lines are kept in the journal until this is mended")
         else:
-            self._say(logging.WARNING, outcome.kind, f"{outcome.reason}; lines are kept in the journal")
             self.gate.failed(outcome.kind, outcome.reason, outcome.after)
+            self._say(logging.WARNING, outcome.kind, f"{outcome.reason}; lines are kept in the journal")
         if self.closing:
             raise asyncio.CancelledError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -125,3 +126,20 @@ async def test_a_success_of_an_earlier_request_opens_the_gate() -> None:
     await asyncio.wait(tasks, timeout=10)
     assert passed(tasks) == 3
     assert passed(await admitted(gate, 1)) == 1
+
+
+async def test_a_probe_that_meets_a_fault_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    gate.failed("unreachable", "no")
+    faults = [MemoryError()]
+
+    class Once(asyncio.Event):
+        async def wait(self) -> Literal[True]:
+            if faults:
+                raise faults.pop()
+            return await super().wait()
+
+    gate._changed = Once()  # type: ignore[assignment]
+    with pytest.raises(MemoryError):
+        await gate.admit()
+    await asyncio.wait_for(gate.admit(), 10)

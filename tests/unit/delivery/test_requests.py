@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otellogdriver.delivery import apart
+from otellogdriver.delivery import apart, pump
 from otellogdriver.delivery.gate import LONGEST
 from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused
 from tests.fakes.engine import frame
@@ -100,3 +100,28 @@ async def test_drop_gives_up_nothing_for_a_trouble_of_our_own(scene: Scene, monk
     scene.write("a", lines(0, 10))
     await scene.settled()
     assert client.of("a") == [*range(10)]
+
+
+async def test_a_fault_with_the_answer_of_a_probe_does_not_keep_the_gate_closed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory is short: the probe's answer is lost, and another one goes."""
+    outcomes: list[Outcome] = [KINDS["reset"], Delivered(), KINDS["reset"], KINDS["reset"]]
+
+    async def answer(_: bytes) -> Outcome:
+        return outcomes.pop() if outcomes else Delivered()
+
+    client = scene.start(answer)
+    observe, faults = scene.pump.tally.observe, [MemoryError()]
+
+    def fail(seconds: float) -> None:
+        if len(outcomes) == 1 and faults:
+            raise faults.pop()
+        observe(seconds)
+
+    monkeypatch.setattr(type(scene.pump.tally), "observe", lambda _, seconds: fail(seconds))
+    monkeypatch.setattr(pump, "_DISK_PAUSE", 0.01)
+    scene.feed("a")
+    scene.write("a", lines(0, 10))
+    await scene.settled()
+    assert not faults and sorted(set(client.of("a"))) == [*range(10)]
