@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 _LE = (*map(str, LATENCY_BOUNDS), "+Inf")
-_STRANGE = re.compile(r'[\\"\n]').search
+_STRANGE = re.compile(r'[\\"\n\0]').search
 
 
 def exposition(
@@ -84,6 +84,8 @@ def _end(names: Sequence[str], last: str) -> str:
 
 
 def _escaped(value: str) -> str:
+    # To Prometheus a NUL is the end of the text: it would take no metric of any container.
+    value = value.replace("\0", "\ufffd")
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 

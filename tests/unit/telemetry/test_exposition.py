@@ -94,5 +94,15 @@ async def test_a_driver_without_containers_has_metrics(driver: Driver) -> None:
     assert b"{container_id" not in text
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_value_with_a_nul_is_not_the_end_of_the_text(strict: bool) -> None:
+    """To Prometheus' parsers it would be: `OTEL_RESOURCE_ATTRIBUTES=service.name=a%00b` would cost all metrics."""
+    found: dict[str, list[Samples]] = {
+        "otellogdriver_lag_seconds": [([PLAIN, ("1", "x", "a\0b")], ("",), [[0.5, 1.5]])]
+    }
+    text = b"".join(exposition(found, [Durations("c\0", (0,) * 13, 0.5)], [], strict)).decode()
+    assert 'service_name="a\ufffdb"} 1.5' in text and 'destination="c\ufffd"' in text and "\0" not in text
+
+
 def test_numbers() -> None:
     assert [number(value) for value in (1, 0.5, math.inf, -math.inf, math.nan)] == ["1", "0.5", "+Inf", "-Inf", "NaN"]
