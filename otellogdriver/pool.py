@@ -194,7 +194,8 @@ class Pool:
         self._chains: dict[Hashable, deque[_Work]] = {}
         """What waits for the work with the same key that is under way."""
         self._threads = 0
-        self._idle = 0
+        self._given = 0
+        """Work that is not done yet, without what waits in chains."""
         self._closed = False
 
     def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Result[T]:
@@ -214,9 +215,11 @@ class Pool:
                 self._chains[key].append(work)
                 return result
             try:
+                number = self._given + 1  # counted when it is there
                 if key is not None:
                     self._chains[key] = deque()
                 self._waiting.put(given)
+                self._given = number
             except MemoryError:
                 self._chains.pop(key, None)  # else what comes later would wait for this
                 raise
@@ -227,7 +230,7 @@ class Pool:
     def start_missing(self) -> None:
         """Start threads for what waits; what cannot be had now is tried with the next call."""
         with self._lock:
-            while self._threads < self._most and self._waiting.qsize() > self._idle and not self._closed:
+            while self._threads < min(self._most, self._given) and not self._closed:
                 try:
                     Thread(self._run, self._name).start()
                 except (RuntimeError, MemoryError):
@@ -247,19 +250,9 @@ class Pool:
 
     def _run(self) -> None:
         given: tuple[Hashable, _Work] | None = None
-        is_idle = False
         while True:
             try:
-                if given is None:
-                    if not is_idle:
-                        with self._lock:
-                            self._idle += 1
-                        is_idle = True
-                    given = self._waiting.get()
-                if is_idle:
-                    with self._lock:
-                        self._idle -= 1
-                    is_idle = False
+                given = given or self._waiting.get()
                 if given is None:
                     with self._lock:
                         self._threads -= 1
@@ -270,18 +263,18 @@ class Pool:
                     raise
                 except Exception:
                     log.exception("a %s thread met a fault", self._name)
-                if given[0] is not None:
-                    self._next(given[0])
+                self._next(given[0])
                 given = None  # its result may be all that keeps what others wait for
             except MemoryError:  # what was taken is still here
                 time.sleep(NO_MEMORY)
 
     def _next(self, key: Hashable) -> None:
-        """Let the next work with the same key have its turn."""
+        """Work is done: let the next with the same key have its turn."""
         with self._lock:
             chain = self._chains.get(key)
             if chain:
                 self._waiting.put((key, chain[0]))
                 chain.popleft()
             else:
+                self._given -= 1
                 self._chains.pop(key, None)

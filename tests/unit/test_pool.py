@@ -207,6 +207,24 @@ def test_no_more_threads_than_allowed_and_none_after_the_end() -> None:
     until(lambda: not any(thread.name == "counted" for thread in threading.enumerate()))
 
 
+def test_no_more_threads_than_there_is_work() -> None:
+    pool, go = Pool(4, "few"), threading.Event()
+
+    def threads() -> int:
+        return sum(thread.name == "few" for thread in threading.enumerate())
+
+    for _ in range(3):
+        pool.in_order("a", go.wait, 20)
+    assert threads() == 1
+    pool.submit(go.wait, 20)
+    assert threads() == 2
+    go.set()
+    until(lambda: pool._given == 0)
+    assert value(pool.submit(pow, 2, 3)) == 8 and threads() == 2
+    pool.shutdown()
+    until(lambda: threads() == 0)
+
+
 def test_a_thread_that_dies_before_it_begins_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where memory is short a thread may end before its first line; the standard library waits for it for good."""
     monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.1)
