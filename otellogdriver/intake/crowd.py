@@ -185,7 +185,8 @@ class Crowd:
             except Exception:
                 log.exception("reading a FIFO failed")
                 goes_on = False
-            self._since = math.inf
+            finally:
+                self._since = math.inf
             if not goes_on:
                 self._give_back(member, fd)
         return now

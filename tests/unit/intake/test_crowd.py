@@ -256,6 +256,26 @@ def test_a_fault_between_two_rounds_that_cannot_even_be_logged_does_not_end_it(m
     member.close(crowd)
 
 
+def test_a_read_that_fails_without_a_word_is_not_taken_for_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd, broken, other = Crowd(), Member([ValueError("a fault")]), Member([])
+    failed = threading.Event()
+
+    def fail(*_: object) -> None:
+        failed.set()
+        broken.close(crowd)
+        raise MemoryError
+
+    monkeypatch.setattr("otellogdriver.intake.crowd.log.exception", fail)
+    monkeypatch.setattr("otellogdriver.intake.crowd._HANGS", 0.05)
+    assert crowd.lend(broken, broken.fd)
+    assert failed.wait(20)
+    until(lambda: crowd_threads() == 0)
+    time.sleep(0.1)  # longer than what counts as hanging
+    assert crowd.lend(other, other.fd)
+    other.close(crowd)
+    until(lambda: crowd_threads() == 0)
+
+
 def test_who_is_given_back_hears_of_it_though_waking_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     crowd, member, woken = Crowd(), Member([False]), threading.Event()
     faults: list[Exception] = [OSError(28, "No space left on device"), MemoryError()]
