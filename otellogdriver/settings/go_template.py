@@ -77,20 +77,27 @@ _TOKEN = re.compile(
 _END = re.compile(r"[ \t\r\n]-\}\}|\}\}")
 _SPACE = " \t\r\n"
 _BLOCKS = ("if", "with", "range")
+_TOO_DEEP = "too much of it is within each other"
 
 
 class Template:
     """A parsed template. `roots` are the fields that are asked of the data itself, for a check before there are any."""
 
     def __init__(self, text: str, functions: frozenset[str]) -> None:
-        parser = _Parser(text, functions)
+        try:
+            parser = _Parser(text, functions)
+        except RecursionError:
+            raise ValueError(_TOO_DEEP) from None
         self._nodes = parser.nodes
         self.roots = frozenset(parser.roots)
 
     def render(self, data: Any, functions: Mapping[str, Function]) -> str:
         """The text for `data`. Raises ValueError."""
         run = _Run(data, functions)
-        run.nodes(self._nodes, data)
+        try:
+            run.nodes(self._nodes, data)
+        except RecursionError:
+            raise ValueError(_TOO_DEEP) from None
         return "".join(run.out)
 
 

@@ -75,10 +75,13 @@ def test_version() -> None:
         '{{printf "%5000d" 1}}',
         '{{pad "x" 5000 0}}',
         '{{$x := "0123456789"}}' + "{{$x = print $x $x}}" * 30,
+        *("{{" + "(" * depth + ".Name" + ")" * depth + "}}" for depth in (250, 5000)),
+        "{{if .Name}}" * 5000 + "{{end}}" * 5000,
     ],
+    ids=lambda tag: tag[:20],
 )
 def test_a_template_that_grows_out_of_bounds_ends_with_an_error(tag: str) -> None:
-    with pytest.raises(OptionError):
+    with pytest.raises((OptionError, ValueError)):
         render(TAG.parse(tag), container(tag))
 
 
