@@ -69,11 +69,15 @@ def run(environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     gc.disable()  # until all is loaded: there is no garbage, and each look for it takes longer than the one before
     from otellogdriver.settings.options import plugin_settings
+    from otellogdriver.telemetry.events import StandardError
 
     environ = dict(environ)
     plugin, _ = plugin_settings(environ)
     logging.basicConfig(
-        level=plugin.log_level.upper(), format="level=%(levelname)s %(message)s", stream=sys.stderr, force=True
+        level=plugin.log_level.upper(),
+        format="level=%(levelname)s %(message)s",
+        handlers=[StandardError(sys.stderr.fileno())] if sys.stderr else [],
+        force=True,
     )
     logging.raiseExceptions = False  # a log that cannot be written is no reason to try to write more
     # The engine may end what it has just started. As process 1 of a plugin we would not even hear of it: the kernel's

@@ -1,12 +1,14 @@
-"""The driver's latest warnings and errors, kept for the status page.
+"""Where the driver's log goes: standard error, the status page, telemetry of its own.
 
-A logging handler: in go records of level WARNING and above, out come the last MOST of them as one-line texts. They hold
-no secrets and no line contents, because nothing that the driver logs does.
+Logging handlers. For the status page the last MOST records of level WARNING and above are kept as one-line texts. They
+hold no secrets and no line contents, because nothing that the driver logs does.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import select
 from collections import deque
 from dataclasses import dataclass
 
@@ -26,7 +28,7 @@ class Event:
 
 
 class Events(logging.Handler):
-    """Attach it to the driver's logger. Any thread may log."""
+    """For the status page. Attach it to the driver's logger. Any thread may log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -43,6 +45,32 @@ class Events(logging.Handler):
     def about(self, *words: str) -> Event | None:
         """The latest event whose text has one of the words in it."""
         return next((event for event in self.latest() if any(word in event.text for word in words)), None)
+
+
+class StandardError(logging.Handler):
+    """The process's own log. Where nobody reads it, because the engine or the disk of its log hangs, lines are left
+    out: who logs would wait, and with it everybody else who does."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        self._room = select.poll()
+        self._room.register(fd, select.POLLOUT)
+        self._missing = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if not self._room.poll(0):
+                self._missing += 1
+                return
+            text = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+            if self._missing:
+                text = b"level=WARNING %d lines are missing here: nobody read the log\n%b" % (self._missing, text)
+                self._missing = 0
+            while text and self._room.poll(0):  # then so much is taken at once: see pipe(7)
+                text = text[os.write(self._fd, text[: select.PIPE_BUF]) :]
+        except Exception:
+            pass  # that a log cannot be written is no reason to try to write more
 
 
 EARLY_MOST = 500

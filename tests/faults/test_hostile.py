@@ -16,6 +16,7 @@ import pytest
 
 from tests.fakes.engine import Engine, frame
 from tests.fakes.server_thread import ServerThread
+from tests.faults.conftest import MakeEngine
 from tests.scene import files, line, lines, number, until
 
 
@@ -317,6 +318,27 @@ def test_log_opts_with_anything_in_them_are_named_and_not_obeyed(engine: Engine)
         container.close()
     assert engine.metric("otellogdriver_open_streams") == 0
     assert all(entry.isprintable() for entry in engine.log().splitlines())
+
+
+def test_a_log_that_nobody_reads_holds_up_nothing(
+    make_engine: MakeEngine, collector: ServerThread, tmp_path: Path
+) -> None:
+    """The engine reads the plugin's standard error, and may hang itself."""
+    unread = tmp_path / "unread"
+    os.mkfifo(unread)
+    engine = make_engine(collector=collector, start=False)
+    engine.command = ["sh", "-c", 'exec "$@" 2<>"$0"', str(unread), *engine.command]
+    engine.start()
+    for _ in range(100):  # of a thousand bytes and more in the log each
+        container = engine.container(options={"no-such-option": "x"})
+        assert "no-such-option" in container.start()["Err"]
+        container.close()
+    container = engine.container()
+    container.start()
+    container.write(lines(0, 10))
+    collector.reach(records=10)
+    assert container.stop() == {"Err": ""}
+    engine.terminate()  # its metrics are at a port that only the log names
 
 
 def test_start_logging_twenty_times_at_once_is_one_stream(engine: Engine, collector: ServerThread) -> None:

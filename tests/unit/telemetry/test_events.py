@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from otellogdriver.telemetry.events import EARLY_MOST, MOST, Early, Events
+from otellogdriver.telemetry.events import EARLY_MOST, MOST, Early, Events, StandardError
 
 LOG = logging.getLogger("otellogdriver.tests")
 
@@ -79,3 +81,22 @@ def test_what_came_early_has_a_bound() -> None:
         assert len(kept.texts) == EARLY_MOST and kept.texts[0] == "1"
     finally:
         early.end()
+
+
+def test_a_log_that_nobody_reads_keeps_nobody_waiting_and_says_so_afterwards() -> None:
+    out, into = os.pipe()
+    handler = StandardError(into)
+
+    def say(text: str) -> bytes:
+        handler.handle(logging.makeLogRecord({"msg": text}))
+        return os.read(out, 1 << 20) if text == "read" else b""
+
+    for number in range(1000):
+        say(f"{number} {'x' * 6000}")
+    assert os.read(out, 1 << 20).startswith(b"0 %s\n1 xxx" % (b"x" * 6000))
+    assert re.fullmatch(rb"level=WARNING 9\d\d lines are missing here: nobody read the log\nread\n", say("read"))
+    assert say("read") == b"read\n"
+    os.close(out)
+    say("to nobody")
+    os.close(into)
+    say("nowhere")
