@@ -232,7 +232,7 @@ class People:
         try:
             made: SelfTelemetry = module.SelfTelemetry(self._driver, self._environ, self._host, len(self._wrong), early)
             return made
-        except DriverError as error:
+        except (DriverError, ValueError) as error:  # a ValueError is the SDK's, of its own variables
             early.end()
             log.warning("no telemetry of the driver's own: %s", error)
             return None

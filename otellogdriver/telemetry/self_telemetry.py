@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -48,6 +48,8 @@ from otellogdriver.errors import OptionError
 from otellogdriver.export.client import METHOD, client_for, prepare
 from otellogdriver.export.destination import GRPC, Destination, url_of_requests
 from otellogdriver.export.outcome import Delivered, Outcome, Refused, Retry
+from otellogdriver.insist import insist
+from otellogdriver.pool import Result, Thread
 from otellogdriver.resource import Host
 from otellogdriver.settings.endpoints import LOGS_PATH
 from otellogdriver.settings.options import resolve
@@ -119,7 +121,10 @@ class SelfTelemetry:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._every)
-            outcome = await self._metrics.send(self._collect())
+            try:
+                outcome = await self._metrics.send(self._collect())
+            except Exception as error:  # no thread, no memory: there is a next time
+                outcome = Refused(repr(error))
             failed = not isinstance(outcome, Delivered)
             if failed and not self._failed:
                 log.warning(
@@ -178,8 +183,6 @@ class _Way:
     async def send(self, data: Any) -> Outcome:
         """Send what the SDK gathered, again and again for as long as one request may take."""
         body = await _in_thread(lambda: prepare(self._place, [self._encode(data).SerializeToString()]))
-        if body is None:
-            return Refused("it cannot be encoded")
         end = time.monotonic() + self._place.timeout
         while True:
             outcome = await self._client.send(body)
@@ -257,25 +260,9 @@ def _every(environ: Mapping[str, str]) -> float:
         return _EVERY
 
 
-def _in_thread(call: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-    """Run a call in a thread that does not keep the process from ending, as those of an executor would."""
-    loop = asyncio.get_running_loop()
-    future = loop.create_future()
-
-    def tell(value: Any) -> None:
-        if not future.done():
-            future.set_result(value)
-
-    def run() -> None:
-        value = None
-        try:
-            value = call(*arguments)
-        except Exception:
-            log.debug("own telemetry", exc_info=True)
-        try:
-            loop.call_soon_threadsafe(tell, value)
-        except RuntimeError:
-            pass  # the loop is closed
-
-    threading.Thread(target=run, name="own telemetry", daemon=True).start()
-    return future
+def _in_thread(call: Callable[[], Any]) -> asyncio.Future[Any]:
+    """What a call gives, made in a thread that does not keep the process from ending, as those of an executor would.
+    Raises RuntimeError or MemoryError where there is no thread."""
+    result: Result[Any] = Result()
+    Thread(partial(insist, result.make, call), "own telemetry").start()
+    return result.awaited()

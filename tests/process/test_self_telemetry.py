@@ -240,3 +240,10 @@ def test_settings_it_cannot_use_are_named(tmp_path: Path) -> None:
     settings["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"] = "http://127.0.0.1:9/ingest"
     with Engine(tmp_path, settings) as engine:
         until(lambda: "no telemetry of the driver's own: not with an endpoint that does not end in" in engine.log())
+
+
+def test_a_setting_of_the_sdk_that_it_cannot_use_does_not_cost_the_metrics_port(tmp_path: Path) -> None:
+    settings = environ("http://127.0.0.1:9", "http/protobuf") | {"OTEL_BLRP_MAX_QUEUE_SIZE": "1"}
+    with Engine(tmp_path, settings) as engine:
+        until(lambda: "no telemetry of the driver's own: max_export_batch_size must be" in engine.log())
+        assert engine.metric("otellogdriver_open_streams") == 0
