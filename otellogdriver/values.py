@@ -167,9 +167,18 @@ def _within(value: Number, least: Number, most: Number, text: Callable[[Number],
     return value
 
 
-def _text(text: str) -> str:
-    if not text.isprintable():
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def check_text(text: str) -> None:
+    """Raise ValueError for what is no text on one line. Python's `isprintable` is stricter: it takes neither the spaces
+    of Japanese and French nor what joins the letters of Persian and the parts of an emoji."""
+    if _CONTROL.search(text):
         raise ValueError("control characters or invalid UTF-8 in it")
+
+
+def _text(text: str) -> str:
+    check_text(text)
     return text.strip()
 
 

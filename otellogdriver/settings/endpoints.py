@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from otellogdriver.values import Kind, shown
+from otellogdriver.values import Kind, check_text, shown
 
 if TYPE_CHECKING:  # a start without addresses does without this module
     from ipaddress import IPv4Address, IPv6Address
@@ -276,8 +276,10 @@ def _attributes(text: str) -> Pairs:
             key = unquote_to_bytes(written).decode()
         except UnicodeError:
             raise ValueError(f"entry {place} is not valid UTF-8") from None
-        if not key.isprintable():
-            raise ValueError(f"entry {place} has control characters in its key")
+        try:
+            check_text(key)
+        except ValueError:
+            raise ValueError(f"entry {place} has control characters in its key") from None
         attributes[key] = value
     return tuple(attributes.items())
 

@@ -21,7 +21,7 @@ from otellogdriver.errors import OptionError
 from otellogdriver.settings.go_format import WIDEST, sprint, sprintf, to_json, type_name
 from otellogdriver.settings.go_template import MISSING, Function, Template, truth
 from otellogdriver.settings.patterns import compiled
-from otellogdriver.values import Kind, shown
+from otellogdriver.values import Kind, check_text, shown
 
 SHORT_SINCE = (29, 4)
 """The engine that was the first to cut `sha256:` off before it shortens the id of an image."""
@@ -276,8 +276,7 @@ def render(text: str, container: Container, engine: str = "") -> str:
 
 
 def _tag(text: str) -> str:
-    if not text.replace("\t", "").replace("\n", "").isprintable():
-        raise ValueError("control characters or invalid UTF-8 in it")
+    check_text(text.replace("\t", "").replace("\n", ""))
     known = {*METHODS, *FIELDS, "ExtraAttributes"}
     for name in sorted(_template(text).roots - known):
         raise ValueError(f"{shown('.' + name)} is not one of the fields")
