@@ -72,8 +72,8 @@ class Room:
             return
         self._checked = now
         if not self._asking:
-            self._asking = True
             self._supervisor.task("looking at the disk", self._ask())
+            self._asking = True  # not before: there may be no memory for the task
         self._judge()
 
     def claim(self, weight: int) -> int:
@@ -156,8 +156,8 @@ class Room:
             self.check()
 
         if not self._due:
-            self._due = True
             self._supervisor.later(_CHECK_EVERY, "looking at the journal's room", check)
+            self._due = True
 
 
 def _look(root: Path, least: int) -> tuple[int, int]:

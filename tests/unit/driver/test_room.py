@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,3 +106,24 @@ async def test_a_disk_that_cannot_be_asked_limits_nothing(tmp_path: Path, disk: 
     scene.room.check()
     await soon(lambda: scene.room._floor is not None)
     assert not scene.room.full and scene.room.free == 0
+
+
+async def test_a_look_for_which_there_was_no_memory_is_not_the_last_one(
+    tmp_path: Path, disk: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Scene(tmp_path, disk).room
+    supervisor: Any = room._supervisor
+
+    def no_memory(*arguments: Any) -> None:
+        for each in arguments:
+            if asyncio.iscoroutine(each):
+                each.close()
+        raise MemoryError
+
+    monkeypatch.setattr(room_module, "_CHECK_EVERY", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(supervisor, "task", no_memory)
+        with pytest.raises(MemoryError):
+            room.check()
+    room.check()
+    await soon(lambda: room.free)
