@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _TELL = 60.0
 """Seconds between two log lines about the same kind of fault."""
+_KINDS = 1000
+"""Kinds that are remembered for that: most name a container."""
 
 
 class Supervisor:
@@ -96,6 +98,8 @@ class Supervisor:
         now = time.monotonic()
         key = f"{what} {type(error).__name__}"
         if now - self._told.get(key, -_TELL) >= _TELL:
+            if len(self._told) >= _KINDS:
+                self._told.clear()
             self._told[key] = now
             expected = isinstance(error, OSError) or is_shortage(error)
             log.error(

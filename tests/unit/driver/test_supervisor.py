@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from otellogdriver.driver import supervisor as supervisor_module
 from otellogdriver.driver.supervisor import Supervisor
 from otellogdriver.pool import Result, nothing
 from tests.scene import LONG, soon
@@ -31,6 +32,15 @@ async def test_a_fault_stays_where_it_was_met_and_is_logged_once_a_minute(caplog
         "a thing failed, tried again: broken",
         "another failed, tried again: broken",
     ]
+
+
+async def test_kinds_of_faults_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each container on a disk that fails has kinds of its own."""
+    monkeypatch.setattr(supervisor_module, "_KINDS", 10)
+    supervisor = Supervisor()
+    for number in range(35):
+        supervisor.note(f"writing for container {number}", OSError("disk"))
+    assert supervisor.faults == 35 and len(supervisor._told) <= 10
 
 
 @pytest.mark.parametrize(("fault", "traced"), [(OSError("disk"), False), (MemoryError(), False), (KeyError("k"), True)])
