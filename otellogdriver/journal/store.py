@@ -42,6 +42,10 @@ _RUNS = 100
 files."""
 
 
+_COMMON = frozenset(("ContainerEntrypoint", "ContainerImageID", "ContainerImageName", "DaemonName"))
+"""Fields of Info that many containers have the same of."""
+
+
 class Store:
     """The streams below one state directory. Methods may be called from any thread. Those that touch the disk say so;
     no lock is held meanwhile, so that one that waits for it keeps nobody from the others."""
@@ -432,8 +436,11 @@ def _why(error: BaseException) -> str:
 
 
 def _shared(info: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same with texts that are in memory once: names of fields, image and daemon are those of other containers."""
-    return {intern(name): intern(value) if type(value) is str else value for name, value in info.items()}
+    """The same with texts that are in memory once: names of fields, and what is the same for other containers. Nothing
+    else, because Python 3.12 never frees such a text."""
+    return {
+        intern(name): intern(value) if name in _COMMON and type(value) is str else value for name, value in info.items()
+    }
 
 
 def _describe(directory: str, meta: layout.Meta, sync: bool) -> None:

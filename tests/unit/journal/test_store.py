@@ -74,6 +74,16 @@ def test_what_the_engine_says_of_every_container_is_in_memory_once(tmp_path: Pat
     assert len({id(info["DaemonName"]) for info in infos}) == 1
 
 
+def test_what_only_one_container_has_is_not_in_memory_for_good(tmp_path: Path) -> None:
+    """As in Python 3.12 each text is that `intern` was asked for."""
+
+    def text() -> str:
+        return "".join(["c1"] * 32)
+
+    entry = Store(tmp_path / "state").create(ONE, "/run/docker/logging/fifo", {"ContainerID": text()}, 0)
+    assert sys.intern(text()) is not entry.info["ContainerID"]
+
+
 def test_only_root_can_read_what_may_be_secret(tmp_path: Path) -> None:
     store = Store(tmp_path / "state")
     store.open()
