@@ -50,7 +50,7 @@ def delivered(body: bytes, content_type: str = PROTOBUF, secrets: Iterable[str] 
     try:
         if content_type == "application/json":
             told = json.loads(body or b"{}").get("partialSuccess") or {}
-            rejected, message = int(told.get("rejectedLogRecords", 0)), str(told.get("errorMessage", ""))
+            rejected, message = int(told.get("rejectedLogRecords") or 0), str(told.get("errorMessage") or "")
         elif content_type == PROTOBUF:
             partial = ExportLogsServiceResponse.FromString(body).partial_success
             rejected, message = partial.rejected_log_records, partial.error_message

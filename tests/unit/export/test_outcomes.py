@@ -184,6 +184,7 @@ def test_retry_after_forms() -> None:
         (do.answer(200, "\xff\xff", "application/x-protobuf"), "ExportLogsServiceResponse"),
         (do.answer(200, "{}", "application/json"), Delivered()),
         (do.answer(200, '{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"x"}}', "application/json"), 3),
+        (do.answer(200, '{"partialSuccess":{"errorMessage":null}}', "application/json"), Delivered()),
         (do.answer(200, "[1]", "application/json"), "ExportLogsServiceResponse"),
         (do.answer(200, '{"a":' * 100_000, "application/json"), "ExportLogsServiceResponse"),
         (do.answer(200, '{"partialSuccess":{"rejectedLogRecords":Infinity}}', "application/json"), "ExportLogsService"),
