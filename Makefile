@@ -117,7 +117,7 @@ lock: $(VENV)/ready ## write the lock files anew after a change of pyproject.tom
 upgrade: ## the same, with the newest versions
 	$(MAKE) lock UPGRADE=--upgrade
 
-NATIVE := $(wildcard otellogdriver/*/*.pyx otellogdriver/*/*.pxd) otellogdriver/lines/traces.py otellogdriver/lines/severity_scan.py
+NATIVE := $(wildcard otellogdriver/*/*.pyx otellogdriver/*/*.pxd $(patsubst %.pxd,%.py,$(wildcard otellogdriver/lines/*.pxd)))
 $(VENV)/ready: requirements-dev.lock pyproject.toml setup.py $(NATIVE) | python
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo '$(PYTHON) has no venv: install it (Debian: apt-get install python3-venv)'; exit 1; }
@@ -136,4 +136,4 @@ python:
 
 clean: ## delete what was built in the checkout, but not .venv
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f otellogdriver/*/native.c otellogdriver/lines/traces.c otellogdriver/lines/severity_scan.c otellogdriver/*/*.so
+	rm -f otellogdriver/*/*.c otellogdriver/*/*.so

@@ -13,12 +13,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 NATIVE = os.environ.get("OTELLOGDRIVER_NATIVE") or "try"
-MODULES = ("otellogdriver.codec.native", "otellogdriver.lines.native")
+SOURCES = ["otellogdriver/codec/native.pyx", "otellogdriver/lines/native.pyx"]
 # Python that is compiled as it stands, with the types of a .pxd beside it; without a compiler it is run.
-PYTHON_MODULES = ("otellogdriver.lines.traces", "otellogdriver.lines.severity_scan")
-SOURCES = {module: module.replace(".", "/") + ".pyx" for module in MODULES} | {
-    module: module.replace(".", "/") + ".py" for module in PYTHON_MODULES
-}
+TYPED = [types.with_suffix(".py") for types in sorted(Path("otellogdriver/lines").glob("*.pxd"))]
+SOURCES += [str(path) for path in TYPED if path.exists()]
 SHARED = [str(path) for path in sorted(Path("otellogdriver").glob("*/*.pxd"))]
 
 
@@ -37,12 +35,12 @@ class BuildNative(build_ext):
 
 if NATIVE not in ("try", "require", "skip"):
     sys.exit(f"OTELLOGDRIVER_NATIVE is {NATIVE!r}; allowed are require and skip")
-missing = [source for source in SOURCES.values() if not Path(source).exists()]
+missing = [source for source in SOURCES if not Path(source).exists()]
 if NATIVE == "require" and missing:
     sys.exit(f"OTELLOGDRIVER_NATIVE=require, but there is no {missing[0]}")
 extensions = [
-    Extension(module, [source], depends=SHARED, extra_compile_args=["-O3"])
-    for module, source in SOURCES.items()
+    Extension(source.rpartition(".")[0].replace("/", "."), [source], depends=SHARED, extra_compile_args=["-O3"])
+    for source in SOURCES
     if NATIVE != "skip"
 ]
 setup(ext_modules=extensions, cmdclass={"build_ext": BuildNative})

@@ -15,10 +15,10 @@ from typing import Any
 
 from otellogdriver.codec.contract import BOTH, MAX_FRAME, NOTHING, Chunk, Codec, Encoded, EncodeOptions, Line
 from otellogdriver.codec.frames import goes_on
+from otellogdriver.lines.joined import Record, counts
 from otellogdriver.lines.multiline import NO_HEADS, Heads, Joining
 from otellogdriver.lines.redaction import UNCUT, Cuts, without_edges
 from otellogdriver.lines.selection import Selection, Used
-from otellogdriver.lines.traces import Record, counts
 from otellogdriver.lines.writer import Writer, Written
 
 _ALL = sys.maxsize

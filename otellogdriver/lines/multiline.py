@@ -6,7 +6,7 @@ begins, when it would be longer than MAX_RECORD bytes or MAX_LINES lines, or whe
 enough (`multiline-timeout` without another line, and never more than half a minute).
 
 A pattern of the user's is what a *first* line looks like. The presets know how the stack traces of a language go on
-(`traces.py`, which has the loop as well, to be compiled); they are for programs that print each message on a line of
+(`traces.py`; the loop is in `joined.py`, to be compiled); they are for programs that print each message on a line of
 its own, but for those.
 """
 
@@ -16,8 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from otellogdriver.codec.contract import Carry, Group, Line
-from otellogdriver.lines import traces
-from otellogdriver.lines.traces import Open, Record
+from otellogdriver.lines import joined
+from otellogdriver.lines.joined import Open, Record
+from otellogdriver.lines.trace_modes import PRESETS
+from otellogdriver.lines.traces import joins
 from otellogdriver.settings.patterns import Matcher
 
 Heads = tuple[bytes, bytes]
@@ -55,7 +57,7 @@ class Joining:
     """What `multiline-pattern` and `multiline-timeout` ask for."""
 
     def __init__(self, pattern: str, timeout: float) -> None:
-        self._languages = traces.PRESETS.get(pattern, 0)
+        self._languages = PRESETS.get(pattern, 0)
         self._begins = None if self._languages else Matcher(pattern).finds
         self._timeout = timeout
 
@@ -74,13 +76,13 @@ class Joining:
         `steps` are made. What is not in the mask `streams` will not be sent, and need not wait."""
         groups = [self._open(waiting) if waiting and waiting.lines else None for waiting in carry]
         before = list(heads)
-        records = traces.join(self._languages, self._begins, lines, groups, before, streams)
+        records = joined.join(self._languages, self._begins, lines, groups, before, streams)
         step = len(lines)
         ending = [(group.begin, stream) for stream, group in enumerate(groups) if group and flush >> stream & 1]
         for _, stream in sorted(ending)[: steps - step]:
             group = groups[stream]
             if group:
-                records.append(traces.ended(group, stream, step, before))
+                records.append(joined.ended(group, stream, step, before))
             groups[stream] = None
             step += 1
         return records, self._waiting(groups, pieces), (before[0], before[1])
@@ -91,11 +93,11 @@ class Joining:
         for begin, time, stream, data in lines:
             group = groups[stream]
             if group is None:
-                groups[stream] = traces.begun(self._languages, begin, time, data)
+                groups[stream] = joined.begun(self._languages, begin, time, data)
                 continue
             if self._languages:
                 # What only an earlier record could tell makes no difference.
-                group.state = max(0, traces.joins(self._languages, group.state, data, group.head, b""))
+                group.state = max(0, joins(self._languages, group.state, data, group.head, b""))
             group.lines.append(data)
             group.count += 1
             group.size += len(data)
@@ -103,7 +105,7 @@ class Joining:
 
     def _open(self, waiting: Unfinished) -> Open:
         end = waiting.data.find(b"\n") if waiting.lines > 1 else -1
-        group = traces.begun(
+        group = joined.begun(
             self._languages, waiting.begin, waiting.time, waiting.data if end < 0 else waiting.data[:end]
         )
         group.state, group.count, group.size = waiting.state, waiting.lines, waiting.bytes

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from otellogdriver.codec.contract import EncodeOptions, Line
+from otellogdriver.lines.joined import Record
 from otellogdriver.lines.levels import Levelled
-from otellogdriver.lines.traces import Record
 from otellogdriver.lines.writer import PythonWriter, Rules, Written
 
 def levelled(payload: bytes) -> Levelled: ...

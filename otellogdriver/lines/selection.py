@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from otellogdriver.codec.contract import BOTH, NONE, Line
-from otellogdriver.lines.traces import Record
+from otellogdriver.lines.joined import Record
 from otellogdriver.settings.patterns import Matcher
 
 SECOND = 10**9

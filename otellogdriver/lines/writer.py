@@ -14,9 +14,9 @@ from otellogdriver.codec.contract import EncodeOptions, Line
 from otellogdriver.codec.python import ORIGINAL, as_text, tails, with_uid
 from otellogdriver.codec.wire import fixed64
 from otellogdriver.lines import escapes, json_line, logfmt, severity, wire
+from otellogdriver.lines.joined import Record
 from otellogdriver.lines.mapping import Fields, mapped
 from otellogdriver.lines.redaction import Redaction
-from otellogdriver.lines.traces import Record
 from otellogdriver.settings.patterns import without_returns
 
 LOGFMT_LEAST = 2

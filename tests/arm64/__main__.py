@@ -33,8 +33,9 @@ PLUGIN = BUILT / "plugin"
 FORMATS = Path("/proc/sys/fs/binfmt_misc")
 FLAGS = ("-Wall", "-Wcast-align=strict", "-Werror")
 PACKAGES = ("python3-dev", "bash", "coreutils", "ca-certificates", "libstdc++6", "openssl", "procps")
-NATIVE = tuple(f"otellogdriver/{name}" for name in "codec/native.pyx lines/native.pyx lines/traces.py".split())
-NATIVE += ("otellogdriver/lines/severity_scan.py",)
+TYPED = [types.with_suffix(".py") for types in (ROOT / "otellogdriver/lines").glob("*.pxd")]
+SOURCES = [*(ROOT / "otellogdriver").glob("*/native.pyx"), *(path for path in TYPED if path.exists())]
+NATIVE = sorted(str(path.relative_to(ROOT)) for path in SOURCES)
 TESTS = ("tests/unit", "tests/property")
 RUNS = tuple(f"tests/faults/test_{name}.py" for name in ("lifecycle", "lines", "followers", "exclude"))
 PATIENCE = "20"

@@ -27,7 +27,7 @@ from typing import Any
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, Codec, EncodeOptions
-from otellogdriver.lines import levels, severity, severity_scan, traces
+from otellogdriver.lines import joined, levels, severity, severity_scan, trace_modes
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.writer import PythonWriter, Rules
 from tests.data.frames.corpus import CASES
@@ -36,7 +36,12 @@ from tests.data.lines.corpus import CASES as LINE_CASES
 from tests.data.lines.programs import examples, levelless, source_of
 
 ROOT = Path(__file__).parent.parent.parent
-TARGETS = ("codec", "lines", "traces")
+TARGETS = {
+    "codec": ("codec/native.pyx",),
+    "lines": ("lines/severity_scan.py", "lines/native.pyx"),
+    "traces": ("lines/log_line.py", "lines/trace_headings.py", "lines/traces.py", "lines/joined.py"),
+}
+"""What is compiled of each, what is imported before what imports it; the last one is called."""
 OBSERVED = 1_763_980_000_123_456_789
 HUGE = 1 << 40
 LONGEST_SEED = 20_000
@@ -48,28 +53,27 @@ LINE_PIECES = [
     *b'{ } [ ] , : " \\ \\u00e9 \\ud83d\\ude00 \\ud800 \\n -0 1e5 1E400 0.1 true null "a":1, 99999999999'.split(),
     b" ",
 ]
-TRACES = source_of(traces)
+JOINED = source_of(joined)
 LIBC = ctypes.CDLL(None)
 LIBC.malloc.restype = ctypes.c_void_p
 LIBC.malloc.argtypes = [ctypes.c_size_t]
 LIBC.free.argtypes = [ctypes.c_void_p]
 
 
-def build(folder: Path, target: str, source: str = "native.pyx") -> Path:
+def library_of(folder: Path, source: str) -> Path:
+    return folder / f"{Path(source).stem}{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
+def build(folder: Path, source: str) -> None:
     """The extension with sanitizers. Raises CalledProcessError."""
-    if target == "lines" and source == "native.pyx":
-        build(folder, target, "severity_scan.py")
-    name = Path(source).stem
-    c = folder / f"{name}.c"
-    library = folder / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    folder_of = "codec" if target == "codec" else "lines"
-    command = [sys.executable, "-m", "cython", "-3", f"otellogdriver/{folder_of}/{source}", "-o", str(c)]
+    library = library_of(folder, source)
+    c = library.with_suffix(".c")
+    command = [sys.executable, "-m", "cython", "-3", f"otellogdriver/{source}", "-o", str(c)]
     subprocess.run(command, check=True, cwd=ROOT)
     flags = ["-O1", "-g", "-fPIC", "-shared", "-fwrapv", "-fno-omit-frame-pointer"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     include = f"-I{sysconfig.get_path('include')}"
     subprocess.run([os.environ.get("CC", "cc"), *flags, *checks, include, str(c), "-o", str(library)], check=True)
-    return library
 
 
 def child_environment() -> dict[str, str]:
@@ -157,14 +161,14 @@ def line_differences(native: Any, chance: random.Random, data: bytes) -> str:
 
 def trace_differences(native: Any, chance: random.Random, data: bytes) -> str:
     """As `differences`, for the joining of lines; each has its last line's state and what the next may need of it."""
-    languages = chance.choice([*native.PRESETS.values(), 0])
+    languages = chance.choice([*trace_modes.PRESETS.values(), 0])
     begins = None if languages else (lambda line: line[:1] != b" ")
     size = chance.choice([1, 1, 1, 700, 70_000])
     texts = [text * size if chance.random() < 0.1 else text for text in data.split(b"\n")]
     lines = [(number, 0, chance.random() < 0.2, text) for number, text in enumerate(texts)]
     head, streams = chance.choice([b"", *texts]), chance.choice([3, 3, 1])
     found = []
-    for module in (native, TRACES):
+    for module in (native, JOINED):
         groups, heads = [None, None], [head, b""]
         records = module.join(languages, begins, lines, groups, heads, streams)
         left = [group and (group.begin, group.head, group.state, group.count, group.text()) for group in groups]
@@ -199,10 +203,10 @@ def differences(native: Codec, chance: random.Random, data: bytes) -> str:
     return ""
 
 
-def load_sanitized(library: Path, target: str) -> Any:
-    """The module with that file. Others find it by its name, as it is imported by native code."""
-    name = f"otellogdriver.{'codec' if target == 'codec' else 'lines'}.{library.name.partition('.')[0]}"
-    loader = machinery.ExtensionFileLoader(name, str(library))
+def load_sanitized(folder: Path, source: str) -> Any:
+    """The module of that source. Others find it by its name, as it is imported by native code."""
+    name = f"otellogdriver.{source.partition('.')[0].replace('/', '.')}"
+    loader = machinery.ExtensionFileLoader(name, str(library_of(folder, source)))
     spec = util.spec_from_loader(name, loader)
     assert spec is not None
     module = util.module_from_spec(spec)
@@ -211,14 +215,12 @@ def load_sanitized(library: Path, target: str) -> Any:
     return module
 
 
-def child(target: str, library: Path, seconds: float, seed: int, first: int, note: Path) -> int:
+def child(target: str, folder: Path, seconds: float, seed: int, first: int, note: Path) -> int:
     """Try input after input; `note` says which one, should the sanitizer end the process."""
     if target == "lines":
-        # In place of the module that the imports above have loaded: what the Python writer calls stays the source.
-        scan = library.with_name(library.name.replace("native", "severity_scan"))
-        load_sanitized(scan, target)
-        setattr(severity, "find", source_of(severity_scan).find)  # noqa: B010
-    native = load_sanitized(library, target)
+        setattr(severity, "find", source_of(severity_scan).find)  # noqa: B010 -- what the Python writer calls
+    # In place of the modules that the imports above have loaded.
+    native = [load_sanitized(folder, source) for source in TARGETS[target]][-1]
     change, compare = mutated, differences
     seeds = [case.data for case in CASES if len(case.data) < LONGEST_SEED]
     seeds += [frame(text[:size], OBSERVED) for text in (b"a" * 70, "aé€😀".encode() * 7) for size in range(70)]
@@ -257,14 +259,15 @@ def main() -> int:
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        return child(given.target, given.child, given.seconds, given.seed, given.first, given.child.parent / "note")
+        return child(given.target, given.child, given.seconds, given.seed, given.first, given.child / "note")
     seed = time.time_ns() % 1_000_000 if given.seed is None else given.seed
     with tempfile.TemporaryDirectory(prefix="native-fuzz-") as folder:
         environment = child_environment()
-        library = build(Path(folder), given.target, "traces.py" if given.target == "traces" else "native.pyx")
+        for source in TARGETS[given.target]:
+            build(Path(folder), source)
         note = Path(folder) / "note"
         note.touch()
-        command = [sys.executable, "-m", "tests.fuzz.run", given.target, "--child", str(library), "--seed", str(seed)]
+        command = [sys.executable, "-m", "tests.fuzz.run", given.target, "--child", folder, "--seed", str(seed)]
         command += ["--seconds", str(given.seconds), "--first", str(given.first)]
         # A pass never takes long: an input that keeps the codec busy is a fault as well.
         try:

@@ -89,6 +89,7 @@ TESTED_BY = {
     "lines.redaction": "unit/lines/test_lines.py",
     "lines.severity": "unit/lines/test_lines.py",
     "lines.times": "unit/lines/test_lines.py",
+    "lines.trace_modes": "unit/lines/test_traces.py",
     "lines.wire": "property/test_lines.py",
     "lines.writer": "unit/lines/test_lines.py",
     "settings.endpoints": "unit/test_values.py",

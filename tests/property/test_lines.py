@@ -12,8 +12,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from otellogdriver.codec.contract import BOTH, NOTHING, Encoded, EncodeOptions, Encoder, Line
 from otellogdriver.lines import json_line, line_encoder, logfmt, severity, severity_scan, times
+from otellogdriver.lines.joined import MAX_LINES
 from otellogdriver.lines.redaction import Redaction
-from otellogdriver.lines.traces import MAX_LINES
 from otellogdriver.lines.writer import PythonWriter, Rules, Writer
 from otellogdriver.settings.options import Settings
 from otellogdriver.settings.patterns import without_returns

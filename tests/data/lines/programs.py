@@ -8,8 +8,10 @@ programs.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
-from importlib import util
+from importlib import import_module
+from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
@@ -41,14 +43,22 @@ def examples(name: str) -> list[Example]:
 
 
 def source_of(module: ModuleType) -> ModuleType:
-    """The module as Python, whatever of it is compiled."""
+    """The module as Python, with what it imports of its folder, whatever of that is compiled."""
     assert module.__file__
-    path = Path(module.__file__).with_name(f"{module.__name__.rpartition('.')[2]}.py")
-    spec = util.spec_from_file_location(f"{module.__name__}_source", path)
-    assert spec and spec.loader
-    made = util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    package, folder = module.__name__.rpartition(".")[0], str(Path(module.__file__).parent)
+    names = vars(sys.modules[package])
+    before = dict(names)
+    kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(f"{package}.")}
+    sys.path_importer_cache[folder] = FileFinder(folder, (SourceFileLoader, [".py"]))
+    try:
+        return import_module(module.__name__)
+    finally:
+        del sys.path_importer_cache[folder]
+        for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+            del sys.modules[name]
+        sys.modules.update(kept)
+        names.clear()
+        names.update(before)
 
 
 def levelless() -> list[Example]:

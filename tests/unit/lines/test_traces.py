@@ -6,22 +6,20 @@ traces, whose lines have a bar before them."""
 
 from __future__ import annotations
 
-import importlib.util
 import random
-from importlib.machinery import SourceFileLoader
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
-from otellogdriver.lines import line_encoder, traces
+from otellogdriver.lines import line_encoder, trace_modes, traces
 from otellogdriver.settings.line_options import PRESETS
 from otellogdriver.settings.options import resolve
 from tests.data.frames.codecs import codecs
 from tests.data.frames.log_entry import frame
 from tests.data.lines.corpus import records, value
+from tests.data.lines.programs import source_of
 
 FOLDER = Path(__file__).parent.parent.parent / "data" / "lines" / "traces"
 NOW = 1_763_990_000_000_000_000
@@ -126,16 +124,6 @@ def test_a_record_without_a_time_takes_indented_lines_only() -> None:
     assert sizes("timestamp", lines)[0] == [2, 1, 3, 1]
 
 
-def as_python() -> ModuleType:
-    """The module as it is without a compiler."""
-    loader = SourceFileLoader("traces_in_python", str(Path(traces.__file__).parent / "traces.py"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
 PIECES = [
     b"",
     b"\r",
@@ -156,31 +144,8 @@ PIECES = [
 ]
 
 
-def test_compiled_or_not_it_joins_the_same() -> None:
-    """Over many lines, of both streams, with a user's pattern as well, from any state and up to the bounds."""
-    python, chance = as_python(), random.Random(8)
-    lines = [line for *_, lines in TRACES for line in lines] + (FOLDER / "one-line-logs.txt").read_bytes().splitlines()
-    for number in range(400):
-        languages = chance.choice([0, *traces.PRESETS.values()])
-        begins = None if languages else (lambda line: not line.startswith(b" "))
-        first, count = chance.randrange(len(lines)), chance.choice([1, 9, 60])
-        given = [(n, n, int(chance.random() < 0.2), line) for n, line in enumerate(lines[first : first + count])]
-        if number % 50 == 0:
-            given += [(n, n, 0, b"\tat " + b"x" * chance.choice([1, 600])) for n in range(5000)]
-        head, streams = chance.choice([b"", chance.choice(lines)]), chance.choice([3, 3, 1])
-        found = []
-        for module in (traces, python):
-            groups, heads = [None, None], [head, b"x" * 600]
-            records = module.join(languages, begins, given, groups, heads, streams)
-            left = [group and (group.begin, group.time, group.head, group.kind, group.state) for group in groups]
-            found.append(
-                (records, left, [group and (group.text(), group.count, group.size) for group in groups], heads)
-            )
-        assert found[0] == found[1]
-
-
 def test_compiled_or_not_it_says_the_same() -> None:
-    python, chance = as_python(), random.Random(7)
+    python, chance = source_of(traces), random.Random(7)
     seeds = [line for *_, lines in TRACES for line in lines] + [b"", b"x" * 600]
     seeds += (FOLDER / "one-line-logs.txt").read_bytes().splitlines()
     for _ in range(20_000):
@@ -188,7 +153,10 @@ def test_compiled_or_not_it_says_the_same() -> None:
         for _ in range(chance.randrange(4)):
             at = chance.randrange(len(line) + 1)
             line[at : at + chance.choice([0, 1, 5])] = chance.choice([*PIECES, chance.choice(seeds)[:20]])
-        languages, state = chance.choice([*traces.PRESETS.values()]), chance.randrange(64) | chance.choice([0, 32, 128])
+        languages, state = (
+            chance.choice([*trace_modes.PRESETS.values()]),
+            chance.randrange(64) | chance.choice([0, 32, 128]),
+        )
         head, before = chance.choice(seeds), chance.choice([b"", chance.choice(seeds)])
         arguments = (languages, state, bytes(line), head, before)
         assert traces.joins(*arguments) == python.joins(*arguments), arguments
