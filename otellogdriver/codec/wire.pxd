@@ -4,7 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef extern from "Python.h":
@@ -102,6 +102,26 @@ cdef inline uint8_t *put_bytes(uint8_t *p, const uint8_t *data, size_t size) noe
     if size:
         memcpy(p, data, size)
     return p + size
+
+
+cdef inline uint8_t *put_short(uint8_t *p, const uint8_t *data, size_t size) noexcept nogil:
+    """As `put_bytes`, for what is short most often, so that a call would cost more than the copy: two words that may
+    overlap."""
+    cdef uint64_t first, last
+    cdef uint32_t head, tail
+    if size >= 8 and size <= 16:
+        memcpy(&first, data, 8)
+        memcpy(&last, data + size - 8, 8)
+        memcpy(p, &first, 8)
+        memcpy(p + size - 8, &last, 8)
+        return p + size
+    if size >= 4 and size < 8:
+        memcpy(&head, data, 4)
+        memcpy(&tail, data + size - 4, 4)
+        memcpy(p, &head, 4)
+        memcpy(p + size - 4, &tail, 4)
+        return p + size
+    return put_bytes(p, data, size)
 
 
 cdef inline size_t sequence(const uint8_t *p, const uint8_t *end) noexcept nogil:

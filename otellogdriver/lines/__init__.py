@@ -10,7 +10,7 @@ Imported only for containers that have such an option; for all others `codec.enc
 
 `encoder.py` joins these stages behind the contract of `codec/contract.py`. The stages from redaction on are a `Writer`:
 `writer.py` is the specification, and `native.pyx` does the same for JSON lines at a small fraction of the cost.
-`levels.py` is a shorter way for the one option that needs none of them but severity.
+`rewriting.py` is a shorter way for options that look at each line by itself.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from types import ModuleType
 
 from otellogdriver.codec.contract import Codec, EncodeOptions, Encoder
 from otellogdriver.lines.encoder import LineEncoder
-from otellogdriver.lines.levels import LevelEncoder, levelled
 from otellogdriver.lines.multiline import multiline
 from otellogdriver.lines.redaction import Redaction
+from otellogdriver.lines.rewriting import RewritingEncoder
 from otellogdriver.lines.selection import Selection
 from otellogdriver.lines.writer import PythonWriter, Rules, Writer
 from otellogdriver.settings.line_options import LineSettings
@@ -41,10 +41,12 @@ def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -
         strip_ansi=settings.strip_ansi,
     )
     native = _native(codec.name)
+    python = PythonWriter(rules)
+    writer: Writer = native.NativeWriter(rules, python) if native else python
     joining = multiline(settings.multiline_pattern, settings.multiline_timeout)
     selects = settings.include_pattern or settings.exclude_pattern or settings.rate_limit
-    if rules == Rules(severity=True, keep_bytes=options.keep_bytes) and joining is None and not selects:
-        return LevelEncoder(codec, native.levelled if native else levelled)
+    if joining is None and not selects and rules.redaction is None and not rules.strip_ansi:
+        return RewritingEncoder(codec, writer)
     selection = Selection(
         options.streams,
         settings.include_pattern,
@@ -52,8 +54,6 @@ def line_encoder(settings: LineSettings, codec: Codec, options: EncodeOptions) -
         settings.rate_limit,
         settings.rate_burst or settings.rate_limit,
     )
-    python = PythonWriter(rules)
-    writer: Writer = native.NativeWriter(rules, python) if native else python
     return LineEncoder(codec, joining, selection, writer, rules.redaction is not None)
 
 

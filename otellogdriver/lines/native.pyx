@@ -11,10 +11,10 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from otellogdriver.codec.python import UID_BEHIND, fixed64, tails, with_uid
+from otellogdriver.codec.python import ORIGINAL, UID_BEHIND, fixed64, tails, with_uid
 from otellogdriver.codec.wire cimport (
-    Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_fixed64, put_offset, put_tagged,
-    varint_size
+    Output, Py_XDECREF, close_output, grow, is_utf8, open_output, put_bytes, put_fixed64, put_offset, put_short,
+    put_tagged, varint_size
 )
 from otellogdriver.lines import fields, json_line, mapping, severity
 from otellogdriver.lines.severity_scan cimport find, named, unmistakable
@@ -29,6 +29,9 @@ from otellogdriver.settings.patterns import without_returns
 assert (MAX_DEPTH, MAX_PARSED) == (json_line.MAX_DEPTH, json_line.MAX_PARSED)
 
 cdef size_t UID_AT = UID_BEHIND
+cdef bytes ORIGINAL_KEY = ORIGINAL
+cdef const uint8_t *ORIGINAL_NAME = <const uint8_t *>PyBytes_AS_STRING(ORIGINAL_KEY)
+cdef size_t ORIGINAL_SIZE = len(ORIGINAL_KEY)
 
 cdef enum:
     HEAD = 200
@@ -401,11 +404,17 @@ cdef Found fits(Token *t, int role, int rank, int value, bint with_time, Parser 
 cdef struct Line:
     int64_t begin
     int64_t time
-    int stream
+    uint64_t observed
     const uint8_t *data
     size_t size
+    const uint8_t *tail  # what stands after the body, before the observed time
+    size_t tail_size
+    const uint8_t *record  # the codec's, or NULL
+    const uint8_t *body  # in it
     bint other  # for the Python writer
     bint masked  # a pattern has found something
+    bint text  # known to be UTF-8
+    bint opaque  # not to be parsed
 
 cdef struct Job:
     # What holds for all lines of a call.
@@ -417,13 +426,10 @@ cdef struct Job:
     bint with_severity
     bint with_uid
     bint keep_bytes
-    uint64_t observed
-    const uint8_t *tail[2]
-    size_t tail_size[2]
     size_t severities[RANGES + 1]  # records written, by range of severity; the first have none
 
 cdef struct Head:
-    # What a line says of its record.
+    # What a line says of its record. What is after `moved_count` is set with what it belongs to.
     const uint8_t *body
     size_t body_size
     Token *body_token  # has the body, if not NULL
@@ -432,14 +438,14 @@ cdef struct Head:
     int severity
     const uint8_t *level
     size_t level_size
-    uint8_t text_begin[HEAD + 8]  # of the body without its escapes, where the level is in it
     Token *trace
     Token *span
     Token *event
+    int flags
+    int moved_count
     Token *moved[3]  # members of exceptions that become attributes
     int moved_roles[3]
-    int moved_count
-    int flags
+    uint8_t text_begin[HEAD + 8]  # of the body without its escapes, where the level is in it
     Token parts[2]  # the ids, in hex digits
     uint8_t ids[2][16]
 
@@ -506,7 +512,7 @@ cdef uint8_t *put_pair(
     uint8_t *p, uint8_t tag, const uint8_t *key, size_t key_size, Token *tokens, size_t index
 ) noexcept nogil:
     p = put_tagged(p, tag, pair_size(key_size, tokens[index].encoded))
-    p = put_bytes(put_tagged(p, 0x0A, key_size), key, key_size)
+    p = put_short(put_tagged(p, 0x0A, key_size), key, key_size)
     return put_value(put_tagged(p, 0x12, tokens[index].encoded), tokens, index)
 
 
@@ -525,7 +531,7 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
     cdef Output *out = &job.out
     cdef Token *tokens = parser.tokens
     cdef size_t any_value = field_size(head.body_token.length if head.body_token else head.body_size)
-    cdef size_t record = field_size(any_value) + job.tail_size[line.stream] + 8
+    cdef size_t record = field_size(any_value) + line.tail_size + 8
     cdef size_t index = 1, attributes = 0, whole
     cdef int64_t time = head.time if head.time else line.time
     cdef const uint8_t *key
@@ -588,10 +594,31 @@ cdef int put_record(Job *job, Line *line, Head *head, Parser *parser, Token **re
         p = put_id(p, 0x52, head.span, 8)
     if head.event:
         p = put_text(put_tagged(p, 0x62, head.event.length), head.event)
-    p = put_bytes(p, job.tail[line.stream], job.tail_size[line.stream])
+    p = put_bytes(p, line.tail, line.tail_size)
     if job.with_uid:
         put_offset(p - UID_AT, line.begin)
-    put_fixed64(p, line.time if line.time > 0 else job.observed)
+    put_fixed64(p, line.observed)
+    out.size += whole
+    return 1
+
+
+cdef int put_again(Job *job, Line *line, Head *head) except -1 nogil:
+    """Write the codec's record with its level. 0: as of `put_record`."""
+    cdef Output *out = &job.out
+    cdef const uint8_t *end = line.tail + line.tail_size + 8
+    cdef size_t record = (end - line.record) + (2 + field_size(head.level_size) if head.severity else 0)
+    cdef size_t whole = field_size(record)
+    cdef uint8_t *p
+    if out.size and out.size + whole > job.limit:
+        return 0
+    if whole > out.room - out.size:
+        grow(out, whole)
+    p = put_tagged(out.data + out.size, 0x12, record)
+    p = put_bytes(p, line.record, line.body - line.record)
+    if head.severity:
+        p = put_tagged(p, 0x10, head.severity)
+        p = put_bytes(put_tagged(p, 0x1A, head.level_size), head.level, head.level_size)
+    put_bytes(p, line.body, end - line.body)
     out.size += whole
     return 1
 
@@ -869,23 +896,23 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
     cdef Found found = PLAIN
     if line.other:
         return OTHER
-    memset(&head, 0, sizeof(head))
+    memset(&head, 0, <uint8_t *>&head.moved - <uint8_t *>&head)
     memset(renamed, 0, sizeof(renamed))
     p.count = 0
     head.body = line.data
     head.body_size = line.size
-    if job.json:
+    if job.json and not line.opaque:
         found = parse_object(p, line.data, line.size)
         if found == PLAIN and line.masked and begins_object(line):
             return OTHER  # a number may have become asterisks
-    if found == PLAIN and job.pairs:
+    if found == PLAIN and job.pairs and not line.opaque:
         found = parse_pairs(p, line.data, line.size, job.pairs)
     if found == RECORD:
         head.text = True
         found = understand(job, p, &head, renamed)
     elif found == PLAIN:
         p.count = 0
-        head.text = is_utf8(line.data, line.size)
+        head.text = line.text or is_utf8(line.data, line.size)
         if not head.text and not job.keep_bytes:
             return OTHER
         found = RECORD
@@ -893,7 +920,10 @@ cdef Found write_line(Job *job, Line *line, Parser *p) except? NO_ROOM nogil:
         return OTHER
     if job.with_severity and not head.severity:
         level_in_text(&head)
-    if not put_record(job, line, &head, p, renamed):
+    if line.record and p.count == 0:
+        if not put_again(job, line, &head):
+            return NO_ROOM
+    elif not put_record(job, line, &head, p, renamed):
         return NO_ROOM
     job.severities[(head.severity + 3) // 4] += 1
     return RECORD
@@ -924,45 +954,65 @@ cdef inline const uint8_t *varint(const uint8_t *p, size_t *value) noexcept nogi
     return p + 1
 
 
-def levelled(bytes payload):
-    """See `levels.levelled`."""
-    cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(payload)
-    cdef const uint8_t *end = p + PyBytes_GET_SIZE(payload)
-    cdef const uint8_t *begin
-    cdef const uint8_t *body
-    cdef uint8_t *q
-    cdef size_t size, ignored, more
-    cdef size_t severities[RANGES + 1]
-    cdef Head head
-    cdef Output out
-    memset(severities, 0, sizeof(severities))
-    head.body_token = NULL
-    out.object = NULL
-    # Untouched room costs nothing; and a large block that is freed makes the allocator keep as much the next time.
-    open_output(&out, (end - p) + (end - p) // 2 + 64)
-    try:
-        with nogil:
-            while p < end:
-                begin = varint(p + 1, &size)
-                p = begin + size
-                body = begin + 9 if begin[0] == 0x09 else begin  # behind the time
-                head.body = varint(varint(body + 1, &ignored) + 1, &head.body_size)
-                head.severity = 0
-                level_in_text(&head)
-                more = 2 + field_size(head.level_size) if head.severity else 0
-                if field_size(size + more) > out.room - out.size:
-                    grow(&out, field_size(size + more))
-                q = put_tagged(out.data + out.size, 0x12, size + more)
-                q = put_bytes(q, begin, body - begin)
-                if head.severity:
-                    q = put_tagged(q, 0x10, head.severity)
-                    q = put_bytes(put_tagged(q, 0x1A, head.level_size), head.level, head.level_size)
-                q = put_bytes(q, body, p - body)
-                out.size = q - out.data
-                severities[(head.severity + 3) // 4] += 1
-        return close_output(&out), tuple([severities[place] for place in range(1, RANGES + 1)])
-    finally:
-        Py_XDECREF(out.object)
+cdef inline bint is_original(const uint8_t *p) noexcept nogil:
+    """As `writer.is_original`, of what stands after a record's body."""
+    cdef size_t ignored
+    if p[0] != 0x32:
+        return False
+    p = varint(p + 1, &ignored)
+    return p[0] == 0x0A and p[1] == ORIGINAL_SIZE and memcmp(p + 2, ORIGINAL_NAME, ORIGINAL_SIZE) == 0
+
+
+cdef class Lines:
+    """Lines one after the other: an array of them, or those that are in the codec's records."""
+
+    cdef Line *all  # or NULL
+    cdef size_t count
+    cdef const uint8_t *payload
+    cdef Line one
+    cdef const uint8_t *next
+    cdef size_t made  # how many of the payload's have been in `one`
+
+    def __cinit__(self, size_t count, bytes payload=None):
+        self.count = count
+        if payload is None:
+            self.all = <Line *>PyMem_RawMalloc((count + 1) * sizeof(Line))
+            if self.all == NULL:
+                raise MemoryError
+        else:
+            self.payload = self.next = <const uint8_t *>PyBytes_AS_STRING(payload)
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.all)
+
+    cdef inline Line *at(self, size_t index) noexcept nogil:
+        """The line with this number, which is that of the last call or the next one."""
+        cdef Line *line
+        cdef const uint8_t *p
+        cdef size_t size
+        if self.all:
+            return &self.all[index]
+        line = &self.one
+        if index < self.made:
+            return line
+        p = self.next
+        line.begin = p - self.payload
+        line.record = p = varint(p + 1, &size)
+        self.next = p + size
+        line.time = 0
+        if p[0] == 0x09:
+            memcpy(&line.time, p + 1, 8)
+            p += 9
+        line.body = p
+        p = varint(p + 1, &size)
+        line.text = p[0] == 0x0A
+        line.data = varint(p + 1, &line.size)
+        line.tail = line.data + line.size
+        line.tail_size = self.next - line.tail - 8
+        memcpy(&line.observed, self.next - 8, 8)
+        line.opaque = not line.text or is_original(line.tail)
+        self.made += 1
+        return line
 
 
 cdef class NativeWriter:
@@ -994,85 +1044,98 @@ cdef class NativeWriter:
         cdef list kept = []  # what is redacted lives as long as it is pointed to
         cdef size_t count = len(records), index = 0, size = 0
         cdef tuple both = tails(options)
-        cdef bytes out_tail = both[0], err_tail = both[1]
-        cdef Line *lines = <Line *>PyMem_RawMalloc((count + 1) * sizeof(Line))
+        cdef bytes tail
+        cdef bint strips = self.strip_ansi
+        cdef Lines lines = Lines(count)
+        cdef Line *line
+        for index, record in enumerate(records):
+            line = &lines.all[index]
+            line.record = NULL
+            line.other = line.masked = line.text = line.opaque = False
+            data = record[3]  # kept alive by `records`
+            if self.redaction is not None:
+                line.other = self.redaction.looks_at_values(data)
+                if not line.other:
+                    data = self.redaction.line(data)
+                    line.masked = data is not record[3]
+                    kept.append(data)
+            elif has_return(data):
+                data = without_returns(data)
+                kept.append(data)
+            if strips and (data.find(b"\x1b") >= 0 or data.find(b"\\") >= 0):
+                line.other = True
+            line.begin = record[0]
+            line.time = record[1]
+            line.observed = (line.time if line.time > 0 else observed) % (1 << 64)
+            line.data = <const uint8_t *>PyBytes_AS_STRING(data)
+            line.size = PyBytes_GET_SIZE(data)
+            while line.size and line.data[line.size - 1] == b"\r":
+                line.size -= 1
+            tail = both[record[2]]
+            line.tail = <const uint8_t *>PyBytes_AS_STRING(tail)
+            line.tail_size = PyBytes_GET_SIZE(tail)
+            size += line.size + line.tail_size + 64
+        return self.made(lines, records, options.uid is not None, self.keep_bytes, size, limit)
+
+    def rewrite(self, bytes payload, size_t records, limit):
+        """See `writer.Writer`."""
+        cdef Lines lines = Lines(records, payload)
+        cdef size_t room = len(payload) + len(payload) // 2
+        made, written, severities = self.made(lines, None, False, True, room, limit)
+        return made, lines.at(written).begin if written < records else len(payload), severities
+
+    cdef tuple made(self, Lines lines, records, bint uid, bint keep_bytes, size_t size, limit):
+        """(payload, how many records, severities). `records`: the lines as they were, where these may be others; `size`:
+        bytes that will be needed, about."""
+        cdef size_t index = 0
+        cdef Line *line
         cdef Parser parser
         cdef Job job
-        cdef Found found = RECORD
-        cdef bint strips = self.strip_ansi
+        cdef Found found
         parser.room = 64
-        parser.tokens = <Token *>PyMem_RawMalloc(parser.room * sizeof(Token))
         parser.count = 0
         parser.keys = NULL
+        parser.tokens = <Token *>PyMem_RawMalloc(parser.room * sizeof(Token))
         job.out.object = NULL
         try:
-            if lines == NULL or parser.tokens == NULL:
+            if parser.tokens == NULL:
                 raise MemoryError
-            for index, record in enumerate(records):
-                data = record[3]  # kept alive by `records`
-                lines[index].other = lines[index].masked = False
-                if self.redaction is not None:
-                    lines[index].other = self.redaction.looks_at_values(data)
-                    if not lines[index].other:
-                        data = self.redaction.line(data)
-                        lines[index].masked = data is not record[3]
-                        kept.append(data)
-                elif has_return(data):
-                    data = without_returns(data)
-                    kept.append(data)
-                if strips and (data.find(b"\x1b") >= 0 or data.find(b"\\") >= 0):
-                    lines[index].other = True
-                lines[index].begin = record[0]
-                lines[index].time = record[1]
-                lines[index].stream = record[2]
-                lines[index].data = <const uint8_t *>PyBytes_AS_STRING(data)
-                lines[index].size = PyBytes_GET_SIZE(data)
-                while lines[index].size and lines[index].data[lines[index].size - 1] == b"\r":
-                    lines[index].size -= 1
-                size += lines[index].size + len(out_tail) + 64
             job.limit = max(0, min(limit, INT64_MAX))
             job.json = self.json
             job.pairs = self.pairs
             job.with_time = self.with_time
             job.with_severity = self.with_severity
-            job.with_uid = options.uid is not None
-            job.keep_bytes = self.keep_bytes
-            job.observed = observed % (1 << 64)
-            job.tail[0] = <const uint8_t *>PyBytes_AS_STRING(out_tail)
-            job.tail[1] = <const uint8_t *>PyBytes_AS_STRING(err_tail)
-            job.tail_size[0] = len(out_tail)
-            job.tail_size[1] = len(err_tail)
+            job.with_uid = uid
+            job.keep_bytes = keep_bytes
             memset(job.severities, 0, sizeof(job.severities))
             open_output(&job.out, min(job.limit, size) + 1024)
-            index = 0
-            while index < count:
+            while index < lines.count:
                 # With the GIL at first: where line after line is for the Python writer, giving it away each time would
                 # cost a wait for the other threads each time.
-                found = write_line(&job, &lines[index], &parser)
+                found = write_line(&job, lines.at(index), &parser)
                 if found == RECORD:
                     index += 1
                     with nogil:
-                        while index < count:
-                            found = write_line(&job, &lines[index], &parser)
+                        while index < lines.count:
+                            found = write_line(&job, lines.at(index), &parser)
                             if found != RECORD:
                                 break
                             index += 1
                 if found == NO_ROOM:
                     break
                 if found == OTHER:
-                    record = records[index]
-                    tail = both[lines[index].stream]
+                    line = lines.at(index)
+                    tail = line.tail[:line.tail_size]
                     if job.with_uid:
-                        tail = with_uid(tail, record[0])
-                    tail += fixed64(record[1] if record[1] > 0 else observed)
-                    other, number = self.python.record(record[3], record[1], tail)
+                        tail = with_uid(tail, line.begin)
+                    text = line.data[:line.size] if records is None else records[index][3]
+                    other, number = self.python.record(text, line.time, tail + fixed64(line.observed))
                     if not add_other(&job, other, number):
                         break
                     index += 1
             severities = tuple([job.severities[place] for place in range(1, RANGES + 1)])
             return close_output(&job.out), index, severities
         finally:
-            PyMem_RawFree(lines)
             PyMem_RawFree(parser.tokens)
             PyMem_RawFree(parser.keys)
             Py_XDECREF(job.out.object)

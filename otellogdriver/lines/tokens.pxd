@@ -12,7 +12,7 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport strtod
 from libc.string cimport memcmp, memcpy
 
-from otellogdriver.codec.wire cimport is_utf8, put_bytes, varint_size
+from otellogdriver.codec.wire cimport is_utf8, put_bytes, put_short, varint_size
 
 cdef enum:
     MAX_DEPTH = 16
@@ -181,7 +181,7 @@ cdef inline uint8_t *put_text(uint8_t *p, Token *t) noexcept nogil:
     cdef const uint8_t *run
     cdef int code
     if not t.escaped:
-        return put_bytes(p, q, t.size)
+        return put_short(p, q, t.size)
     while q < end:
         run = q
         while q < end and q[0] != b"\\":

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from otellogdriver.codec.contract import EncodeOptions, Line
+from otellogdriver.codec.frames import SHORT, read_varint
 from otellogdriver.codec.python import ORIGINAL, as_text, tails, with_uid
-from otellogdriver.codec.wire import fixed64
+from otellogdriver.codec.wire import fixed64, nested
 from otellogdriver.lines import escapes, json_line, logfmt, severity, wire
 from otellogdriver.lines.joined import Record
 from otellogdriver.lines.mapping import Fields, mapped
@@ -35,6 +36,15 @@ class Rules:
     strip_ansi: bool = False
 
 
+def is_original(tail: bytes) -> bool:
+    """Whether the bytes of a line that is no text stand first of what the codec puts after a body: then the body has
+    signs in their place, and is not to be parsed."""
+    if tail[:1] != b"\x32":
+        return False
+    _, key = read_varint(tail, 1, len(tail), SHORT)
+    return tail.startswith(nested(b"\x0a", ORIGINAL), key)
+
+
 Written = tuple[bytes, int, Sequence[int]]
 """Payload, how many records are in it, severities: as of `codec.contract.Encoded`."""
 
@@ -45,12 +55,16 @@ class Writer(Protocol):
     def write(self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int) -> Written:
         """As many records as `limit` allows, but one at least. `options.streams` has been seen to."""
 
+    def rewrite(self, payload: bytes, records: int, limit: int) -> Written:
+        """The same for so many records of the codec: the second item is how many bytes of `payload` have been used. Not
+        where there is a pattern."""
+
 
 class PythonWriter:
     """See the module's text."""
 
     def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+        self.rules = rules
 
     def write(self, records: Sequence[Line | Record], options: EncodeOptions, observed: int, limit: int) -> Written:
         """See `Writer`."""
@@ -69,6 +83,33 @@ class PythonWriter:
                 severities[severity.range_of(number)] += 1
         return b"".join(payload), len(payload), tuple(severities)
 
+    def rewrite(self, payload: bytes, records: int, limit: int) -> Written:
+        """See `Writer`."""
+        written: list[bytes] = []
+        size = at = 0
+        severities = [0] * severity.RANGES
+        for _ in range(records):
+            length, begin = read_varint(payload, at + 1, len(payload), SHORT)
+            end = begin + length
+            has_time = payload[begin] == 0x09
+            time = int.from_bytes(payload[begin + 1 : begin + 9], "little", signed=True) if has_time else 0
+            _, body = read_varint(payload, begin + (9 if has_time else 0) + 1, end, SHORT)
+            length, text = read_varint(payload, body + 1, end, SHORT)
+            line, tail = payload[text : text + length], payload[text + length : end]
+            if is_original(tail):
+                fields = self._levelled(Fields(line.decode()))
+                one, number = wire.record(fields, time, tail), fields.severity_number
+            else:
+                one, number = self.record(line, time, tail)
+            if written and size + len(one) > limit:
+                break
+            written.append(one)
+            size += len(one)
+            at = end
+            if number:
+                severities[severity.range_of(number)] += 1
+        return b"".join(written), at, tuple(severities)
+
     def record(self, line: bytes, time: int, tail: bytes) -> tuple[bytes, int]:
         """One LogRecord, and its SeverityNumber; `tail` is what the codec puts after the body."""
         fields = self.fields(line)
@@ -76,7 +117,7 @@ class PythonWriter:
 
     def fields(self, line: bytes) -> Fields:
         """What the line says."""
-        rules = self._rules
+        rules = self.rules
         values = False
         if rules.redaction is not None:
             values = rules.redaction.looks_at_values(line)
@@ -105,7 +146,11 @@ class PythonWriter:
             if hidden:
                 written = logfmt.text(members) if rules.parse == "logfmt" else json_line.text(members)
             found = mapped(members, written, rules.parse_time)
-        if rules.severity and not found.severity_number:
+        return self._levelled(found)
+
+    def _levelled(self, found: Fields) -> Fields:
+        """With the level that the body names, if no field does."""
+        if self.rules.severity and not found.severity_number:
             text = found.body.encode() if isinstance(found.body, str) else found.body
             found.severity_number, found.severity_text = severity.in_text(text)
         return found
@@ -115,12 +160,12 @@ class PythonWriter:
         try:
             return Fields(line.decode())
         except UnicodeDecodeError:
-            if self._rules.keep_bytes:
+            if self.rules.keep_bytes:
                 return Fields(line)
             return Fields(as_text(line), attributes={ORIGINAL.decode(): line})
 
     def _parsed(self, line: bytes) -> dict[str, json_line.Value] | None:
-        parse = self._rules.parse
+        parse = self.rules.parse
         if parse == "json":
             return json_line.parsed(line)
         if parse == "logfmt":

@@ -21,13 +21,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import machinery, util
 from pathlib import Path
 from typing import Any
 
 from otellogdriver.codec import python
 from otellogdriver.codec.contract import NOTHING, Codec, EncodeOptions
-from otellogdriver.lines import joined, levels, severity, severity_scan, trace_modes
+from otellogdriver.lines import joined, severity, severity_scan, trace_modes
 from otellogdriver.lines.redaction import Redaction
 from otellogdriver.lines.writer import PythonWriter, Rules
 from tests.data.frames.corpus import CASES
@@ -151,9 +152,12 @@ def line_differences(native: Any, chance: random.Random, data: bytes) -> str:
     limit = chance.choice([HUGE, 0, 100])
     kept = EncodeOptions(options.uid, b"", 3, chance.random() < 0.5)
     frames = b"".join(frame(data[begin:], chance.choice([OBSERVED, 0])) for begin in (0, len(data) // 2))
-    payload = python.encode(frames, 0, NOTHING, kept, OBSERVED, HUGE).payload
-    if native.levelled(payload) != levels.levelled(payload):
-        return "levelled"
+    made = python.encode(frames, 0, NOTHING, kept, OBSERVED, HUGE)
+    plain = PythonWriter(replace(rules, redaction=None, keep_bytes=kept.keep_bytes))
+    if native.NativeWriter(plain.rules, plain).rewrite(made.payload, made.records, limit) != plain.rewrite(
+        made.payload, made.records, limit
+    ):
+        return f"rewrite with {plain.rules}"
     writer = PythonWriter(rules)
     found = native.NativeWriter(rules, writer).write(records, options, OBSERVED, limit)
     return "" if found == writer.write(records, options, OBSERVED, limit) else f"write with {rules}"

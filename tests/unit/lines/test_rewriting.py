@@ -1,4 +1,4 @@
-"""`severity=auto` on its own: the same records as on the longer way, whatever the limit."""
+"""The shorter way makes the same records as the longer one, whatever the limit."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ import pytest
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
 from otellogdriver.lines import line_encoder
 from otellogdriver.lines.encoder import LineEncoder
-from otellogdriver.lines.levels import LevelEncoder
+from otellogdriver.lines.rewriting import RewritingEncoder
 from otellogdriver.lines.selection import Selection
 from otellogdriver.lines.writer import PythonWriter, Rules
 from otellogdriver.settings.options import resolve
 from tests.data.frames.codecs import codecs
 from tests.data.frames.log_entry import frame
+from tests.data.lines.corpus import CASES
 from tests.data.lines.programs import examples, levelless
 
 NOW = 1_763_990_000_000_000_000
 HUGE = 1 << 40
 LINES = [
     *(example.line for example in [*examples("programs.txt"), *levelless()]),
+    *(printed.line for case in CASES for printed in case.lines if b"\n" not in printed.line),
+    b'{"msg":"\xe9","level":"error"}',
+    b'{"msg":"paid","level":"warn","n":1,"when":"2026-01-02T03:04:05Z"}\r',
+    b'{"msg":"odd number","level":"info","n":-0}',
+    b"msg=paid level=error",
+    b"msg=\xe9 level=error",
     b"<3>disk full",
     b"\xe9 ERROR x",
     b"\xff",
@@ -40,12 +47,26 @@ DATA = b"".join(
 @pytest.mark.parametrize("keep_bytes", [False, True])
 @pytest.mark.parametrize("streams", [3, 1])
 @pytest.mark.parametrize("limit", [HUGE, 70_000, 3_000, 0])
-def test_the_shorter_way_makes_the_same_records(uid: bytes, keep_bytes: bool, streams: int, limit: int) -> None:
+@pytest.mark.parametrize(
+    "log_opts",
+    [
+        {"severity": "auto"},
+        {"parse": "json"},
+        {"parse": "logfmt", "severity": "auto"},
+        {"parse": "auto", "parse-time": "true", "severity": "auto"},
+    ],
+    ids=str,
+)
+def test_the_shorter_way_makes_the_same_records(
+    log_opts: dict[str, str], uid: bytes, keep_bytes: bool, streams: int, limit: int
+) -> None:
     options = EncodeOptions(uid, streams=streams, keep_bytes=keep_bytes)
+    settings = resolve(log_opts, {})
     for codec in codecs():
-        short = line_encoder(resolve({"severity": "auto"}, {}), codec, options)
-        assert isinstance(short, LevelEncoder)
-        writer = PythonWriter(Rules(severity=True, keep_bytes=keep_bytes))
+        short = line_encoder(settings, codec, options)
+        assert isinstance(short, RewritingEncoder)
+        severity = settings.severity == "auto"
+        writer = PythonWriter(Rules(settings.parse, settings.parse_time, severity, keep_bytes=keep_bytes))
         longer = LineEncoder(codec, None, Selection(streams, "", "", 0, 0), writer, False)
         whole = longer.encode(DATA, 0, NOTHING, options, NOW, HUGE, final=True)
         at, carry, payload, severities = 0, NOTHING, b"", [0] * 6
@@ -61,9 +82,11 @@ def test_the_shorter_way_makes_the_same_records(uid: bytes, keep_bytes: bool, st
             assert again == replace(whole, severities=again.severities)
 
 
-@pytest.mark.parametrize("option", ["parse", "redact-pattern", "include-pattern", "rate-limit", "multiline-pattern"])
+@pytest.mark.parametrize(
+    "option", ["redact-pattern", "include-pattern", "exclude-pattern", "rate-limit", "multiline-pattern", "strip-ansi"]
+)
 def test_with_another_option_it_is_the_longer_way(option: str) -> None:
-    value = {"parse": "json", "rate-limit": "5"}.get(option, "x")
+    value = {"strip-ansi": "true", "rate-limit": "5"}.get(option, "x")
     settings = resolve({"severity": "auto", option: value}, {})
     for codec in codecs():
         assert isinstance(line_encoder(settings, codec, EncodeOptions()), LineEncoder)
