@@ -10,17 +10,18 @@ the names it uses are still there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Literal, TypeVar
 
 from otellogdriver.errors import is_shortage
-from otellogdriver.insist import NO_MEMORY, insist
+from otellogdriver.insist import NO_MEMORY
 
 T = TypeVar("T")
 
@@ -85,7 +86,8 @@ class Loop(asyncio.SelectorEventLoop):
         try:
             super()._run_once()  # type: ignore[misc]
         except MemoryError:
-            log.error("no memory for a round of the event loop; it goes on")
+            with contextlib.suppress(MemoryError):
+                log.error("no memory for a round of the event loop; it goes on")
 
     def _start_serving(self, *arguments: Any) -> None:
         """Accept one connection in a round: where there is no file number for it, asyncio would try again, log and set
@@ -113,8 +115,27 @@ class Event(asyncio.Event):
                 time.sleep(NO_MEMORY)
 
 
+class _Done:
+    """What is awaited where there is nothing to wait for; that takes no memory."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return _NOTHING
+
+
+_DONE = _Done()
+_NOTHING: Generator[Any, None, None] = iter(())  # type: ignore[assignment]
+
+
+def _leave(turn: asyncio.Lock | asyncio.Semaphore, _: object, __: object, ___: object) -> _Done:
+    """The end of `async with`. asyncio's takes memory before it gives the turn back: it might never be."""
+    turn.release()
+    return _DONE
+
+
 class Lock(asyncio.Lock):
     """See the module's text."""
+
+    __aexit__ = _leave  # type: ignore[assignment]
 
     async def acquire(self) -> Literal[True]:
         try:
@@ -125,14 +146,26 @@ class Lock(asyncio.Lock):
             raise
 
     def _wake_up_first(self) -> None:
-        insist(super()._wake_up_first)  # type: ignore[misc]
+        while True:
+            try:
+                asyncio.Lock._wake_up_first(self)  # type: ignore[attr-defined]
+                return
+            except MemoryError:
+                time.sleep(NO_MEMORY)
 
 
 class Semaphore(asyncio.Semaphore):
     """See the module's text."""
 
+    __aexit__ = _leave  # type: ignore[assignment]
+
     def _wake_up_next(self) -> None:
-        insist(super()._wake_up_next)
+        while True:
+            try:
+                asyncio.Semaphore._wake_up_next(self)
+                return
+            except MemoryError:
+                time.sleep(NO_MEMORY)
 
 
 def _insistent(call: Callable[..., T]) -> Callable[..., T]:

@@ -223,6 +223,39 @@ def test_who_waits_for_a_turn_hears_of_it_though_there_is_no_memory_for_the_tell
     loop.run_until_complete(wait())
 
 
+@pytest.mark.parametrize("kind", [Lock, Semaphore])
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_turn_is_given_back_whatever_finds_no_memory_then(
+    loop: Loop, kind: type[Lock | Semaphore], leaves: bool
+) -> None:
+    """The first, second, third … allocation from there on fails."""
+    testcapi = pytest.importorskip("_testcapi")
+
+    async def wait(number: int) -> None:
+        turn = kind()
+        if leaves:
+            with contextlib.suppress(MemoryError):
+                async with turn:
+                    waiting = asyncio.create_task(turn.acquire())
+                    await asyncio.sleep(0)
+                    testcapi.set_nomemory(number, number + 1)
+        else:
+            await turn.acquire()
+            waiting = asyncio.create_task(turn.acquire())
+            await asyncio.sleep(0)
+            with contextlib.suppress(MemoryError):
+                testcapi.set_nomemory(number, number + 1)
+                turn.release()
+        testcapi.remove_mem_hooks()
+        await asyncio.wait_for(waiting, LONG)
+
+    try:
+        for number in range(12):
+            loop.run_until_complete(wait(number))
+    finally:
+        testcapi.remove_mem_hooks()
+
+
 def test_a_turn_that_is_not_taken_for_want_of_memory_is_the_next_ones(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
