@@ -227,6 +227,17 @@ class Pool:
             self.start_missing()
         return result
 
+    async def ended(self, call: Callable[[], T]) -> T:
+        """What a thread makes of a call. Whoever awaits this goes on when the thread is done with it, and not before
+        where memory is short: what the thread works on is its own until then."""
+        result = self.submit(call)
+        while not result.is_done:
+            try:
+                await result.awaited()
+            except MemoryError:
+                time.sleep(NO_MEMORY)
+        return result.value
+
     def start_missing(self) -> None:
         """Start threads for what waits; what cannot be had now is tried with the next call."""
         with self._lock:

@@ -19,6 +19,7 @@ from otellogdriver.delivery.feed import BUFFER, Feed, Part
 from otellogdriver.export.client import is_joined, prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.request import SCOPE, resource_logs
+from otellogdriver.insist import insist
 
 _FAIR = 64 << 10
 """Least bytes a feed may put into a batch when many want to."""
@@ -102,7 +103,11 @@ class Batch:
                 if feed.is_cut:  # its next record does not fit in any more
                     left.append(feed)
                 continue
-            self.parts.append(part)
+            try:
+                self.parts.append(part)
+            except MemoryError:  # nobody has it yet
+                insist(feed.put_back, part)
+                raise
             if alone:
                 continue
             if budget < share and feed.is_cut:

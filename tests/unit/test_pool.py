@@ -63,6 +63,29 @@ def test_whoever_asks_is_told_once(pool: Pool, is_done: bool) -> None:
     assert list(told) == [0, 1, 2]
 
 
+async def test_whoever_finds_no_memory_to_wait_goes_on_when_the_thread_is_done(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not while it works on what both of them have."""
+    real, failed, done = Result.awaited, deque[int](), list[int]()
+
+    def awaited(result: Result[Any]) -> asyncio.Future[Any]:
+        if len(failed) < 3:
+            failed.append(1)
+            raise MemoryError
+        return real(result)
+
+    def work() -> int:
+        until(lambda: len(failed) == 3)
+        done.append(1)
+        return 7
+
+    monkeypatch.setattr(Result, "awaited", awaited)
+    assert await pool.ended(work) == 7 and done == [1]
+    with pytest.raises(ZeroDivisionError):
+        await pool.ended(lambda: divmod(1, 0))
+
+
 def test_work_with_one_key_is_done_in_order_and_beside_others(pool: Pool) -> None:
     go = threading.Event()
     seen: list[int] = []

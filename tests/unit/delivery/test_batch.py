@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otellogdriver.delivery.batch import Batch, Taken, quota
-from otellogdriver.delivery.feed import Feed
+from otellogdriver.delivery.feed import Feed, Part
 from otellogdriver.export.client import prepare
 from otellogdriver.export.request import SCOPE, resource_logs
 from tests.fakes.received import read_records
@@ -104,3 +104,19 @@ def test_a_part_that_nobody_waits_for_is_free_all_the_same(scene: Scene) -> None
     taken = Taken(batch.parts[0])
     taken.free()
     assert taken.is_free and taken.freed is None
+
+
+def test_a_part_for_which_there_is_no_place_goes_back_into_the_journal(scene: Scene) -> None:
+    """Else its lines would be lost: nobody knows of it."""
+
+    class Full(list[Part]):
+        def append(self, _: Part) -> None:
+            raise MemoryError
+
+    feed = filled(scene, "a")
+    batch = Batch([feed], (), 1 << 20)
+    batch.parts = Full()
+    with pytest.raises(MemoryError):
+        batch.encode(DESTINATION, silent)
+    batch.put_back()
+    assert (feed.offset, feed.pending) == (0, feed.stream.end)
