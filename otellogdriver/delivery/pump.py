@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -34,6 +35,7 @@ from otellogdriver.delivery.sending import Sending
 from otellogdriver.delivery.waiting import Waiting
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.outcome import Client
+from otellogdriver.insist import NO_MEMORY
 from otellogdriver.loop import Event, Lock, begin
 from otellogdriver.pool import Pool
 
@@ -169,7 +171,7 @@ class Pump:
         known.busy = True
         skipped = False
         try:
-            skipped = await self._executor.submit(lambda: feed.skip(to, spares_one)).awaited()
+            skipped = await self._executor.ended(lambda: feed.skip(to, spares_one))
         except Exception as error:
             self._say(logging.ERROR, "journal", f"{feed.stream.directory} cannot be skipped: {error!r}")
         finally:
@@ -238,21 +240,17 @@ class Pump:
             if batch is None:
                 continue
             self._holding += 1
+            is_brought = False
             try:
-                while not await self._is_brought(batch):
-                    with contextlib.suppress(Exception):
-                        await asyncio.sleep(_DISK_PAUSE)
+                while not is_brought:
+                    try:
+                        await self._bring(batch)
+                        is_brought = True
+                    except Exception:  # it never raises, but there may be no memory for the call itself
+                        time.sleep(NO_MEMORY)  # nobody else has the batch
             finally:
                 self._holding -= 1
                 self._wake.set()
-
-    async def _is_brought(self, batch: Batch) -> bool:
-        """Whether the batch has been handed on. `_bring` never raises, but there may be no memory for the call itself,
-        and nobody else has the batch."""
-        with contextlib.suppress(Exception):
-            await self._bring(batch)
-            return True
-        return False
 
     def _ask_all(self) -> None:
         """Put all marks right, and ask every feed for work. After a fault no mark is certain, because undoing it may
@@ -308,7 +306,7 @@ class Pump:
         try:
             for feed in reading:
                 self._known[feed].busy = True
-            await self._executor.submit(lambda: batch.encode(self.destination, self._say)).awaited()
+            await self._executor.ended(lambda: batch.encode(self.destination, self._say))
             self._take(batch)
             self._batch = None
             if batch.parts:
@@ -332,10 +330,11 @@ class Pump:
         found = [self._known[part.feed] for part in batch.parts]
         read = [self._known[feed] for feed in batch.feeds]
         longer = [[*each.taken, one] for each, one in zip(found, taken, strict=True)]
+        entering, leaving = zip(found, longer, strict=True), iter(read)  # before anything changes: it takes memory
         batch.taken = taken
-        for each, all_taken in zip(found, longer, strict=True):
+        for each, all_taken in entering:
             each.taken = all_taken
-        for each in read:
+        for each in leaving:
             each.busy = False
 
     def _ask_again(self, batch: Batch, feeds: list[Feed], late: Iterable[Feed]) -> None:
@@ -440,7 +439,16 @@ class Pump:
         return True
 
     def _settle(self, part: Part) -> None:
-        """Every record of the part has its fate."""
+        """Every record of the part has its fate. Never raises: nobody else would settle it."""
+        while True:
+            try:
+                self._enter_end(part)
+                return
+            except MemoryError:
+                time.sleep(NO_MEMORY)
+
+    def _enter_end(self, part: Part) -> None:
+        """May be called again where it raises MemoryError."""
         feed = part.feed
         known = self._known.get(feed)
         if known is None:
@@ -450,12 +458,12 @@ class Pump:
                 break
         else:
             return
-        known.taken = [each for each in known.taken if each is not taken]
-        taken.free()
-        known.looked = self._loop.time()
-        self._wake.set()
+        left, now = [each for each in known.taken if each is not taken], self._loop.time()
         feed.settle(part)
         self._cursors.write(feed)
+        known.taken, known.looked = left, now  # not before: from now on nobody asks for its end
+        taken.free()
+        self._wake.set()
         self._tell(feed)
         self.poke(feed)
 

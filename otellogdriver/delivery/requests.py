@@ -115,43 +115,53 @@ class Requests:
         """Send one request until it has an end. It has so many `records` and `size` bytes before compression. `since`:
         loop time at which the collector itself said that it cannot take these records now; if it says so again and has
         taken others meanwhile, the gate stays open. `alone`: as for `Client.send`."""
-        while True:
-            outcome = await self._admitted(body, records, size, alone)
-            match outcome:
-                case Delivered() | Unread():
-                    self._opened()
-                    return outcome
-                case Refused(reason, too_large):
-                    self._opened()
-                    return Trouble("refused", reason, too_large and size > self.largest)
-            trouble, postponed = self.suspected(outcome), postponed_by(outcome)
-            if postponed and since < self.taken:
-                self.gate.withdrawn()  # nobody else is to wait for this
-                return postponed
-            self.failed(outcome)
-            if trouble:
-                well, denied = await self.ask()
-                if denied or well:
-                    return denied or trouble
-            elif postponed:
-                return postponed
+        try:
+            while True:
+                await self.gate.admit()
+                outcome = await self.once(body, records, size, alone)
+                match outcome:
+                    case Delivered() | Unread():
+                        self._opened()
+                        return outcome
+                    case Refused(reason, too_large):
+                        self._opened()
+                        return Trouble("refused", reason, too_large and size > self.largest)
+                trouble, postponed = self.suspected(outcome), postponed_by(outcome)
+                if postponed and since < self.taken:
+                    self.gate.withdrawn()  # nobody else is to wait for this
+                    return postponed
+                self.failed(outcome)
+                if trouble:
+                    well, denied = await self.ask()
+                    if denied or well:
+                        return denied or trouble
+                elif postponed:
+                    return postponed
+        except BaseException:
+            self.gate.withdrawn()
+            raise
 
     async def ask(self) -> tuple[bool, Denied | None]:
         """Send empty requests until the destination takes one: (whether it took the first, None). With
         `otlp-refused=drop` a denial is an end, too: (False, the denial)."""
         at_once = True
-        while True:
-            if self.closing:
-                raise asyncio.CancelledError
-            outcome = await self._admitted(self._empty, 0)
-            if isinstance(outcome, Delivered | Unread | Refused):
-                self._opened()
-                return at_once, None
-            at_once = False
-            if denied := self.final(outcome):
-                self._opened()
-                return False, denied
-            self.failed(outcome)
+        try:
+            while True:
+                if self.closing:
+                    raise asyncio.CancelledError
+                await self.gate.admit()
+                outcome = await self.health()
+                if isinstance(outcome, Delivered | Unread | Refused):
+                    self._opened()
+                    return at_once, None
+                at_once = False
+                if denied := self.final(outcome):
+                    self._opened()
+                    return False, denied
+                self.failed(outcome)
+        except BaseException:
+            self.gate.withdrawn()
+            raise
 
     def final(self, outcome: Outcome) -> Denied | None:
         """The denial, where it is an end: it is the destination's own, and `otlp-refused` is `drop`; else None."""
@@ -164,15 +174,6 @@ class Requests:
     async def is_well(self) -> bool:
         """Whether the destination answers an empty request."""
         return isinstance(await self.health(), Delivered | Unread | Refused)
-
-    async def _admitted(self, body: bytes, records: int, size: int = 0, alone: bool = False) -> Outcome:
-        """One request, when the gate lets it through. What it shows of the destination is for the caller to say."""
-        await self.gate.admit()
-        try:
-            return await self.once(body, records, size, alone)
-        except BaseException:
-            self.gate.withdrawn()
-            raise
 
     async def once(self, body: bytes, records: int, size: int = 0, alone: bool = False) -> Outcome:
         """One request, counted."""

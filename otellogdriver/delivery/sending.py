@@ -106,9 +106,9 @@ class Sending:
         waiting, feeds = deque(parts), {part.feed for part in parts}
         failed = dict.fromkeys(parts, since)
         strikes = dict.fromkeys(parts, 0)
-        self.postponed |= feeds
-        self._leave_out()
         try:
+            self.postponed |= feeds
+            self._leave_out()
             while waiting:
                 part = waiting.popleft()
                 body, size = await self._body([part]), part.size + part.feed.around

@@ -16,13 +16,13 @@ import pytest
 from otellogdriver.delivery import batch as batch_module
 from otellogdriver.delivery import pump as pump_module
 from otellogdriver.delivery.batch import Batch
-from otellogdriver.delivery.feed import Feed
+from otellogdriver.delivery.feed import Feed, Part
 from otellogdriver.export.outcome import Delivered, Outcome, Retry
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
 from tests.scene import lines, soon
 from tests.unit.delivery.accounting import check
-from tests.unit.delivery.pump_scene import Scene
+from tests.unit.delivery.pump_scene import DESTINATION, Scene
 
 # Order and shares
 
@@ -410,6 +410,50 @@ async def test_a_batch_that_is_made_is_brought_though_memory_ends_at_that_moment
     scene.write("a", lines(0, 10))
     await scene.settled()
     assert client.of("a") == [*range(10)] and not missing
+    check(scene.feeds.values(), printed=10)
+
+
+async def test_parts_are_entered_all_or_none_whatever_finds_no_memory(scene: Scene) -> None:
+    """The first, second, third … allocation fails."""
+    testcapi = pytest.importorskip("_testcapi")
+    scene.start()
+    known = []
+    for name in ("a", "b"):
+        feed = scene.feed(name)
+        feed.stream.append(lines(0, 10))
+        known.append(scene.pump._known.setdefault(feed, pump_module._Known()))
+    batch = Batch([*scene.feeds.values()], (), 1 << 20)
+    batch.encode(DESTINATION, lambda *_: None)
+    for number in range(1000):
+        for each in known:
+            each.busy = True
+        testcapi.set_nomemory(number, number + 1)
+        try:
+            scene.pump._take(batch)
+            break
+        except MemoryError:
+            pass
+        finally:
+            testcapi.remove_mem_hooks()
+        assert [(each.busy, each.taken) for each in known] == [(True, [])] * 2, number
+    assert number > 5 and [(each.busy, len(each.taken)) for each in known] == [(False, 1)] * 2
+
+
+async def test_a_part_is_settled_though_memory_is_short_at_first(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = scene.start()
+    feed = scene.feed("a")
+    faults = [MemoryError()] * 2
+    real = feed.settle
+
+    def settle(part: Part) -> None:
+        if faults:
+            raise faults.pop()
+        real(part)
+
+    monkeypatch.setattr(feed, "settle", settle)
+    scene.write("a", lines(0, 10))
+    await scene.settled()
+    assert client.of("a") == [*range(10)] and not faults
     check(scene.feeds.values(), printed=10)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otellogdriver.delivery import apart
+from otellogdriver.delivery import apart, pump
 from otellogdriver.export.outcome import Delivered, Outcome, Retry
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
@@ -45,6 +45,34 @@ async def test_patience_that_is_asked_for_one_container_alone_costs_no_other(
     limited[0] = False
     await scene.settled()
     assert client.of("a") == client.of("c") == client.of("b") == [*range(8)]
+
+
+async def test_who_was_postponed_when_memory_ended_is_not_left_out_for_good(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "_DISK_PAUSE", 0.01)
+    answers = [Retry("throttled", "429")]
+
+    async def answer(_: bytes) -> Outcome:
+        return answers.pop() if answers else Delivered()
+
+    client = scene.start(answer)
+    real, faults = scene.pump._sending._leave_out, [MemoryError()]
+
+    def leave_out() -> None:
+        if faults:
+            raise faults.pop()
+        real()
+
+    monkeypatch.setattr(scene.pump._sending, "_leave_out", leave_out)
+    for name in ("a", "b"):
+        scene.feed(name)
+        scene.write(name, lines(0, 10))
+    await scene.settled()
+    for name in ("a", "b"):
+        scene.write(name, lines(10, 20))
+    await scene.settled()
+    assert not faults and client.of("a") == client.of("b") == [*range(20)]
 
 
 async def test_a_collector_that_is_busy_for_a_moment_gets_few_requests(scene: Scene) -> None:
