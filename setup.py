@@ -39,7 +39,12 @@ missing = [source for source in SOURCES if not Path(source).exists()]
 if NATIVE == "require" and missing:
     sys.exit(f"OTELLOGDRIVER_NATIVE=require, but there is no {missing[0]}")
 extensions = [
-    Extension(source.rpartition(".")[0].replace("/", "."), [source], depends=SHARED, extra_compile_args=["-O3"])
+    Extension(
+        source.rpartition(".")[0].replace("/", "."),
+        [source],
+        depends=SHARED,
+        extra_compile_args=["-O3", "-falign-functions=64", "-falign-loops=32"],
+    )
     for source in SOURCES
     if NATIVE != "skip"
 ]
