@@ -17,7 +17,8 @@ from otellogdriver.codec.wire cimport (
     put_tagged, varint_size
 )
 from otellogdriver.lines import fields, json_line, mapping, severity
-from otellogdriver.lines.severity_scan cimport find, named, unmistakable
+from otellogdriver.lines.level_names cimport named, unmistakable
+from otellogdriver.lines.severity_scan cimport find
 from otellogdriver.lines.timestamp cimport digits, time_of
 from otellogdriver.lines.tokens cimport (
     ARRAY, DOUBLE, FALSE, INTEGER, MAX_DEPTH, MAX_PARSED, NO_ROOM, NULL_VALUE, OBJECT, OTHER, PLAIN, RECORD, STRING, TRUE,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from otellogdriver.lines.fields import OTEL_LEVELS, PYTHON_LEVEL, SEVERITY, STATUS_LEVEL, SYSLOG_LEVELS
-from otellogdriver.lines.severity_scan import find, named, unmistakable
+from otellogdriver.lines.level_names import named, unmistakable
+from otellogdriver.lines.severity_scan import find
 
 RANGES = 6
 """Of SeverityNumbers: trace, debug, info, warn, error, fatal."""

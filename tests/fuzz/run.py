@@ -37,9 +37,10 @@ from tests.data.lines.corpus import CASES as LINE_CASES
 from tests.data.lines.programs import examples, levelless, source_of
 
 ROOT = Path(__file__).parent.parent.parent
+LEVEL_MODULES = "names neighbours letters values places".split()
 TARGETS = {
     "codec": ("codec/native.pyx",),
-    "lines": ("lines/severity_scan.py", "lines/native.pyx"),
+    "lines": (*(f"lines/level_{name}.py" for name in LEVEL_MODULES), "lines/severity_scan.py", "lines/native.pyx"),
     "traces": ("lines/log_line.py", "lines/trace_headings.py", "lines/traces.py", "lines/joined.py"),
 }
 """What is compiled of each, what is imported before what imports it; the last one is called."""

@@ -83,6 +83,7 @@ TESTED_BY = {
     "lines.encoder": "unit/lines/test_lines.py",
     "lines.fields": "unit/lines/test_lines.py",
     "lines.json_line": "property/test_lines.py",
+    "lines.level_words": "unit/lines/test_level_names.py",
     "lines.logfmt": "property/test_lines.py",
     "lines.mapping": "unit/lines/test_lines.py",
     "lines.multiline": "unit/lines/test_traces.py",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from otellogdriver.lines import fields, severity_scan
+from otellogdriver.lines import fields, level_names, level_words
 from otellogdriver.settings.line_options import LineSettings
 from otellogdriver.settings.option import options_of
 from otellogdriver.settings.options import PluginSettings, Settings
@@ -69,8 +69,8 @@ def test_the_table_of_levels_is_that_of_the_code() -> None:
         _, numbers, names, _ = row.split("|")
         for number, some in zip(re.findall(r"\d+", numbers), names.split("·"), strict=True):
             found |= dict.fromkeys((name.strip() for name in some.split(",")), int(number))
-    words = {name: number for number, names in severity_scan.NAMES.items() for name in names.split()}
-    assert found == words | {name: severity_scan.letter(ord(name)) for name in "tvdinwefc"}
+    words = {name: number for number, names in level_words.NAMES.items() for name in names.split()}
+    assert found == words | {name: level_names.letter(ord(name)) for name in "tvdinwefc"}
 
 
 def test_no_option_of_lines_is_left_out() -> None:
