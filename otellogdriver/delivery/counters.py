@@ -68,12 +68,14 @@ class Counters:
         return Passed(lines, sizes, damaged), severities, excluded
 
     def settle(self, records: int, severities: Sequence[int], excluded: Mapping[str, int]) -> None:
-        """Records that were taken have their fate, whichever it is."""
-        self.records += records
-        if severities:
-            self.severities = _sums(self.severities, severities)
+        """Records that were taken have their fate, whichever it is. If this raises, nothing has changed."""
+        total = self.records + records
+        all_severities = _sums(self.severities, severities) if severities else self.severities
+        all_excluded = self.excluded
         if excluded:
-            _add(self.excluded, excluded)
+            all_excluded = dict(all_excluded)
+            _add(all_excluded, excluded)
+        self.records, self.severities, self.excluded = total, all_severities, all_excluded
 
     def go_back(self, passed: Passed) -> None:
         """What has been passed since comes again."""

@@ -448,7 +448,7 @@ class Pump:
                 time.sleep(NO_MEMORY)
 
     def _enter_end(self, part: Part) -> None:
-        """May be called again where it raises MemoryError."""
+        """May be called again where it raises MemoryError: until the part is settled nothing has been counted."""
         feed = part.feed
         known = self._known.get(feed)
         if known is None:
@@ -459,8 +459,8 @@ class Pump:
         else:
             return
         left, now = [each for each in known.taken if each is not taken], self._loop.time()
+        self._cursors.write(feed)  # soon, not now
         feed.settle(part)
-        self._cursors.write(feed)
         known.taken, known.looked = left, now  # not before: from now on nobody asks for its end
         taken.free()
         self._wake.set()

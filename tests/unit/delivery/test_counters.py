@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Never
+
+import pytest
+
 from otellogdriver.codec.contract import Encoded
 from otellogdriver.delivery.counters import Counters, Passed
 
@@ -44,3 +48,19 @@ def test_what_is_skipped_is_passed_and_given_up() -> None:
     counters.give_up("refused", 0)
     assert counters.passed == Passed([4, 2], [0, 0], 11)
     assert counters.given_up == {"journal_full": 6, "refused": 1}
+
+
+class NoMemory(dict[str, int]):
+    """Of which there is nothing to be had at the moment."""
+
+    def items(self) -> Never:
+        raise MemoryError
+
+
+def test_what_finds_no_memory_is_settled_later_and_counts_once() -> None:
+    counters = Counters(records=1)
+    with pytest.raises(MemoryError):
+        counters.settle(5, SOME.severities, NoMemory(streams=1))
+    assert counters == Counters(records=1)
+    counters.settle(5, SOME.severities, {"streams": 1})
+    assert counters.records == 6 and counters.excluded == {"streams": 1}
