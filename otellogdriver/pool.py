@@ -223,8 +223,10 @@ class Pool:
             except MemoryError:
                 self._chains.pop(key, None)  # else what comes later would wait for this
                 raise
-        with contextlib.suppress(MemoryError):  # it will be made all the same
+        try:
             self.start_missing()
+        except MemoryError:  # it will be made all the same; what suppresses an error by `with` takes memory itself
+            pass
         return result
 
     async def ended(self, call: Callable[[], T]) -> T:

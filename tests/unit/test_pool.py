@@ -86,6 +86,26 @@ async def test_whoever_finds_no_memory_to_wait_goes_on_when_the_thread_is_done(
         await pool.ended(lambda: divmod(1, 0))
 
 
+def test_work_is_made_or_refused_whatever_finds_no_memory() -> None:
+    """The first, second, third … allocation fails. Whoever is refused undoes what a thread must not find undone."""
+    testcapi = pytest.importorskip("_testcapi")
+    pool, refused = Pool(1, "test"), 0
+    value(pool.submit(pow, 1, 1))
+    for number in range(60):
+        made, result = list[int](), None
+        try:
+            testcapi.set_nomemory(number, number + 1)
+            result = pool.submit(made.append, 1)
+        except MemoryError:
+            refused += 1
+        finally:
+            testcapi.remove_mem_hooks()
+        value(pool.submit(pow, 1, 1))
+        assert made == ([] if result is None else [1]), number
+    pool.shutdown()
+    assert refused > 2
+
+
 def test_work_with_one_key_is_done_in_order_and_beside_others(pool: Pool) -> None:
     go = threading.Event()
     seen: list[int] = []
