@@ -10,7 +10,6 @@ the names it uses are still there.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import gc
 import logging
@@ -86,8 +85,10 @@ class Loop(asyncio.SelectorEventLoop):
         try:
             super()._run_once()  # type: ignore[misc]
         except MemoryError:
-            with contextlib.suppress(MemoryError):
+            try:
                 log.error("no memory for a round of the event loop; it goes on")
+            except MemoryError:
+                pass
 
     def _start_serving(self, *arguments: Any) -> None:
         """Accept one connection in a round: where there is no file number for it, asyncio would try again, log and set
