@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from otellogdriver.codec.contract import NOTHING, EncodeOptions
-from otellogdriver.lines import json_line, line_encoder, logfmt
+from otellogdriver.lines import escapes, json_line, line_encoder, logfmt
 from otellogdriver.settings.options import resolve
 from otellogdriver.settings.patterns import compiled
 from tests.data.frames.codecs import codecs
@@ -155,14 +155,18 @@ def test_what_is_found_leaves_in_no_form(
 ) -> None:
     pattern = given["redact-pattern"]
     printed = line + end
+    members = json_line.parsed(printed) if given["parse"] in ("json", "auto") else None
+    if members is None and given["parse"] in ("logfmt", "auto"):
+        members = logfmt.parsed(printed, 1 if given["parse"] == "logfmt" else 2)
+    if members is not None and given["strip-ansi"] == "true":
+        # What escapes part is one word without them: hunter2000 has the secret in it, and is not found.
+        joined = set(leaves(escapes.of_members(members))) - set(leaves(members))
+        assume(all(is_found(pattern, text.encode()) for text in joined if SECRET in text))
     found = is_found(pattern, printed) or is_found(pattern, printed.rstrip(b"\r"))
     if line.count(SECRET.encode()) == 1 and found:
         lines = [*others[:at], printed, *others[at:]]
         for payload in sent(lines, given):
             assert SECRET.encode() not in payload
-    members = json_line.parsed(printed) if given["parse"] in ("json", "auto") else None
-    if members is None and given["parse"] in ("logfmt", "auto"):
-        members = logfmt.parsed(printed, 1 if given["parse"] == "logfmt" else 2)
     texts = [] if members is None else [text for text in leaves(members) if SECRET in text]
     if texts and all(text.count(SECRET) == 1 and is_found(pattern, text.encode()) for text in texts):
         for payload in sent([printed], {**given, "multiline-pattern": ""}):
