@@ -26,15 +26,22 @@ class Record:
     span_id: str
 
 
+_BEGIN = b'{"resourceLogs":'
+"""Of a line. In a text it would have backslashes."""
+
+
 def read(path: Path, start: int = 0) -> tuple[list[Record], int]:
-    """The records behind the byte `start`, and where to go on; a line still being written is left for the next time."""
+    """The records behind the byte `start`, and where to go on; a line still being written is left for the next time. A
+    collector that was killed while it wrote one leaves its begin before the next one, of what it had not acknowledged.
+    """
     try:
         with path.open("rb") as file:
             file.seek(start)
             whole, newline, _ = file.read().rpartition(b"\n")
     except FileNotFoundError:
         return [], start
-    return [record for line in whole.splitlines() for record in records(json.loads(line))], start + len(whole + newline)
+    requests = [json.loads(line[max(0, line.rfind(_BEGIN)) :]) for line in whole.splitlines()]
+    return [record for request in requests for record in records(request)], start + len(whole + newline)
 
 
 def records(request: dict[str, Any]) -> Iterator[Record]:
