@@ -26,6 +26,7 @@ from tests.engine.numbers import printed, until_stopped
 from tests.engine.plugin import Plugin
 from tests.engine.registry import Registry
 from tests.engine.service import Service
+from tests.tools.engine import chosen
 
 MAX_PULL = 50_000_000
 """Bytes of what `docker plugin install` takes over the network."""
@@ -93,10 +94,11 @@ def test_push_install_upgrade_roll_back_uninstall(
     )
     assert own_engine.docker("plugin", "ls", "--quiet") == "", "pushing leaves no plugin in the engine"
 
-    # By its digest, as somebody does who has checked it.
-    grant = ("plugin", "install", "--grant-all-permissions", "--disable", "--alias=checked")
-    own_engine.docker(*grant, f"{about['name']}@{about['digest']}", timeout=300)
-    own_engine.docker("plugin", "rm", "checked")
+    # By its digest, as somebody does who has checked it. Engine 20.10 panics when it is asked for one.
+    if chosen() != "20.10":
+        grant = ("plugin", "install", "--grant-all-permissions", "--disable", "--alias=checked")
+        own_engine.docker(*grant, f"{about['name']}@{about['digest']}", timeout=300)
+        own_engine.docker("plugin", "rm", "checked")
 
     assert "hello" in plugin.follow("Install")
     record = collector.wait(1)[0]
