@@ -39,13 +39,25 @@ class Limits:
         excess = waiting - session.settings.journal_max_size
         if excess > 0:
             excess += session.settings.journal_max_size // _MORE
-        claimed = self._room.claim(session.weight) if self._room.over else 0
-        excess = max(excess, claimed)
+        under_way, left = self._parts(session)
+        claimed = self._room.claim(left) if self._room.over else 0
+        if claimed:
+            excess = max(excess, under_way + claimed)
         if excess > 0:
             to = min(stream.end, stream.end - stream.waiting + excess)
             for pump, feed in session.feeds:
                 if feed.delivered < to:  # a mirror may be far ahead
                     self._skip(pump, feed, to, spares_one=not claimed)  # one longer than the limit is not cut by it
+
+    @staticmethod
+    def _parts(session: Session) -> tuple[int, int]:
+        """Bytes that are under way, which cannot be given up any more; and of the rest what it can give for the others'
+        sake: if it claimed more, it would do so in vain, and who could give it would not be asked."""
+        if not session.feeds or not session.feeds[0][1].unfinished:
+            return session.stream.waiting, 0
+        stream = session.stream
+        under_way = max(0, session.feeds[0][1].offset - (stream.end - stream.waiting))
+        return under_way, session.weight - under_way
 
     def may_need(self, session: Session) -> bool:
         """Whether lines of this session can make room where there is none, for which it needs its feeds."""

@@ -14,9 +14,11 @@ LIMIT = 1600
 
 
 class Scene:
-    """A session of 10,000 bytes, delivered up to `main` and `mirror`, and a room with so much to give up."""
+    """A session of 10,000 bytes, delivered up to `main` and `mirror`, and a room with so much to give up. `under_way`:
+    bytes after that which are just being sent."""
 
-    def __init__(self, policy: str, main: int, mirror: int | None = None) -> None:
+    def __init__(self, policy: str, main: int, mirror: int | None = None, under_way: int = 0) -> None:
+        self.under_way = under_way
         self.skipped: list[tuple[str, int, bool]] = []
         self.short = False
         self.over = self.over_of_mirrors = 0
@@ -32,7 +34,8 @@ class Scene:
         self.limits = Limits(room, Supervisor())
 
     def claim(self, weight: int) -> int:
-        return min(self.over, weight)
+        self.claimed = min(self.over, weight)
+        return self.claimed
 
     def claim_of_mirror(self, kept: int) -> int:
         return min(self.over_of_mirrors, kept)
@@ -44,7 +47,8 @@ class Scene:
         return self.skipped
 
     def _feed(self, at: int) -> Any:
-        return Named(delivered=at, offset=at, stream=Named(directory="stream"))
+        offset = at + self.under_way
+        return Named(delivered=at, offset=offset, unfinished=offset < 10_000, stream=Named(directory="stream"))
 
     def _pump(self, role: str) -> Any:
         async def skip(_: object, to: int, spares_one: bool) -> None:
@@ -100,3 +104,12 @@ async def test_only_what_may_go_makes_room(policy: str, main: int, mirror: int |
     assert not scene.limits.may_need(scene.session)
     scene.short = True
     assert scene.limits.may_need(scene.session) is helps
+
+
+async def test_what_is_under_way_claims_nothing_of_what_others_can_give() -> None:
+    scene = Scene("drop-oldest", 9000, under_way=1000)
+    scene.over = 300
+    assert await scene.keep() == [] and scene.claimed == 0
+    scene = Scene("drop-oldest", 9000, under_way=600)
+    scene.over = 300
+    assert await scene.keep() == [("main", 9900, False)] and scene.claimed == 300

@@ -103,7 +103,7 @@ async def test_what_they_cost_beside_their_lines_counts_for_the_limit_of_all(
     assert not driver.room.short and not driver.ended.totals().dropped
     await short_lived(scene, 20, begin=30)
     await soon(lambda: driver.ended.totals().dropped)
-    await soon(lambda: not driver.room.short and len(driver.parking) <= (512 << 10) // OVERHEAD, within=90)
+    await soon(lambda: not driver.room.short and len(driver.parking) <= (512 << 10) // OVERHEAD)
     await scene.server.up()
     await soon(lambda: driver.ended.totals().delivered + sum(driver.ended.totals().dropped.values()) == 50)
     assert set(driver.ended.totals().dropped) == {"journal_full"} and driver.ended.totals().delivered >= 15
