@@ -4,7 +4,7 @@
                                   measures; a table, build/bench.json
     python -m bench --guard [GROUP ...] [--write]
                                   compares the cheap rows with figures that are kept (bench/guard.py), or keeps them
-    python -m bench --render      picture, README and docs/BENCHMARK.md from build/bench.json
+    python -m bench --render      pictures, README and docs/BENCHMARK.md from build/bench.json
 
 `--only` takes the words throughput, fields, sizes, many, latency, reading, outage, calls, starts, small, peers, grpc,
 spread, idle and codec.
@@ -134,7 +134,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="a few minutes")
     parser.add_argument("--full", action="store_true", help="more repeats, a backlog of 2 GiB")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=" ".join(PARTS))
-    parser.add_argument("--render", action="store_true", help="picture and pages from the last results")
+    parser.add_argument("--render", action="store_true", help="pictures and pages from the last results")
     parser.add_argument(
         "--guard",
         nargs="*",
@@ -150,10 +150,11 @@ def main(args: list[str]) -> int:
         chosen = [group for group in guard.GROUPS if group.name in (given.guard or guard.NAMES)]
         return guard.main(given.write, chosen)
     if given.render:
-        from bench.picture import draw  # matplotlib takes its time
+        from bench.picture import draw, draw_bill  # matplotlib takes its time
 
         results = Results.read(OUTPUT)
         draw(results)
+        draw_bill(results)
         page.write(results)
         return 0
     try:

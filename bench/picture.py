@@ -1,4 +1,5 @@
-"""The results as a picture for the README: one container at full speed, beside other drivers."""
+"""The results as pictures for the README: one container at full speed, beside other drivers; and what a line costs the
+whole host, beside what people use without a plugin."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from bench.goals import GZIP, ONE, OURS
+from bench.goals import FAST, FILES, GZIP, ONE, OURS, STEADY
 from bench.result import Results
 from bench.table import number, where
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURE = ROOT / "docs" / "images" / "benchmark.svg"
+IMAGES = ROOT / "docs" / "images"
+PICTURE, BILL = IMAGES / "benchmark.svg", IMAGES / "bill.svg"
 VARIANTS = ("json-file", "local", "discard plugin", OURS, GZIP)
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -44,9 +46,37 @@ def draw(results: Results, path: Path = PICTURE) -> None:
         bars(results, speed, names)
         costs(results, cost, names)
         figure.suptitle(f"One container at full speed, 150-byte lines · {where(results)}", fontsize=9, color="#57606a")
-        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None})
         pyplot.close(figure)
+
+
+def draw_bill(results: Results, path: Path = BILL) -> None:
+    """Nothing where the peers were not measured."""
+    if not results.find(FAST, FILES):
+        return
+    with pyplot.rc_context(STYLE):
+        figure, panels = pyplot.subplots(1, 2, figsize=(10, 1.7), layout="constrained", sharey=True)
+        for axes, workload in zip(panels, (FAST, STEADY), strict=True):
+            shares(results, axes, workload)
+        figure.suptitle(f"CPU of the whole host per delivered line, µs · {where(results)}", fontsize=9, color="#57606a")
+        figure.savefig(path, metadata={"Date": None})
+        pyplot.close(figure)
+
+
+def shares(results: Results, axes: Axes, workload: str) -> None:
+    """CPU per line: what is the engine's, behind it the driver's or the collector's."""
+    for at, (name, sender, color) in enumerate(((GZIP, "driver", OWN), (FILES, "collector", GREY))):
+        engine = results.value(workload, name, "engine_us") or 0.0
+        own = results.value(workload, name, "sender_us") or 0.0
+        lost = results.value(workload, name, "lost_percent") or 0.0
+        axes.barh(at, engine, 0.6, color=LIGHT)
+        axes.barh(at, own, 0.6, left=engine, color=color)
+        parts = f"engine {number(engine)} + {sender} {number(own)}" + (f", {lost:.0f} % lost" if lost >= 1 else "")
+        axes.text(engine + own, at, f"  {parts}", va="center", fontsize=9)
+    axes.set_yticks((0, 1), ("otellogdriver", "json-file and\ncollector"))
+    axes.set_ylim(1.6, -0.6)
+    axes.set_title(workload.removesuffix(", whole host"))
+    finish(axes, 2.0)
 
 
 def bars(results: Results, axes: Axes, names: list[str]) -> None:
