@@ -172,12 +172,20 @@ class Result(Generic[T]):
         return future
 
 
+def alone(call: Callable[[], T], name: str) -> Result[T]:
+    """What `call` gives, made in a thread of its own, which does not keep the process from ending. Raises RuntimeError
+    or MemoryError where there is none just now."""
+    result: Result[T] = Result()
+    Thread(partial(insist, result.make, call), name).start()
+    return result
+
+
 async def in_thread(call: Callable[[], T], name: str) -> T:
     """What `call` gives, made in a thread of its own, or by the caller where there is none just now."""
-    result: Result[T] = Result()
     try:
-        Thread(partial(insist, result.make, call), name).start()
+        result = alone(call, name)
     except (RuntimeError, MemoryError):
+        result = Result()
         insist(result.make, call)
     return await result.awaited()
 

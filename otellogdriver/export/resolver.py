@@ -16,8 +16,7 @@ from functools import partial
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from otellogdriver.insist import insist
-from otellogdriver.pool import Result, Thread
+from otellogdriver.pool import alone
 
 FILES = ("/etc/resolv.conf", "/etc/hosts")
 
@@ -35,10 +34,8 @@ class Resolver(AbstractResolver):
         key = (host, port, family)
         answer = self._running.get(key)
         if answer is None:
-            result: Result[list[ResolveResult]] = Result()
-            look_up = partial(_look_up, host, port, family)
             try:
-                Thread(partial(insist, result.make, look_up), f"resolve {host}").start()
+                result = alone(partial(_look_up, host, port, family), f"resolve {host}")
             except RuntimeError:  # the next caller tries again
                 raise OSError(errno.EAGAIN, "no thread for it") from None
             answer = self._running[key] = result.awaited()

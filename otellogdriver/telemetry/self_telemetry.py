@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -48,8 +47,7 @@ from otellogdriver.errors import OptionError
 from otellogdriver.export.client import METHOD, client_for, prepare
 from otellogdriver.export.destination import GRPC, Destination, url_of_requests
 from otellogdriver.export.outcome import Delivered, Outcome, Refused, Retry
-from otellogdriver.insist import insist
-from otellogdriver.pool import Result, Thread
+from otellogdriver.pool import alone
 from otellogdriver.resource import Host
 from otellogdriver.settings.endpoints import LOGS_PATH
 from otellogdriver.settings.options import resolve
@@ -64,6 +62,7 @@ log = logging.getLogger(__name__)
 _EVERY = 60.0
 _TIMEOUT = 10.0
 """Seconds for a request where the plugin's settings have no bound."""
+_THREAD = "own telemetry"
 _PAUSE = 1.0
 """Seconds before a failed request is sent again."""
 _METRICS_PATH = "/v1/metrics"
@@ -114,7 +113,8 @@ class SelfTelemetry:
         await asyncio.gather(self._task, return_exceptions=True)
         self._early.end()
         last = asyncio.ensure_future(self._metrics.send(self._collect()))
-        await asyncio.wait([last, _in_thread(self._provider.shutdown)], timeout=_PATIENCE)
+        ended: asyncio.Future[Any] = alone(self._provider.shutdown, _THREAD).awaited()
+        await asyncio.wait([last, ended], timeout=_PATIENCE)
         last.cancel()
         await asyncio.gather(last, self._metrics.close(), self._logs.close(), return_exceptions=True)
 
@@ -182,7 +182,7 @@ class _Way:
 
     async def send(self, data: Any) -> Outcome:
         """Send what the SDK gathered, again and again for as long as one request may take."""
-        body = await _in_thread(lambda: prepare(self._place, [self._encode(data).SerializeToString()]))
+        body = await alone(lambda: prepare(self._place, [self._encode(data).SerializeToString()]), _THREAD).awaited()
         end = time.monotonic() + self._place.timeout
         while True:
             outcome = await self._client.send(body)
@@ -258,11 +258,3 @@ def _every(environ: Mapping[str, str]) -> float:
         return max(0.1, float(environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")) / 1000)
     except ValueError:
         return _EVERY
-
-
-def _in_thread(call: Callable[[], Any]) -> asyncio.Future[Any]:
-    """What a call gives, made in a thread that does not keep the process from ending, as those of an executor would.
-    Raises RuntimeError or MemoryError where there is no thread."""
-    result: Result[Any] = Result()
-    Thread(partial(insist, result.make, call), "own telemetry").start()
-    return result.awaited()
