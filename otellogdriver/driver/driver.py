@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -53,9 +53,10 @@ log = logging.getLogger(__name__)
 _CONTAINER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _ORPHANS_AFTER = 3.0
 """Seconds from the start until FIFOs found then are read if nobody claims them: an engine makes one before it calls."""
-_RESUME_AGAIN = 0.5
-"""Seconds until what could not be looked at (no file numbers, no memory, a disk that fails) is looked at again."""
+_TAKE_UP_AGAIN = 0.5
+"""Seconds until a stream that could not be taken up (no file numbers, no memory, a disk that fails) is tried again."""
 _RESUME_SELDOM = 4.0
+"""Seconds between two looks for what an earlier run left and could not be looked at, where that fails for long."""
 _UNREADABLE = 10.0
 """Seconds after which a state directory that cannot be read counts as lost."""
 _STOP_PATIENCE = 5.0
@@ -97,7 +98,10 @@ class Driver:
         """Apart from `_disk`, so that a start does not wait for what a slow disk has still to do."""
         self._disk = Pool(4, "disk")
         self._cursors = Pool(1, "cursors")
-        self.unresumed: list[Entry] = []
+        self.unresumed: dict[Entry, None] = {}
+        self._is_resuming = False
+        self._resume_at = 0.0
+        """Loop time before which nobody looks again for what could not be looked at."""
         self._unread: dict[Session, float] = {}
         """Whose FIFO nobody reads, and since when (loop time), as the last sweep found."""
         self._crowd = Crowd()
@@ -115,7 +119,7 @@ class Driver:
 
     def recover(self) -> None:
         """Resume what an earlier run left, before the first call is served. Never raises."""
-        self._resume()
+        self.supervisor.guard("resuming", self._resume, recovery.looks(self))
         if Path(self.plugin.state_directory).parent == Path(self.plugin.fifo_directory):
             files = recovery.orphans(self.plugin.fifo_directory, self.sessions)
             self._later(_ORPHANS_AFTER, self._adopt, files)
@@ -124,12 +128,17 @@ class Driver:
         self.room.check()
         self.ready = True
 
-    def _resume(self) -> None:
-        self._is_whole = recovery.resume(self)
+    def _resume(self, found: Iterable[recovery.Look]) -> None:
+        self._is_whole = recovery.resume(self, found)
         self.supervisor.watch("deleting remains", self._disk.in_order("packing", self.store.delete_remains))
-        if not self._is_whole:  # seldom, where it fails for long
-            pause = min(_RESUME_SELDOM, max(_RESUME_AGAIN, (time.monotonic() - self._began) / 4))
-            self._later(pause, self._resume)
+
+    async def _resume_rest(self) -> None:
+        """What could not be looked at before."""
+        self._is_resuming = True
+        try:
+            self._resume(await self._disk.submit(lambda: [*recovery.looks(self)]).awaited())
+        finally:
+            self._is_resuming = False
 
     def _adopt(self, files: list[str]) -> None:
         """Not before it is known whose they are; but a disk that cannot be read for good keeps no container waiting."""
@@ -375,7 +384,7 @@ class Driver:
                 break
             except (OSError, MemoryError) as error:
                 self.supervisor.note("taking up a stream that waited", error)
-                await asyncio.sleep(_RESUME_AGAIN)
+                await asyncio.sleep(_TAKE_UP_AGAIN)
         if session:
             self.changed(session)
             session.poke()
@@ -419,6 +428,9 @@ class Driver:
             over -= entry.stream.undelivered + OVERHEAD
             self.supervisor.guard("giving up what waits", self._unpark, entry)
         now = self._loop.time()
+        if not self._is_whole and not self._is_resuming and now >= self._resume_at:  # seldom, where it fails for long
+            self._resume_at = now + min(_RESUME_SELDOM, (time.monotonic() - self._began) / 4)
+            self.supervisor.task("resuming", self._resume_rest())
         if self._crowd.stirred or now - self._looked >= _LOOK_AT_ALL:
             self._crowd.stirred, self._looked = False, -math.inf  # before the look
             if self._look_at_all(now):

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -39,8 +39,8 @@ class Driver(Protocol):
     environ: Mapping[str, str]
     store: Store
     sessions: dict[str, Session]
-    unresumed: list[Entry]
-    """Streams that could not be looked at for now."""
+    unresumed: dict[Entry, None]
+    """Streams that are still to be looked at."""
 
     def add(self, container: Container, settings: Settings, entry: Entry) -> Session: ...
     def read(self, session: Session, resumed: bool) -> None: ...
@@ -48,52 +48,6 @@ class Driver(Protocol):
     def trim(self, container_id: str) -> None: ...
     def kept(self, settings: Settings) -> int: ...
     def segment_size(self, settings: Settings) -> int: ...
-
-
-def resume(driver: Driver) -> bool:
-    """Make sessions of the streams that are not done. Reads the disk, and writes nothing to it. Never raises; False
-    where something could not be looked at for now: to be called again."""
-    try:
-        entries = [*driver.unresumed, *driver.store.open()]
-    except Exception as error:
-        log.error("%s: nothing is resumed, tried again", error)
-        return False
-    driver.unresumed = []
-    # Of streams of one FIFO the one in use comes first: the last one, and that of a container that is known.
-    entries.sort(key=lambda entry: (entry.container_id == UNKNOWN, -entry.sequence))
-    resumed: list[Session] = []
-    for entry in entries:
-        try:
-            session = resume_entry(driver, entry, look(driver.environ, entry))
-        except Exception as error:
-            if may_pass(error):
-                log.warning("stream %s cannot be resumed now, tried again: %r", entry.stream.directory, error)
-                driver.unresumed.append(entry)
-            else:
-                log.exception("stream %s cannot be resumed, left alone", entry.stream.directory)
-            continue
-        if session:
-            resumed.append(session)
-            if session.stream.ended_at is None and _is_fifo(entry.file) and entry.file not in driver.sessions:
-                driver.read(session, resumed=True)
-    for session in resumed:
-        try:
-            _go_on(driver, session)
-        except Exception:  # the driver looks at each of its sessions again and again
-            log.exception("stream %s cannot go on yet", session.stream.directory)
-    if resumed:
-        log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(driver.sessions))
-    for container in {entry.container_id for entry in entries}:
-        driver.trim(container)
-    return not driver.store.unread and not driver.unresumed
-
-
-def _go_on(driver: Driver, session: Session) -> None:
-    # A crash where a FIFO got another stream leaves two for it; only one of them is read.
-    if session.stream.ended_at is None and driver.sessions.get(session.entry.file) is not session:
-        session.finish()
-    driver.changed(session)
-    session.poke()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +59,82 @@ class Found:
     faults: list[str]
     positions: list[Position]
     """Of each destination, the main one first."""
+    has_fifo: bool
+    """There may be somebody who prints."""
+
+
+Look = tuple[Entry | None, Found | Exception]
+"""A stream, or None for the state directory itself, and what was found, or why nothing was."""
 
 
 def look(environ: Mapping[str, str], entry: Entry) -> Found:
     """Disk. Raises OSError, MemoryError for a shortage."""
     settings, faults = resolve_running(entry.log_opts, environ)
     positions = [cursor_at(entry.stream, role).position for role, _ in destinations(settings)]
-    return Found(container_of(entry), settings, faults, positions)
+    return Found(container_of(entry), settings, faults, positions, _is_fifo(entry.file))
+
+
+def looks(driver: Driver) -> Iterator[Look]:
+    """What is to be resumed, and what the disk says of it: what could not be looked at before, and what is found now.
+    Writes nothing to the disk, but waits for it. Raises MemoryError; nothing is forgotten then."""
+    try:
+        driver.unresumed.update(dict.fromkeys(driver.store.open()))
+    except Exception as error:
+        yield None, error
+    # Of streams of one FIFO the one in use comes first: the last one, and that of a container that is known.
+    for entry in sorted(driver.unresumed, key=lambda entry: (entry.container_id == UNKNOWN, -entry.sequence)):
+        try:
+            found: Found | Exception = look(driver.environ, entry)
+        except Exception as error:
+            found = error
+        yield entry, found
+
+
+def resume(driver: Driver, found: Iterable[Look]) -> bool:
+    """Make sessions of the streams that are not done. Waits for no disk but in `found`. False where something could not
+    be looked at for now: to be called again."""
+    is_whole = True
+    resumed: list[Session] = []
+    containers = set()
+    for entry, seen in found:
+        if entry is None:
+            log.error("%s: nothing is resumed, tried again", seen)
+            is_whole = False
+            continue
+        containers.add(entry.container_id)
+        try:
+            if isinstance(seen, Exception):
+                raise seen
+            session, has_fifo = resume_entry(driver, entry, seen), seen.has_fifo
+        except Exception as error:
+            if may_pass(error):
+                log.warning("stream %s cannot be resumed now, tried again: %r", entry.stream.directory, error)
+                continue
+            log.exception("stream %s cannot be resumed, left alone", entry.stream.directory)
+            session, has_fifo = None, False
+        driver.unresumed.pop(entry, None)
+        if session:
+            resumed.append(session)
+            if session.stream.ended_at is None and has_fifo and entry.file not in driver.sessions:
+                driver.read(session, resumed=True)
+    for session in resumed:
+        try:
+            _go_on(driver, session)
+        except Exception:  # the driver looks at each of its sessions again and again
+            log.exception("stream %s cannot go on yet", session.stream.directory)
+    if resumed:
+        log.info("%d streams resumed, %d of them with an open FIFO", len(resumed), len(driver.sessions))
+    for container in containers:
+        driver.trim(container)
+    return is_whole and not driver.store.unread and not driver.unresumed
+
+
+def _go_on(driver: Driver, session: Session) -> None:
+    # A crash where a FIFO got another stream leaves two for it; only one of them is read.
+    if session.stream.ended_at is None and driver.sessions.get(session.entry.file) is not session:
+        session.finish()
+    driver.changed(session)
+    session.poke()
 
 
 def resume_entry(driver: Driver, entry: Entry, found: Found) -> Session | None:

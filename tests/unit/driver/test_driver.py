@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ import pytest
 from otellogdriver.delivery import pump as pump_module
 from otellogdriver.delivery import pumps as pumps_module
 from otellogdriver.driver import driver as driver_module
+from otellogdriver.driver import recovery
 from otellogdriver.errors import DriverError, OptionError, ProtocolError
 from otellogdriver.intake.fifo import Fifo
+from otellogdriver.journal.entry import Entry
 from otellogdriver.telemetry.account import Accounts
-from tests.scene import files, in_pipe, lines, number, soon
+from tests.scene import LONG, files, in_pipe, lines, number, soon
 from tests.unit.driver.driver_scene import Scene
 
 
@@ -201,6 +203,34 @@ async def test_a_state_directory_that_is_none_keeps_nobody_waiting(
         await scene.stop(file)
     assert driver.ended.totals().dropped == {"disk_error": 1000}
     assert "nothing is resumed" in caplog.text
+
+
+async def test_what_is_looked_at_again_keeps_no_call_waiting(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fails at the start, and is slow afterwards."""
+    driver = scene.start()
+    file = await scene.container("a" * 64)
+    scene.write(file, lines(0, 10))
+    await scene.server.reach(records=10)
+    await driver.close()
+    answers, real, looks = threading.Event(), recovery.look, []
+
+    def look(environ: Mapping[str, str], entry: Entry) -> recovery.Found:
+        looks.append(entry)
+        if len(looks) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        assert answers.wait(LONG)
+        return real(environ, entry)
+
+    monkeypatch.setattr(recovery, "look", look)
+    driver = scene.start()
+    await soon(lambda: len(looks) == 2)
+    other = await scene.container("b" * 64)
+    scene.write(other, lines(10, 20))
+    await scene.server.reach(records=20)
+    answers.set()
+    scene.write(file, lines(20, 30))
+    await scene.server.reach(records=30)
+    assert sorted(driver.sessions) == sorted([file, other])
 
 
 async def test_two_streams_for_one_fifo_are_not_read_at_once(scene: Scene) -> None:

@@ -58,7 +58,7 @@ async def test_a_stream_that_cannot_be_looked_at_now_is_taken_up_later(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parking, "BAYS", 3)
-    monkeypatch.setattr(driver_module, "_RESUME_AGAIN", 0.05)
+    monkeypatch.setattr(driver_module, "_TAKE_UP_AGAIN", 0.05)
     driver = scene.start()
     await scene.server.down()
     await short_lived(scene, 10)

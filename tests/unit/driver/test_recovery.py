@@ -32,7 +32,7 @@ class Driver:
         self.environ: Mapping[str, str] = {}
         self.store = Store(root / ".state")
         self.sessions: dict[str, Any] = {}
-        self.unresumed: list[Entry] = []
+        self.unresumed: dict[Entry, None] = {}
         self.added: list[Any] = []
         self.resumed: list[str] = []
         self.trimmed: list[str] = []
@@ -84,9 +84,13 @@ def left(root: Path, file: str, delivered: Callable[[int], int], ended: bool = F
     entry.stream.close()
 
 
+def resume(driver: Driver) -> bool:
+    return recovery.resume(driver, recovery.looks(driver))
+
+
 def resumed(root: Path) -> Driver:
     driver = Driver(root)
-    assert recovery.resume(driver)
+    assert resume(driver)
     return driver
 
 
@@ -172,9 +176,9 @@ def test_a_stream_that_cannot_be_looked_at_now_is_resumed_later(
 
     with monkeypatch.context() as patched:
         patched.setattr(recovery, "cursor_at", fails)
-        assert not recovery.resume(driver)
+        assert not resume(driver)
         assert driver.resumed == files[1:]
-    assert recovery.resume(driver) and driver.resumed == [files[1], files[0]]
+    assert resume(driver) and driver.resumed == [files[1], files[0]]
     assert [session.stream.undelivered for session in driver.added] == [0, 0]
 
 
@@ -185,7 +189,7 @@ def test_a_fault_after_the_fifos_are_read_does_not_end_the_start(
     left(tmp_path, file, lambda end: 0)
     monkeypatch.setattr(Driver, "changed", lambda *_: [][1])
     driver = Driver(tmp_path)
-    assert recovery.resume(driver) and driver.resumed == [file]
+    assert resume(driver) and driver.resumed == [file]
 
 
 def test_orphans_are_fifos_that_nobody_knows(tmp_path: Path) -> None:
@@ -224,9 +228,9 @@ def test_what_a_disk_does_not_give_for_a_moment_is_resumed_a_moment_later(
 
     with monkeypatch.context() as patched:
         patched.setattr(place, call, refuse)
-        whole = recovery.resume(driver)
+        whole = resume(driver)
     assert whole == bool(driver.added)
-    assert whole or recovery.resume(driver)
+    assert whole or resume(driver)
     (session,) = driver.added
     assert driver.resumed == [file] and session.container.name == "web"
     assert session.stream.delivered == len(lines(0, 10)) // 2
