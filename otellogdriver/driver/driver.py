@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import re
-import stat
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -33,6 +31,7 @@ from otellogdriver.driver.session import OVERHEAD, Session
 from otellogdriver.driver.supervisor import Supervisor
 from otellogdriver.errors import DriverError, ProtocolError
 from otellogdriver.export.destination import Destination
+from otellogdriver.intake import fifo_file
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.intake.rescue import Rescue
 from otellogdriver.journal.entry import Entry
@@ -61,6 +60,8 @@ _UNREADABLE = 10.0
 """Seconds after which a state directory that cannot be read counts as lost."""
 _STOP_PATIENCE = 5.0
 """Seconds StopLogging waits for the FIFO to be drained; it is a matter of milliseconds unless the disk hangs."""
+_LEAVE_PATIENCE = 3.0
+"""Seconds that all FIFO threads together get to end when the driver goes away."""
 _GLANCE = 0.05
 """Seconds that StartLogging waits for a disk: `meta.json` is most often written by then, else with the first byte."""
 _START_PATIENCE = 2.0
@@ -121,7 +122,7 @@ class Driver:
         """Resume what an earlier run left, before the first call is served. Never raises."""
         self.supervisor.guard("resuming", self._resume, recovery.looks(self))
         if Path(self.plugin.state_directory).parent == Path(self.plugin.fifo_directory):
-            files = recovery.orphans(self.plugin.fifo_directory, self.sessions)
+            files = fifo_file.of_nobody(self.plugin.fifo_directory, self.sessions)
             self._later(_ORPHANS_AFTER, self._adopt, files)
         self.supervisor.every(_EXPIRE_EVERY, "deleting old logs", self._expire)
         self.supervisor.every(_SWEEP_EVERY, "looking for work left lying", self._sweep)
@@ -169,9 +170,9 @@ class Driver:
     async def start_logging(self, file: str, info: Mapping[str, Any]) -> None:
         """Raises ProtocolError, OptionError, DriverError; the message goes to the user of `docker run`. The FIFO of
         what is refused goes: the engine leaves it, open, and a later start would take it for a lost container's."""
-        self._check_path(file)
+        fifo_file.check_path(file, self.plugin.fifo_directory)
         async with self._calls_of(file):
-            await self._within(_GLANCE, self._starts.in_order(file, _check_fifo, file))
+            await self._within(_GLANCE, self._starts.in_order(file, fifo_file.check, file))
             try:
                 await self._start_logging(file, info)
             except Exception:
@@ -234,13 +235,6 @@ class Driver:
         await asyncio.wait([known.stopped], timeout=_STOP_PATIENCE)
         if not known.stopped.done():
             raise DriverError(f"FIFO {known.entry.file} is still being read for who had it before; the disk may hang")
-
-    def _check_path(self, file: str) -> None:
-        """Only what is directly in Docker's logging directory may be opened. Raises ProtocolError."""
-        directory, name = os.path.split(file)
-        allowed = self.plugin.fifo_directory
-        if directory != allowed.rstrip("/") or name in ("", ".", ".."):
-            raise ProtocolError(f"File {file[:200]!r} is not a FIFO in {allowed}")
 
     async def stop_logging(self, file: str) -> None:
         """Drain and finish. Never raises, whatever disk or collector do; an unknown FIFO is already finished."""
@@ -332,7 +326,7 @@ class Driver:
 
     def _remove_fifo(self, file: str) -> None:
         """In one order with the looks that StartLogging takes: what is started is not removed afterwards."""
-        self.supervisor.watch("removing a FIFO", self._starts.in_order(file, _remove_fifo, file))
+        self.supervisor.watch("removing a FIFO", self._starts.in_order(file, fifo_file.remove, file))
 
     def _committed(self, feed: Feed) -> None:
         session = self.active.get(feed.entry)
@@ -510,27 +504,3 @@ class Driver:
             future.result()
         else:
             future.add_done_callback(lambda late: late.cancelled() or late.exception())
-
-
-_LEAVE_PATIENCE = 3.0
-"""Seconds that all FIFO threads together get to end when the driver goes away."""
-
-
-def _remove_fifo(file: str) -> None:
-    """The engine went away without StopLogging (live-restore, crash): nobody else removes it. Raises OSError."""
-    try:
-        if stat.S_ISFIFO(os.lstat(file).st_mode):
-            os.unlink(file)
-    except FileNotFoundError:
-        pass
-
-
-def _check_fifo(file: str) -> None:
-    """Raises ProtocolError for what is not a FIFO; whoever opens it looks again."""
-    try:
-        mode = os.lstat(file).st_mode
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        why = getattr(error, "strerror", None) or "not the name of a file"
-        raise ProtocolError(f"File {file[:200]!r} cannot be opened: {why}") from error
-    if not stat.S_ISFIFO(mode):
-        raise ProtocolError(f"File {file[:200]!r} is not a FIFO")

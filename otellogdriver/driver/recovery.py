@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from otellogdriver.container import Container
@@ -21,6 +18,7 @@ from otellogdriver.delivery.pumps import cursor_at, destinations
 from otellogdriver.delivery.recipe import container_of
 from otellogdriver.driver.session import Session
 from otellogdriver.errors import may_pass
+from otellogdriver.intake import fifo_file
 from otellogdriver.journal.cursor import Position
 from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.store import Store
@@ -30,7 +28,6 @@ log = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 """Stands for the container of a FIFO that nobody knows."""
-_FIFO_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class Driver(Protocol):
@@ -71,7 +68,7 @@ def look(environ: Mapping[str, str], entry: Entry) -> Found:
     """Disk. Raises OSError, MemoryError for a shortage."""
     settings, faults = resolve_running(entry.log_opts, environ)
     positions = [cursor_at(entry.stream, role).position for role, _ in destinations(settings)]
-    return Found(container_of(entry), settings, faults, positions, _is_fifo(entry.file))
+    return Found(container_of(entry), settings, faults, positions, fifo_file.may_be(entry.file))
 
 
 def looks(driver: Driver) -> Iterator[Look]:
@@ -160,19 +157,6 @@ def resume_entry(driver: Driver, entry: Entry, found: Found) -> Session | None:
     return driver.add(found.container, settings, entry)
 
 
-def orphans(directory: str, known: Mapping[str, object]) -> list[str]:
-    """FIFOs without a stream: of containers that start just now, or of those whose state was lost."""
-    try:
-        paths = list(Path(directory).iterdir())
-    except OSError:
-        return []
-    return [
-        str(path)
-        for path in paths
-        if _FIFO_NAME.fullmatch(path.name) and str(path) not in known and _is_fifo(str(path))
-    ]
-
-
 def adopt(driver: Driver, files: list[str]) -> None:
     """Read FIFOs that are still nobody's: their containers would block otherwise. One that says nothing (of a start
     that failed, or of a removed container) is not worth a warning: it goes away when nobody holds it any more."""
@@ -183,11 +167,3 @@ def adopt(driver: Driver, files: list[str]) -> None:
         info = {"ContainerID": UNKNOWN, "ContainerName": f"/{UNKNOWN}"}
         entry = driver.store.create(UNKNOWN, file, info, driver.kept(settings))
         driver.read(driver.add(container_of(entry), settings, entry), resumed=True)
-
-
-def _is_fifo(file: str) -> bool:
-    """Whether it may be one: who opens it looks again."""
-    try:
-        return stat.S_ISFIFO(os.lstat(file).st_mode)
-    except (OSError, ValueError) as error:
-        return may_pass(error)

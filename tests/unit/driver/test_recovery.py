@@ -192,14 +192,6 @@ def test_a_fault_after_the_fifos_are_read_does_not_end_the_start(
     assert resume(driver) and driver.resumed == [file]
 
 
-def test_orphans_are_fifos_that_nobody_knows(tmp_path: Path) -> None:
-    known, unknown = fifo(tmp_path), fifo(tmp_path)
-    (tmp_path / secrets.token_hex(32)).touch()
-    os.mkfifo(tmp_path / "other")
-    assert recovery.orphans(str(tmp_path), {known: None}) == [unknown]
-    assert recovery.orphans(str(tmp_path / "missing"), {}) == []
-
-
 def test_orphans_that_are_still_there_are_read_as_an_unknown_container(tmp_path: Path) -> None:
     claimed, gone, left_over = fifo(tmp_path), fifo(tmp_path), fifo(tmp_path)
     os.unlink(gone)

@@ -15,6 +15,7 @@ import pytest
 from otellogdriver.driver import driver as driver_module
 from otellogdriver.driver.driver import Driver
 from otellogdriver.errors import DriverError, ProtocolError
+from otellogdriver.intake import fifo_file
 from otellogdriver.intake.fifo import Fifo
 from tests.scene import LONG, lines, number, soon
 from tests.unit.driver.driver_scene import Scene
@@ -71,11 +72,11 @@ async def test_a_start_while_a_stop_is_at_any_step(scene: Scene, monkeypatch: py
     assert driver.sessions == {}
 
 
-@pytest.mark.parametrize("step", ["_check_fifo", "describe"])
+@pytest.mark.parametrize("step", ["check", "describe"])
 async def test_a_stop_while_a_start_is_at_any_step(scene: Scene, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     driver = scene.start()
     monkeypatch.setattr(driver_module, "_GLANCE", 10.0)
-    owner: Any = driver_module if step == "_check_fifo" else driver.store
+    owner: Any = fifo_file if step == "check" else driver.store
     held = Held(getattr(owner, step))
     with monkeypatch.context() as patched:
         patched.setattr(owner, step, held)
