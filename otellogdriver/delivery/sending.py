@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 from otellogdriver.delivery.apart import TURN, Apart
 from otellogdriver.delivery.fates import Fates
@@ -37,6 +38,14 @@ def _groups(parts: Sequence[Part]) -> list[Sequence[Part]]:
     """The groups into which a request of these parts is taken apart: at most _GROUPS, of one size."""
     each = max(1, -(-len(parts) // _GROUPS))
     return [parts[at : at + each] for at in range(0, len(parts), each)]
+
+
+async def _all(deliveries: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Wait until each has ended. Raises what one has raised, but not before: what is still under way would be sent a
+    second time."""
+    for end in await asyncio.gather(*deliveries, return_exceptions=True):
+        if end is not None:
+            raise end
 
 
 class Sending:
@@ -83,7 +92,7 @@ class Sending:
             parts = await self._in_turn(parts, since)
             # Mostly the collector was busy for a moment: then the others are one request, as before.
             groups = [parts] if is_first else _groups(parts)
-            await asyncio.gather(*(self.deliver(group, since=since) for group in groups))
+            await _all(self.deliver(group, since=since) for group in groups)
         elif not isinstance(end, Trouble):
             self._fates.account([(part, part.records) for part in parts], end)
             for part in parts:
@@ -95,7 +104,7 @@ class Sending:
                 for part in parts:
                     self._apart.set_apart(part)
                 return
-            await asyncio.gather(*(self.deliver(group, alone=True) for group in _groups(parts)))
+            await _all(self.deliver(group, alone=True) for group in _groups(parts))
         else:
             self._apart.set_apart(parts[0], end)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
 from otellogdriver.delivery import apart, pump
-from otellogdriver.export.outcome import Delivered, Outcome, Retry
+from otellogdriver.delivery.feed import Part
+from otellogdriver.export.outcome import Delivered, Outcome, Refused, Retry
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
 from tests.scene import line, lines, soon
@@ -97,3 +101,29 @@ async def test_the_container_that_a_collector_is_too_busy_for_is_found_within_fe
         scene.write(f"{number:02x}", marked(0, 1, {0}) if number == 13 else lines(0, 1))
     await soon(lambda: all(client.of(f"{number:02x}") == [0] for number in range(20) if number != 13))
     assert len(client.bodies) < 2 * 20
+
+
+async def test_a_fault_in_one_group_has_no_other_sent_twice(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump, "_DISK_PAUSE", 0.01)
+    names = [f"{number:02x}" for number in range(20)]
+
+    async def answer(body: bytes) -> Outcome:
+        containers = len(count_records(body))
+        await asyncio.sleep(0.0 if containers == len(names) else 0.2)
+        return Refused("bad") if containers == len(names) else Delivered()
+
+    client = scene.start(answer)
+    real, faults = scene.pump._sending._body, [MemoryError()]
+
+    async def body(parts: Sequence[Part]) -> bytes:
+        if faults and len(parts) < len(names):
+            raise faults.pop()
+        return await real(parts)
+
+    monkeypatch.setattr(scene.pump._sending, "_body", body)
+    for name in names:
+        scene.feed(name)
+        scene.write(name, lines(0, 1))
+    await scene.settled()
+    assert not faults
+    assert all(client.of(name) == [0] for name in names)
