@@ -10,6 +10,7 @@ import pytest
 
 from plugin.engine import EngineError
 from tests.e2e.test_main_job import Runner, runner
+from tests.scene import until
 from tests.tools.engine import chosen
 
 __all__ = ["runner"]
@@ -56,6 +57,7 @@ def both(runner: Runner, tag: str) -> tuple[str, str]:
     name = f"tagged-{secrets.token_hex(4)}"
     identifier = start(runner, ["--log-driver=json-file"], tag, name)
     file = Path(runner.engine.docker("inspect", "--format", "{{.LogPath}}", name).strip())
+    until(lambda: file.read_text().endswith("\n"))  # the engine may write the line when the container has gone
     theirs = without_id(json.loads(file.read_text())["attrs"]["tag"], identifier)
     runner.engine.docker("rm", name)
     runner.names.append(name)
