@@ -2,7 +2,7 @@
 """A LogRecord of a structured line, in C: written in one go, from its tokens (`tokens.pxd`) and what they mean.
 
 The sizes are known before anything is written, so nothing is moved afterwards. What a line means is decided in
-`native.pyx`; where this writes what `mapping.py` has the Python writer write, a test compares the two.
+`native.pyx`. `writer.py` writes the same in Python; tests compare the two.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
