@@ -44,7 +44,8 @@ def once(rig: Rig, results: Results, variant: Variant, container: str) -> None:
         seconds = time.monotonic() - began
     if lines != LINES:
         raise EngineError(f"docker logs of {variant.name} gave {lines:,} lines of {LINES:,}")
-    values = {"read_per_second": LINES / seconds, "ms": seconds * 1e3}
+    engine = used.cpu["dockerd"] / LINES * 1e6
+    values = {"read_per_second": LINES / seconds, "ms": seconds * 1e3, "engine_us": engine}
     if "driver" in used.cpu:
         values["driver_us"] = used.cpu["driver"] / LINES * 1e6
     results.row(WORKLOAD, variant.name).add(values, used.foreign + used.stolen)
