@@ -41,7 +41,8 @@ class Listener(socket.socket):
             self._keep()
             if isinstance(address, tuple):
                 self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                self.bind(address)
+                # By way of the resolver, because `bind` itself takes no notice of an IPv6 zone.
+                self.bind(socket.getaddrinfo(*address, family, self.type, flags=socket.AI_NUMERICHOST)[0][4])
             else:
                 self._bind_to_path(address)
             self.listen(backlog)

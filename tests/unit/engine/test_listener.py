@@ -155,3 +155,20 @@ def test_a_path_on_which_another_one_listens_by_now_stays(listener: Listener) ->
         other.remove()
         assert not os.path.exists(path)
         other.remove()
+
+
+def _with_a_zone() -> str:
+    """An address of this host that has one, best one that cannot be had without."""
+    interfaces = [line.split() for line in Path("/proc/net/if_inet6").read_text().splitlines()]
+    for address, _, _, scope, _, interface in sorted(interfaces, key=lambda fields: int(fields[1], 16)):
+        if scope == "20":  # the oldest one: it is not another test's
+            return f"{socket.inet_ntop(socket.AF_INET6, bytes.fromhex(address))}%{interface}"
+    return "::1%1"
+
+
+def test_an_address_may_have_a_zone() -> None:
+    host = _with_a_zone()
+    with Listener((host, 0), 8) as listener, socket.socket(socket.AF_INET6) as caller:
+        caller.connect(socket.getaddrinfo(host, listener.getsockname()[1])[0][4])
+        with listener.accept()[0] as connection:
+            assert connection.getpeername() == caller.getsockname()
