@@ -2,7 +2,7 @@
 
 In: FIFOs whose threads may be in the disk, once a second (`look`). Out: calls of `rescue` for those that hang, until
 none does. This thread may hang as well (the kernel keeps a pipe locked while it writes to a slow disk); then it is left
-with that FIFO, and another one takes the rest. Without trouble there is no thread.
+with that FIFO until it comes back, and another one takes the rest. Without trouble there is no thread.
 """
 
 from __future__ import annotations
@@ -78,7 +78,10 @@ class Rescue:
         finally:
             round.close()
             with self._lock:
-                self._round = None if self._round is round else self._round
+                if self._round is round:
+                    self._round = None
+                elif round.at:  # it was only slow: the next look has it emptied again
+                    self._beyond_help.discard(round.at)
 
     def _goes_on(self, round: _Round) -> bool:
         with self._lock:

@@ -305,6 +305,7 @@ class Stubborn:
         self.path = path
         self.go = threading.Event()
         self.read = threading.Event()
+        self.is_slow = True
 
     @property
     def hangs(self) -> bool:
@@ -312,7 +313,7 @@ class Stubborn:
 
     def rescue(self, fd: int, most: int) -> bool:
         self.read.set()
-        assert self.go.wait(60)
+        until(lambda: self.go.is_set() or not self.is_slow)
         return False
 
 
@@ -337,3 +338,23 @@ def test_a_fifo_that_hangs_whoever_reads_it_takes_no_other_with_it(
         until(emptied)
     finally:
         stubborn.go.set()
+
+
+def test_a_fifo_whose_reading_was_only_slow_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A processor that is given to others takes as long as a disk that hangs."""
+    monkeypatch.setattr(rescue_module, "_HANGS", 0.05)
+    os.mkfifo(tmp_path / "slow")
+    slow, rescue = Stubborn(str(tmp_path / "slow")), Rescue()
+    rescue.look([slow])
+    assert slow.read.wait(60)
+    time.sleep(0.1)
+    rescue.look([slow])  # it is given up
+    slow.read.clear()
+    slow.is_slow = False
+
+    def read_again() -> bool:
+        rescue.look([slow])
+        return slow.read.is_set()
+
+    until(read_again)
+    slow.go.set()
