@@ -510,6 +510,7 @@ def test_a_fault_while_reading_does_not_leave_the_fifo_unread(
     assert caplog.text.count("reading failed") == 1, "said once a minute"
 
 
+@pytest.mark.measures
 def test_many_fifos_cost_little_memory_and_leave_no_descriptor(tmp_path: Path) -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -420,16 +420,13 @@ def test_what_cannot_be_looked_at_for_want_of_files_is_found_later_in_its_place(
     made(store, TWO, data=b"two")
     again = Store(tmp_path / "state")
     with monkeypatch.context() as patched:
-        real, left = os.scandir, [1]
+        real = os.scandir
 
-        def scandir(path: str) -> Any:
-            left[0] -= 1
-            return real(path) if left[0] else refuse()
+        def scandir(path: Any) -> Any:
+            if os.fspath(path).endswith("00000001-fifo1"):
+                raise OSError(errno.EMFILE, "Too many open files")
+            return real(path)
 
-        def refuse() -> None:
-            raise OSError(errno.EMFILE, "Too many open files")
-
-        left[0] = 2
         patched.setattr(os, "scandir", scandir)
         first = again.open()
     assert [content(entry.stream) for entry in first] == [b"0", b"2", b"two"]
