@@ -15,10 +15,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 from otellogdriver.journal.reader import Reader
 from otellogdriver.journal.stream import Stream
 from tests.engine.loopback import wait_for
-from tests.fakes.engine import PATIENCE, frame
+from tests.fakes.engine import LONG, frame
 
-LONG = 30.0 * PATIENCE
-"""Seconds within which anything must happen on a machine that is busy with something else."""
+__all__ = ["LONG", "bodies", "content", "files", "in_pipe", "line", "lines", "number", "soon", "until"]
 
 
 def until(condition: Callable[[], object], within: float = LONG, what: str = "") -> float:

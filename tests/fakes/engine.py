@@ -21,6 +21,8 @@ from typing import Any
 
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
 """How many times slower than any machine this one may be: an emulated one is."""
+LONG = 30.0 * PATIENCE
+"""Seconds within which anything must happen on a machine that is busy with something else."""
 
 
 def varint(value: int) -> bytes:

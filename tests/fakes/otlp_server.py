@@ -33,6 +33,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from tests.engine.loopback import free_port
 from tests.fakes.behaviour import Behaviour, ok, status
+from tests.fakes.engine import LONG
 from tests.fakes.received import Record, Request, count_records, read_records
 
 SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
@@ -115,7 +116,7 @@ class OtlpServer:
             "listening": self._server is not None,
         }
 
-    async def reach(self, records: int = 0, requests: int = 0, within: float = 10.0) -> None:
+    async def reach(self, records: int = 0, requests: int = 0, within: float = LONG) -> None:
         """Wait until so many records were taken and requests received; TimeoutError if they do not come."""
         async with asyncio.timeout(within):
             while self._taken < records or len(self.requests) < requests:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
+from tests.fakes.engine import LONG
 from tests.fakes.otlp_server import OtlpServer
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class ServerThread:
         """Run a coroutine such as `thread.server.down()` in the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
-    def reach(self, records: int = 0, requests: int = 0, within: float = 10.0) -> None:
+    def reach(self, records: int = 0, requests: int = 0, within: float = LONG) -> None:
         self.run(self.server.reach(records, requests, within))
 
     def down(self) -> None:
