@@ -104,12 +104,13 @@ class Store:
                 if directory in known:
                     continue
                 try:
-                    entry = self._load(folder.name, directory)
+                    loaded = self._load(folder.name, directory)
                 except Exception as error:
                     self._leave(directory, error)
                     continue
-                if entry and self._insert(entry):
-                    found.append(entry)
+                if loaded and self._insert(loaded[0]):
+                    found.append(loaded[0])
+                    self._remains.update(loaded[1])  # not where it is being made just now: nothing has ended there
         return found
 
     def _leave(self, path: Path, error: Exception) -> None:
@@ -135,8 +136,9 @@ class Store:
                 entries.sort(key=lambda other: other.stream.directory.name)
             return True
 
-    def _load(self, container_id: str, directory: Path) -> Entry | None:
-        """The stream in a directory; None if it is none. Raises OSError, NewerVersion, MemoryError."""
+    def _load(self, container_id: str, directory: Path) -> tuple[Entry, tuple[Path, ...]] | None:
+        """The stream in a directory, and the files that were being written when a process ended; None if it is no
+        stream's. Raises OSError, NewerVersion, MemoryError."""
         if directory.name.startswith(layout.DOOMED):
             self._remains.add(directory)
             return None
@@ -156,7 +158,6 @@ class Store:
             )
             meta = layout.Meta(f"{self.root.parent}/{name[1]}", {})
         found = scan(directory)
-        self._remains.update(found.leftovers)
         for path in found.strange:
             log.warning("%s is named like a segment, but cannot be one of this stream: left alone", path)
         stream = Stream(directory, partial(_describe, str(directory), meta, False), found=found)
@@ -166,7 +167,7 @@ class Store:
             if meta.info:
                 entry.forget_info()
         self._check(entry)
-        return entry
+        return entry, found.leftovers
 
     def _check(self, entry: Entry) -> None:
         for segment, following in pairwise(entry.stream.segments):

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from otellogdriver.errors import JournalError
+from otellogdriver.journal import layout
 from otellogdriver.journal import store as store_module
 from otellogdriver.journal.age import Clock
 from otellogdriver.journal.entry import Entry
@@ -273,6 +274,29 @@ def test_a_crash_while_deleting_does_not_send_the_stream_again(tmp_path: Path, m
     assert again.open() == []
     again.delete_remains()
     assert list((tmp_path / "state" / "containers").iterdir()) == []
+
+
+def test_what_is_made_while_a_directory_is_read_is_nothing_that_a_crash_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = made(Store(tmp_path / "state")).stream.directory
+    half_made = directory / layout.new_name(layout.META)
+    half_made.write_text("{")
+    store, real = Store(tmp_path / "state"), layout.read_meta
+
+    def meanwhile(place: Path) -> layout.Meta:
+        assert store.create(ONE, "/run/docker/logging/f", INFO, 0).stream.directory == place
+        return real(place)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(layout, "read_meta", meanwhile)
+        assert store.open() == []
+    store.delete_remains()
+    assert half_made.exists()
+    again = Store(tmp_path / "state")
+    assert len(again.open()) == 1
+    again.delete_remains()
+    assert not half_made.exists()
 
 
 def test_a_container_that_restarts_all_the_time_keeps_its_last_runs(tmp_path: Path) -> None:
