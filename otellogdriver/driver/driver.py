@@ -8,6 +8,7 @@ container's work in order, and a call of the engine waits for that only so long.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import re
@@ -468,7 +469,8 @@ class Driver:
 
         def tidy() -> None:
             work(*arguments)
-            self._disk.in_order("packing", self._pack)
+            with contextlib.suppress(RuntimeError):  # the driver goes away, and its threads have ended
+                self._disk.in_order("packing", self._pack)
 
         self.supervisor.watch("deleting old lines", self._disk.in_order(key, tidy))
 
