@@ -64,7 +64,7 @@ def draw_bill(results: Results, path: Path = BILL) -> None:
 
 
 def shares(results: Results, axes: Axes, workload: str) -> None:
-    """CPU per line: what is the engine's, behind it the driver's or the collector's."""
+    """CPU per line: the engine's share, then the driver's or the collector's."""
     for at, (name, sender, color) in enumerate(((GZIP, "driver", OWN), (FILES, "collector", GREY))):
         engine = results.value(workload, name, "engine_us") or 0.0
         own = results.value(workload, name, "sender_us") or 0.0
