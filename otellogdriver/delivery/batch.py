@@ -8,6 +8,7 @@ thread, everything else on the event loop.
 from __future__ import annotations
 
 import logging
+import mmap
 import threading
 import time
 from asyncio import Future
@@ -30,11 +31,13 @@ _workspace = threading.local()
 
 
 def _buffer() -> memoryview:
-    """This worker thread's buffer to read the journal into; the threads are shared by all pumps."""
+    """This worker thread's buffer to read the journal into; the threads are shared by all pumps. Mapped, not filled with
+    zeros: what small requests never reach is no memory of ours."""
     try:
         return cast(memoryview, _workspace.buffer)
     except AttributeError:
-        _workspace.buffer = buffer = memoryview(bytearray(BUFFER))
+        pages = mmap.mmap(-1, BUFFER, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        _workspace.buffer = buffer = memoryview(pages)
         return buffer
 
 
