@@ -1,10 +1,11 @@
 """`make bench`: what the driver costs, beside baselines in the same run.
 
     python -m bench [--quick | --full] [--only WORD ...]
-                                  measures; a table, build/bench.json
+                                  measures on this host's engine, or on ENGINE (see tests/tools/engine.py); a table,
+                                  build/bench.json
     python -m bench --guard [GROUP ...] [--write]
                                   compares the cheap rows with figures that are kept (bench/guard.py), or keeps them
-    python -m bench --render      pictures, README and docs/BENCHMARK.md from build/bench.json
+    python -m bench --render      pictures, README and docs/BENCHMARK.md from the last results of each engine
 
 `--only` takes the words throughput, fields, sizes, many, latency, reading, outage, calls, starts, small, peers, grpc,
 spread, idle and codec.
@@ -14,6 +15,7 @@ The exit code says whether it ran, not whether the goals were met.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -29,10 +31,14 @@ from bench.throughput import Workload, compare
 from plugin import images
 from plugin.debian import HostError
 from plugin.engine import EngineError
+from plugin.private_engine import PrivateEngine
+from tests.tools.engine import engine, title
 from tests.tools.golang import ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "bench.json"
+OF_ENGINES = ROOT / "build" / "bench"
+"""The last results of each engine, by its name."""
 PARTS = "codec throughput fields sizes many latency reading outage calls starts small peers grpc spread idle".split()
 BEGAN = time.monotonic()
 
@@ -47,7 +53,7 @@ def measure(plan: Plan, parts: list[str]) -> Results:
         say("codec")
         codec_cost.codec_cost(results)
     with Rig() as rig:
-        results.machine = machine(rig.version)
+        results.machine = machine(title(os.environ["ENGINE"], rig.version) if "ENGINE" in os.environ else rig.version)
         say(f"engine {rig.version} and plugins are up")
         real(rig, plan, parts, results)
         for name in list(rig.groups):
@@ -152,17 +158,21 @@ def main(args: list[str]) -> int:
     if given.render:
         from bench.picture import draw, draw_bill  # matplotlib takes its time
 
-        results = Results.read(OUTPUT)
-        draw(results)
-        draw_bill(results)
-        page.write(results)
+        found = [Results.read(path) for path in OF_ENGINES.glob("*.json")]
+        found.sort(key=lambda results: [int(part) for part in results.engine.split(".")])
+        draw(found[-1])
+        draw_bill(found[-1])
+        page.write(found)
         return 0
     try:
+        if "ENGINE" in os.environ:
+            PrivateEngine.programs = engine(os.environ["ENGINE"]) / "bin"
         results = measure(QUICK if given.quick else FULL if given.full else DEFAULT, given.only)
     except (EngineError, HostError, ToolError, RecordsMissing) as error:
         print(error, file=sys.stderr)
         return 1
-    results.write(OUTPUT)
+    for path in (OUTPUT, OF_ENGINES / f"{results.engine}.json"):
+        results.write(path)
     print(terminal(results))
     return 0
 

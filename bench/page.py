@@ -5,7 +5,7 @@ Both are written between markers; what is around them is written by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.goals import ONE
@@ -15,10 +15,12 @@ from bench.table import NOISY, label, number, where
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- benchmark: begin, made by `python -m bench --render` -->"
 END = "<!-- benchmark: end -->"
+SPEED = "printed_per_second"
 
 
-def write(results: Results) -> None:
-    for name, section in (("README.md", _readme(results)), ("docs/BENCHMARK.md", _page(results))):
+def write(all_results: Sequence[Results]) -> None:
+    """`all_results`: of each engine, the newest last."""
+    for name, section in (("README.md", _readme(all_results)), ("docs/BENCHMARK.md", _page(all_results))):
         path = ROOT / name
         before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
         _, end, after = rest.partition(END)
@@ -27,70 +29,85 @@ def write(results: Results) -> None:
         path.write_text(f"{before}{BEGIN}\n\n{section}\n{END}{after}", encoding="utf-8")
 
 
-def _readme(results: Results) -> str:
-    rows = [row for row in results.rows if row.workload == ONE and row.variant != "none"]
-    doubt = " Other programs used the machine meanwhile: the figures are rough." if any(map(noisy, rows)) else ""
+def _readme(all_results: Sequence[Results]) -> str:
+    rows = [row for row in all_results[-1].rows if row.workload == ONE and row.variant != "none"]
+    noisy = any(row.noisy(SPEED) for results in all_results for row in results.rows if row.workload == ONE)
+    doubt = " Some figures are rough: other programs used the machine meanwhile." if noisy else ""
+    names = (SPEED, "acknowledged_per_second", "driver_us", "dockerd_us")
     cells = [
-        (
-            row.variant,
-            number(row.median("printed_per_second")),
-            number(row.median("acknowledged_per_second")),
-            _micro(row.median("driver_us")),
-            _micro(row.median("dockerd_us")),
-        )
+        (row.variant, *(_beside(results.value(ONE, row.variant, name) for results in all_results) for name in names))
         for row in rows
     ]
-    head = ("driver", "lines/s printed", "lines/s acknowledged", "CPU of the driver", "CPU of dockerd")
+    head = ("driver", "lines/s printed", "lines/s acknowledged", "driver µs/line", "dockerd µs/line")
     return (
         "![One container at full speed, beside the engine's own drivers](docs/images/benchmark.svg)\n\n"
         "One container prints 150-byte lines at full speed; ours go through journal and HTTP to the last record\n"
         "acknowledged: without compression, as to a collector on the same host, and with gzip, as to one beyond.\n"
-        "Beside them the engine's own drivers, and a plugin in Go that only throws lines away. Medians of\n"
-        f"one run on {where(results)}.{doubt}\n\n{_table(head, cells)}"
+        "Beside them the engine's own drivers, and a plugin in Go that only throws lines away. µs are of CPU. Medians\n"
+        f"on engine {_engines(all_results)}; {where(all_results[-1])}.{doubt}\n\n{_table(head, cells)}"
     )
 
 
-def _page(results: Results) -> str:
-    throughput = [row for row in results.rows if "dockerd_us" in row.samples]
-    names = ("printed_per_second", "acknowledged_per_second", "driver_us", "dockerd_us", "peak_rss_mib")
+def _page(all_results: Sequence[Results]) -> str:
+    newest = all_results[-1]
+    throughput = [row for row in newest.rows if "dockerd_us" in row.samples]
+    names = (SPEED, "acknowledged_per_second", "driver_us", "dockerd_us", "peak_rss_mib")
     speeds = [
-        (row.workload, row.variant, *(number(row.median(name)) for name in names), _spread(row)) for row in throughput
+        (row.workload, row.variant, *(_beside(_cell(results, row, name) for results in all_results) for name in names))
+        for row in throughput
     ]
     head = (
         *("containers at full speed", "driver", "lines/s printed", "lines/s acknowledged"),
-        *("driver µs/line", "dockerd µs/line", "driver peak MiB", "spread"),
+        *("driver µs/line", "dockerd µs/line", "driver peak MiB"),
     )
     others = [
-        (row.workload, row.variant, "; ".join(f"{label(name)} {number(row.median(name))}" for name in row.samples))
-        for row in results.rows
+        (row.workload, row.variant, label(name), *(number(_value(results, row, name)) for results in all_results))
+        for row in newest.rows
         if row not in throughput
+        for name in row.samples
     ]
+    columns = tuple(f"engine {results.engine}" for results in all_results)
     goals = [
         (
             goal.what,
-            f"{number(goal.value)} {goal.unit}",
-            f"{'≤' if goal.most else '≥'} {number(goal.limit)}",
-            ("met" if goal.met else "missed") + (f" {NOISY}" if goal.noisy else ""),
+            f"{'≤' if goal.most else '≥'} {number(goal.limit)} {goal.unit}",
+            *(_verdict(results, goal.what) for results in all_results),
         )
-        for goal in results.goals
+        for goal in newest.goals
     ]
     return (
-        f"{where(results)}, mode {results.mode}. {NOISY} marks what is not to be trusted.\n\n"
-        f"{_table(head, speeds, 2)}\n{_table(('what', 'driver', 'medians'), others, 3)}\n"
-        f"{_table(('goal', 'measured', 'wanted', ''), goals)}"
+        f"Engine {_engines(all_results)}: where a cell has several figures, they are in this order. {NOISY} marks\n"
+        f"what is not to be trusted. {'; '.join(f'{where(one)}, mode {one.mode}' for one in all_results)}.\n\n"
+        f"{_table(head, speeds, 2)}\n{_table(('what', 'driver', 'median', *columns), others, 3)}\n"
+        f"{_table(('goal', 'wanted', *columns), goals)}"
     )
 
 
-def noisy(row: Row) -> bool:
-    return row.noisy("printed_per_second")
+def _engines(all_results: Sequence[Results]) -> str:
+    return " / ".join(results.engine for results in all_results)
 
 
-def _spread(row: Row) -> str:
-    return f"{row.spread('printed_per_second'):.0%}" + (f" {NOISY}" if noisy(row) else "")
+def _beside(cells: Iterable[float | str | None]) -> str:
+    """Figures of several engines in one cell; empty where none has any."""
+    texts = [cell if isinstance(cell, str) else number(cell) for cell in cells]
+    return " / ".join(text or "–" for text in texts) if any(texts) else ""
 
 
-def _micro(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} µs/line"
+def _value(results: Results, row: Row, name: str) -> float | None:
+    return results.value(row.workload, row.variant, name)
+
+
+def _cell(results: Results, row: Row, name: str) -> str:
+    found = results.find(row.workload, row.variant)
+    is_noisy = found is not None and name in found.samples and found.noisy(name)
+    return number(_value(results, row, name)) + (f" {NOISY}" if is_noisy and name == SPEED else "")
+
+
+def _verdict(results: Results, what: str) -> str:
+    goal = next((goal for goal in results.goals if goal.what == what), None)
+    if goal is None:
+        return ""
+    return f"{number(goal.value)}, {'met' if goal.met else 'missed'}" + (f" {NOISY}" if goal.noisy else "")
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], left: int = 1) -> str:

@@ -84,6 +84,11 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     goals: list[Goal] = field(default_factory=list)
 
+    @property
+    def engine(self) -> str:
+        """The engine's generation: 20.10, 29."""
+        return ".".join(str(self.machine["engine"]).split()[0].split(".")[:2])
+
     def row(self, workload: str, variant: str) -> Row:
         """The row, made when missing."""
         found = self.find(workload, variant)

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 from plugin.build import ROOT
 from plugin.private_engine import PrivateEngine
-from tests.tools.engine import ENGINES, chosen
+from tests.tools.engine import ENGINES, chosen, title
 
 README = ROOT / "README.md"
 RUNS = ROOT / "build/engines"
@@ -50,11 +50,8 @@ def row(run: Path) -> str:
     )
     if told["part"]:
         result += " (a chosen part)"
-    version = told["version"]
-    if not version.startswith(f"{run.stem}."):  # an engine that is built from its module does not know its own
-        built = ENGINES[run.stem][0].removeprefix(f"{run.stem}-").partition("-with-")[0]
-        version = f"{run.stem} ({built})"
-    return f"| {version} | {told['storage']} | {told['machine']} | {result} | {suite.attrib['timestamp'][:10]} |\n"
+    cells = (title(run.stem, told["version"]), told["storage"], told["machine"], result, suite.attrib["timestamp"][:10])
+    return f"| {' | '.join(cells)} |\n"
 
 
 def rendered(text: str, rows: dict[str, str]) -> str:

@@ -167,3 +167,11 @@ ENGINES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "20.10": ("debian-bookworm", lambda folder: unpack_debian("bookworm", folder)),
 }
 """What ENGINE may be: the name in the tool cache, and how it gets there. The first is what tests run on."""
+
+
+def title(name: str, version: str) -> str:
+    """What an engine is called in tables. One that is built from its module does not know its own version."""
+    if version.startswith(f"{name}."):
+        return version
+    built = ENGINES[name][0].removeprefix(f"{name}-").partition("-with-")[0]
+    return f"{name} ({built})"
