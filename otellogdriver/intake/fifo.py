@@ -226,6 +226,7 @@ class Fifo:
         if not stat.S_ISFIFO(os.fstat(self._opened).st_mode):
             log.error("%s is not a FIFO, left alone", self.path)
             return True
+        self._ask_size(self._opened)  # small where its user has too many (a rootless engine), grown after a crash
         if self._wake < 0:
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._read_open(self._opened)
@@ -456,8 +457,11 @@ class Fifo:
             self._pipe_size = fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
         except OSError:
             # The user's pipe budget is used up, or the pipe holds more than the smaller size: it stays as it is.
-            with contextlib.suppress(OSError):
-                self._pipe_size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+            self._ask_size(fd)
+
+    def _ask_size(self, fd: int) -> None:
+        with contextlib.suppress(OSError):
+            self._pipe_size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
 
     def _over_limit(self) -> bool:
         stream = self.stream

@@ -198,6 +198,26 @@ def test_a_busy_pipe_grows_and_a_quiet_one_shrinks(pipe: Pipe, monkeypatch: pyte
     until(lambda: size() == 64 << 10)
 
 
+def test_a_pipe_that_is_small_from_the_start_grows(pipe: Pipe) -> None:
+    """A user with many pipes gets no larger ones than this."""
+    fcntl.fcntl(pipe.fd, fcntl.F_SETPIPE_SZ, 4096)
+    pipe.start()
+
+    def grows() -> bool:
+        pipe.write(lines(0, 200, size=100))
+        return fcntl.fcntl(pipe.fd, fcntl.F_GETPIPE_SZ) >= 64 << 10
+
+    until(grows)
+
+
+def test_a_pipe_that_an_earlier_driver_has_grown_shrinks(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fifo_module, "_QUIET", 0.05)
+    fcntl.fcntl(pipe.fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+    pipe.start(resumed=True)
+    pipe.write(lines(0, 1))
+    until(lambda: fcntl.fcntl(pipe.fd, fcntl.F_GETPIPE_SZ) == 64 << 10)
+
+
 def test_a_pipe_that_nobody_may_resize_is_read_all_the_same(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
