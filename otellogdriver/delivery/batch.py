@@ -31,8 +31,8 @@ _workspace = threading.local()
 
 
 def _buffer() -> memoryview:
-    """This worker thread's buffer to read the journal into; the threads are shared by all pumps. Mapped, not filled with
-    zeros: what small requests never reach is no memory of ours."""
+    """This worker thread's buffer to read the journal into; the threads are shared by all pumps. Mapped, not filled
+    with zeros: what small requests never reach is no memory of ours."""
     try:
         return cast(memoryview, _workspace.buffer)
     except AttributeError:
