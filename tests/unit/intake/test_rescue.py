@@ -87,9 +87,10 @@ def open_scene(tmp_path: Path, disk: Disk) -> Iterator[Callable[..., Pipe]]:
     watch = Watch(rescue, crowd, scenes)
 
     def made(limit: Limit = NO_LIMIT, sync: bool = False) -> Pipe:
-        scenes.append(Pipe(tmp_path / str(len(scenes)), sync=sync))
-        scenes[-1].start(limit, crowd=crowd)
-        return scenes[-1]
+        scene = Pipe(tmp_path / str(len(scenes)), sync=sync)
+        scene.start(limit, crowd=crowd)
+        scenes.append(scene)  # not before it has a reader: somebody is looking
+        return scene
 
     yield made
     disk.thawed.set()
