@@ -159,6 +159,8 @@ def main(args: list[str]) -> int:
         from bench.picture import draw, draw_bill  # matplotlib takes its time
 
         found = [Results.read(path) for path in OF_ENGINES.glob("*.json")]
+        if not found:
+            parser.error(f"nothing is measured yet: {OF_ENGINES.relative_to(ROOT)} has no results")
         found.sort(key=lambda results: [int(part) for part in results.engine.split(".")])
         draw(found[-1])
         draw_bill(found[-1])
