@@ -92,7 +92,10 @@ class Thread(threading.Thread):
 
     def _bootstrap_inner(self) -> None:
         getattr(threading, "_limbo", {}).setdefault(self, self)  # out of it again if it begins after all, but too late
-        super()._bootstrap_inner()  # type: ignore[misc]
+        try:
+            super()._bootstrap_inner()  # type: ignore[misc]
+        except KeyError:  # too late after the line before: `start` has taken it out
+            getattr(threading, "_active", {}).pop(threading.get_ident(), None)
 
     def run(self) -> None:
         with self._gate:

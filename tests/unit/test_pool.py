@@ -282,21 +282,26 @@ def test_a_thread_that_dies_before_it_begins_keeps_nobody_waiting(monkeypatch: p
     assert ran == [] and not thread.is_alive()
 
 
-def test_a_thread_that_begins_too_late_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["_bootstrap", "_set_ident"], ids=["before its first line", "within the library's"])
+def test_a_thread_that_begins_too_late_ends_without_a_word(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     monkeypatch.setattr(pool_module, "_BEGINS_WITHIN", 0.05)
     monkeypatch.setattr(Thread, "_barred_until", 0.0)
     said: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", said.append)
     monkeypatch.setattr(threading, "excepthook", said.append)
     go, ran, ended = threading.Event(), [], threading.Event()
-    begin = Thread._bootstrap  # type: ignore[attr-defined]
+    begin, goes_on = Thread._bootstrap, getattr(Thread, step)  # type: ignore[attr-defined]
 
     def late(self: Thread) -> None:
         go.wait(20)
-        begin(self)
+        goes_on(self)
+
+    def whole(self: Thread) -> None:
+        begin(self) if step != "_bootstrap" else late(self)
         ended.set()
 
-    monkeypatch.setattr(Thread, "_bootstrap", late)
+    monkeypatch.setattr(Thread, step, late)
+    monkeypatch.setattr(Thread, "_bootstrap", whole)
     thread = Thread(lambda: ran.append("never"), "late")
     with pytest.raises(MemoryError):
         thread.start()
