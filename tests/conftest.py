@@ -186,3 +186,16 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
         executable()
     with Collector(tmp_path / "collector") as running:
         yield running
+
+
+@pytest.fixture
+def testcapi() -> Iterator[Any]:
+    """What lets allocations fail. The garbage collector is off meanwhile: others have it call them (hypothesis does),
+    and what they raise then would be the test's."""
+    found = pytest.importorskip("_testcapi")
+    gc.disable()
+    try:
+        yield found
+    finally:
+        found.remove_mem_hooks()
+        gc.enable()

@@ -226,10 +226,9 @@ def test_who_waits_for_a_turn_hears_of_it_though_there_is_no_memory_for_the_tell
 @pytest.mark.parametrize("kind", [Lock, Semaphore])
 @pytest.mark.parametrize("leaves", [False, True])
 def test_a_turn_is_given_back_whatever_finds_no_memory_then(
-    loop: Loop, kind: type[Lock | Semaphore], leaves: bool
+    loop: Loop, testcapi: Any, kind: type[Lock | Semaphore], leaves: bool
 ) -> None:
     """The first, second, third … allocation from there on fails."""
-    testcapi = pytest.importorskip("_testcapi")
 
     async def wait(number: int) -> None:
         turn = kind()
@@ -249,11 +248,8 @@ def test_a_turn_is_given_back_whatever_finds_no_memory_then(
         testcapi.remove_mem_hooks()
         await asyncio.wait_for(waiting, LONG)
 
-    try:
-        for number in range(12):
-            loop.run_until_complete(wait(number))
-    finally:
-        testcapi.remove_mem_hooks()
+    for number in range(12):
+        loop.run_until_complete(wait(number))
 
 
 def test_a_turn_that_is_not_taken_for_want_of_memory_is_the_next_ones(

@@ -86,9 +86,8 @@ async def test_whoever_finds_no_memory_to_wait_goes_on_when_the_thread_is_done(
         await pool.ended(lambda: divmod(1, 0))
 
 
-def test_work_is_made_or_refused_whatever_finds_no_memory() -> None:
+def test_work_is_made_or_refused_whatever_finds_no_memory(testcapi: Any) -> None:
     """The first, second, third … allocation fails. Whoever is refused undoes what a thread must not find undone."""
-    testcapi = pytest.importorskip("_testcapi")
     pool, refused = Pool(1, "test"), 0
     value(pool.submit(pow, 1, 1))
     for number in range(60):

@@ -413,9 +413,8 @@ async def test_a_batch_that_is_made_is_brought_though_memory_ends_at_that_moment
     check(scene.feeds.values(), printed=10)
 
 
-async def test_parts_are_entered_all_or_none_whatever_finds_no_memory(scene: Scene) -> None:
+async def test_parts_are_entered_all_or_none_whatever_finds_no_memory(scene: Scene, testcapi: Any) -> None:
     """The first, second, third … allocation fails."""
-    testcapi = pytest.importorskip("_testcapi")
     scene.start()
     known = []
     for name in ("a", "b"):
