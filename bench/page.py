@@ -98,9 +98,8 @@ def _value(results: Results, row: Row, name: str) -> float | None:
 
 
 def _cell(results: Results, row: Row, name: str) -> str:
-    found = results.find(row.workload, row.variant)
-    is_noisy = found is not None and name in found.samples and found.noisy(name)
-    return number(_value(results, row, name)) + (f" {NOISY}" if is_noisy and name == SPEED else "")
+    is_noisy = name == SPEED and results.noisy([(row.workload, row.variant, name)])
+    return number(_value(results, row, name)) + (f" {NOISY}" if is_noisy else "")
 
 
 def _verdict(results: Results, what: str) -> str:
