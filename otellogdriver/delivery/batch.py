@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from otellogdriver.delivery.feed import BUFFER, Feed, Part
-from otellogdriver.export.client import is_joined, prepare
+from otellogdriver.export.client import is_plain, prepare
 from otellogdriver.export.destination import Destination
+from otellogdriver.export.outcome import Body
 from otellogdriver.export.request import SCOPE, resource_logs
 from otellogdriver.insist import insist
 
@@ -67,7 +68,7 @@ class Batch:
     def __init__(self, feeds: Sequence[Feed], apart: Collection[Feed], size: int) -> None:
         self.feeds = feeds
         self.is_building = True
-        self.body = b""
+        self.body: Body = ()
         """The request of the `shared` parts."""
         self.shared: list[Part] = []
         self.parts: list[Part] = []
@@ -123,10 +124,11 @@ class Batch:
                 pieces += entry
                 used += part.size + feed.around
         self.left = left
-        if pieces:
-            self.body = prepare(destination, pieces)
-        if is_joined(destination):  # the body has the records, so they need not be kept a second time
-            view = memoryview(self.body)
+        if not pieces:
+            return
+        self.body = prepare(destination, pieces)
+        if is_plain(destination) and self.body is not pieces:  # the records need not be kept a second time
+            view = memoryview(self.body[0])
             for part, begin in places:
                 part.payload = [view[begin : begin + part.size]]
 

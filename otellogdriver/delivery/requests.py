@@ -22,7 +22,7 @@ from otellogdriver.delivery.gate import LONGEST_WISH, Gate
 from otellogdriver.delivery.tally import Tally
 from otellogdriver.export.client import prepare
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry, Unread
+from otellogdriver.export.outcome import Body, Client, Delivered, Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.request import SCOPE, resource_logs
 from otellogdriver.pool import Pool
 
@@ -106,12 +106,12 @@ class Requests:
         size, until = self._took
         return size if self._loop.time() < until else 0
 
-    async def body(self, entries: Iterable[tuple[bytes, Sequence[bytes | memoryview]]]) -> bytes:
+    async def body(self, entries: Iterable[tuple[bytes, Sequence[bytes | memoryview]]]) -> Body:
         """The request made of pairs (encoded resource, pieces of payload), as `prepare` makes it."""
         pieces = [piece for resource, payload in entries for piece in resource_logs(resource, payload, SCOPE)]
         return await self._executor.submit(lambda: prepare(self._destination, pieces)).awaited()
 
-    async def send(self, body: bytes, records: int, size: int, alone: bool, since: float) -> End:
+    async def send(self, body: Body, records: int, size: int, alone: bool, since: float) -> End:
         """Send one request until it has an end. It has so many `records` and `size` bytes before compression. `since`:
         loop time at which the collector itself said that it cannot take these records now; if it says so again and has
         taken others meanwhile, the gate stays open. `alone`: as for `Client.send`."""
@@ -175,7 +175,7 @@ class Requests:
         """Whether the destination answers an empty request."""
         return isinstance(await self.health(), Delivered | Unread | Refused)
 
-    async def once(self, body: bytes, records: int, size: int = 0, alone: bool = False) -> Outcome:
+    async def once(self, body: Body, records: int, size: int = 0, alone: bool = False) -> Outcome:
         """One request, counted."""
         started = self._loop.time()
         self.tally.in_flight += 1
@@ -186,7 +186,7 @@ class Requests:
         finally:
             self.tally.in_flight -= 1
         self.tally.observe(self._loop.time() - started)
-        self.tally.sent_bytes += len(body)
+        self.tally.sent_bytes += sum(map(len, body))
         self.tally.count(outcome.kind)
         if records and isinstance(outcome, Delivered):
             now = self._loop.time()

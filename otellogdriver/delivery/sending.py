@@ -22,6 +22,7 @@ from otellogdriver.delivery.apart import TURN, Apart
 from otellogdriver.delivery.fates import Fates
 from otellogdriver.delivery.feed import Feed, Part
 from otellogdriver.delivery.requests import Requests, Trouble
+from otellogdriver.export.outcome import Body
 
 _GROUPS = 8
 """Groups into which a request of many containers is taken apart at a time."""
@@ -71,7 +72,7 @@ class Sending:
         self._loop = asyncio.get_running_loop()
 
     async def deliver(
-        self, parts: Sequence[Part], body: bytes | None = None, alone: bool = False, since: float = math.inf
+        self, parts: Sequence[Part], body: Body | None = None, alone: bool = False, since: float = math.inf
     ) -> None:
         """Send the parts, until each is settled or set apart. `body` is the request of all of them, if it has been
         made. `alone`: they were in a request that failed, so they must not share a connection with other requests.
@@ -146,6 +147,6 @@ class Sending:
             self.postponed -= feeds
         return list(waiting)
 
-    async def _body(self, parts: Sequence[Part]) -> bytes:
+    async def _body(self, parts: Sequence[Part]) -> Body:
         """The request of these parts."""
         return await self._requests.body((part.feed.resource, part.payload) for part in parts)

@@ -8,17 +8,18 @@ from __future__ import annotations
 import ssl
 import sys
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 from otellogdriver.export import gzip
 from otellogdriver.export.destination import GRPC, HTTP, Destination
 from otellogdriver.export.failover import FailoverClient
-from otellogdriver.export.outcome import Client, Denied, Outcome
+from otellogdriver.export.outcome import Body, Client, Denied, Outcome
 from otellogdriver.loading import load
 
 METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 
+_LONG = 32 << 10
+"""Bytes of a piece, on average, from which on pieces are sent as they are."""
 _LOADING = threading.Lock()
 
 
@@ -61,16 +62,18 @@ def client_for(destination: Destination, method: str = METHOD) -> Client:
     return clients[0] if len(clients) == 1 else FailoverClient(clients)
 
 
-def prepare(destination: Destination, pieces: Sequence[bytes | memoryview]) -> bytes:
-    """Join the pieces of one request and compress them if all endpoints want it. Without lock and without the GIL while
-    it compresses. gRPC compresses by itself, so its body stays as it is."""
-    if is_joined(destination):
-        return b"".join(pieces)
-    return gzip.compress(pieces, destination.compression_level)
+def prepare(destination: Destination, pieces: Body) -> Body:
+    """One request of all pieces: compressed if all endpoints want it, without lock and without the GIL; else, where
+    they are long, as they are, because a copy costs more than it saves; else joined. gRPC compresses by itself."""
+    if not is_plain(destination):
+        return [gzip.compress(pieces, destination.compression_level)]
+    if destination.protocol == HTTP and sum(map(len, pieces)) >= _LONG * len(pieces) > 0:
+        return pieces
+    return [b"".join(pieces)]
 
 
-def is_joined(destination: Destination) -> bool:
-    """Whether a prepared request has its pieces as they are."""
+def is_plain(destination: Destination) -> bool:
+    """Whether a prepared request has the bytes of its pieces."""
     return destination.protocol != HTTP or not _all_gzipped(destination)
 
 
@@ -87,15 +90,15 @@ class _Compressing:
         self._level = level
         self.close = client.close
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
-        return await self._client.send(gzip.compress([body], self._level), alone)
+    async def send(self, body: Body, alone: bool = False) -> Outcome:
+        return await self._client.send([gzip.compress(body, self._level)], alone)
 
 
 class _NoClient:
     def __init__(self, reason: str) -> None:
         self._outcome = Denied(reason, local=True)
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+    async def send(self, body: Body, alone: bool = False) -> Outcome:
         return self._outcome
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 
-from otellogdriver.export.outcome import Client, Denied, Outcome, Retry
+from otellogdriver.export.outcome import Body, Client, Denied, Outcome, Retry
 
 RETURN = 30.0
 PATIENCE = 30.0
@@ -43,7 +43,7 @@ class FailoverClient:
         self._used = 0
         self._back_at = 0.0
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+    async def send(self, body: Body, alone: bool = False) -> Outcome:
         """Send to the endpoint in use, then to the others in their order."""
         order = [self._used, *(index for index in range(len(self._clients)) if index != self._used)]
         probe = bool(self._used) and time.monotonic() >= self._back_at

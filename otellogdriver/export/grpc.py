@@ -42,7 +42,7 @@ from otellogdriver.export.destination import GRPC, Destination, Endpoint, parse_
 from otellogdriver.export.files import Files
 from otellogdriver.export.headers import headers_of
 from otellogdriver.export.http import by_status
-from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry, Unread
+from otellogdriver.export.outcome import Body, Delivered, Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.proxy import Forwarder, proxy_for
 from otellogdriver.export.resolver import replaced
 from otellogdriver.loading import load
@@ -96,7 +96,7 @@ class GrpcClient:
         self._forwarder: Forwarder | None = None
         self._forwarder_path = ""
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+    async def send(self, body: Body, alone: bool = False) -> Outcome:
         """Make one call. Never raises, except CancelledError. One that is `alone` has a channel of its own."""
         try:
             line = await self._dial()
@@ -107,7 +107,7 @@ class GrpcClient:
         line.calls += 1
         started = time.monotonic()
         try:
-            outcome = await self._call(line, body)
+            outcome = await self._call(line, b"".join(body))
             lost = isinstance(outcome, Denied) or isinstance(outcome, Retry) and outcome.kind in _LOST
             if isinstance(outcome, Delivered):
                 line.taken = time.monotonic()

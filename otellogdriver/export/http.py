@@ -38,6 +38,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_writer import StreamWriter
 from aiohttp.payload import Payload
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tracing import Trace
@@ -49,7 +50,7 @@ from otellogdriver.export import answer, tls
 from otellogdriver.export.destination import HTTP, Destination, Endpoint, parse_endpoint
 from otellogdriver.export.files import Files
 from otellogdriver.export.headers import headers_of
-from otellogdriver.export.outcome import Denied, Outcome, Refused, Retry, Unread
+from otellogdriver.export.outcome import Body, Denied, Outcome, Refused, Retry, Unread
 from otellogdriver.export.proxy import ProxyFault, proxy_for, tunnel
 from otellogdriver.export.resolver import Resolver, replaced
 
@@ -80,7 +81,7 @@ class HttpClient:
         self._secrets: tuple[str, ...] = ()
         self._files = Files(destination)
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+    async def send(self, body: Body, alone: bool = False) -> Outcome:
         """POST one request. Never raises, except CancelledError. Each is alone on its connection."""
         try:
             endpoint, session = self._ready()
@@ -263,19 +264,26 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Body(Payload):
-    """Bytes as they are, in one write (aiohttp's own kind warns above 1 MiB)."""
+    """Pieces as they are (aiohttp's own kinds take one, or an iterator that can be sent once)."""
 
     _autoclose = True  # nothing to close
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: Body) -> None:
         super().__init__(body, content_type=answer.PROTOBUF)
-        self._size = len(body)
+        self._size = sum(map(len, body))
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        return bytes(self._value).decode(encoding, errors)
+        return b"".join(self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        await writer.write(self._value)
+        assert isinstance(writer, StreamWriter)
+        first, *rest = self._value
+        await writer.write(first, drain=not rest)
+        if rest:  # in one system call, for which the writer has no method
+            if writer.transport is None or writer.transport.is_closing():
+                raise aiohttp.ClientConnectionResetError("closed before the whole request was sent")
+            writer.transport.writelines(rest)
+            await writer.drain()
 
 
 def by_status(status: int, reason: str, after: float | None = None) -> Outcome:

@@ -6,6 +6,7 @@ class is written down in `http.py` and `grpc.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -69,10 +70,14 @@ Outcome = Delivered | Retry | Refused | Denied | Unread
 """`kind` is the word that the metrics have for it."""
 
 
+Body = Sequence[bytes | memoryview]
+"""One request, as `prepare` has made it: what is sent, in this order."""
+
+
 class Client(Protocol):
     """A way to one destination. Cheap to make; connects when it must."""
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+    async def send(self, body: Body, alone: bool = False) -> Outcome:
         """Send one request as `prepare` made it. Never raises, except CancelledError. `alone`: it may break its
         connection, so no other request is to be on that."""
 

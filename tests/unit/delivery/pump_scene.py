@@ -12,7 +12,7 @@ from otellogdriver.container import Container
 from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.outcome import Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.outcome import Body, Delivered, Denied, Outcome, Refused, Retry
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.entry import Entry
 from otellogdriver.journal.stream import Stream
@@ -52,7 +52,8 @@ class Client:
         self.in_flight = self.most_in_flight = 0
         self.closed = False
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+    async def send(self, pieces: Body, alone: bool = False) -> Outcome:
+        body = b"".join(pieces)
         self.bodies.append(body)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -9,7 +9,7 @@ import pytest
 from otellogdriver.delivery import apart, pump, requests, sending
 from otellogdriver.delivery.gate import LONGEST
 from otellogdriver.export.client import prepare
-from otellogdriver.export.outcome import Delivered, Outcome, Refused, Retry
+from otellogdriver.export.outcome import Body, Delivered, Outcome, Refused, Retry
 from tests.fakes.received import count_records
 from tests.scene import LONG, lines, soon
 from tests.unit.delivery.accounting import fates
@@ -225,7 +225,7 @@ async def test_faults_while_a_request_is_made_cost_nothing(scene: Scene, monkeyp
     monkeypatch.setattr("otellogdriver.delivery.pump._DISK_PAUSE", 0.01)
     calls = [0]
 
-    def faulty(*arguments: object) -> bytes:
+    def faulty(*arguments: object) -> Body:
         calls[0] += 1
         if calls[0] % 3:
             raise (MemoryError(), RuntimeError("can't start new thread"))[calls[0] % 2]

@@ -9,7 +9,7 @@ import pytest
 
 from otellogdriver.delivery import apart, pump
 from otellogdriver.delivery.feed import Part
-from otellogdriver.export.outcome import Delivered, Outcome, Refused, Retry
+from otellogdriver.export.outcome import Body, Delivered, Outcome, Refused, Retry
 from tests.fakes.engine import frame
 from tests.fakes.received import count_records
 from tests.scene import line, lines, soon
@@ -115,7 +115,7 @@ async def test_a_fault_in_one_group_has_no_other_sent_twice(scene: Scene, monkey
     client = scene.start(answer)
     real, faults = scene.pump._sending._body, [MemoryError()]
 
-    async def body(parts: Sequence[Part]) -> bytes:
+    async def body(parts: Sequence[Part]) -> Body:
         if faults and len(parts) < len(names):
             raise faults.pop()
         return await real(parts)

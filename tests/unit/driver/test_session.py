@@ -19,7 +19,7 @@ from otellogdriver.delivery.feed import Feed
 from otellogdriver.delivery.pump import Pump
 from otellogdriver.driver.session import Session
 from otellogdriver.export.destination import Destination
-from otellogdriver.export.outcome import Delivered, Outcome
+from otellogdriver.export.outcome import Body, Delivered, Outcome
 from otellogdriver.intake.crowd import Crowd
 from otellogdriver.journal.cursor import Cursor
 from otellogdriver.journal.store import Store
@@ -37,9 +37,9 @@ class Client:
     def __init__(self) -> None:
         self.records = 0
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+    async def send(self, body: Body, alone: bool = False) -> Outcome:
         await asyncio.sleep(0)
-        self.records += sum(count_records(body).values())
+        self.records += sum(count_records(b"".join(body)).values())
         return Delivered()
 
     async def close(self) -> None:

@@ -176,7 +176,7 @@ async def test_hanging_name_server_holds_up_nobody_else(monkeypatch: pytest.Monk
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     destination = Destination(("http://collector.test:4318",), HTTP, timeout=0.2)
     client = client_for(destination)
-    outcomes = await asyncio.gather(*(client.send(b"") for _ in range(20)))
+    outcomes = await asyncio.gather(*(client.send([b""]) for _ in range(20)))
     assert all(isinstance(outcome, Retry) and outcome.kind == "timeout" for outcome in outcomes)
     assert lookups == 1, "one thread for one name, however many wait"
     assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 1) == 1, "the shared thread pool is free"

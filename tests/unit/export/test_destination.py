@@ -70,7 +70,7 @@ async def test_path_and_query_are_sent_as_they_are_written() -> None:
     async with OtlpServer(HTTP) as server:
         written = "/a%2Fb/../c//d%20/v1/logs?x=%2F%3F&y=%41+"
         client = client_for(Destination((server.endpoint + written,), HTTP, reading="whole"))
-        await client.send(b"")
+        await client.send([b""])
         await client.close()
         assert server.requests[-1].path == f"POST {written}"
 

@@ -13,14 +13,14 @@ import pytest
 from otellogdriver.export.client import client_for, prepare
 from otellogdriver.export.destination import Destination
 from otellogdriver.export.failover import FailoverClient, spread
-from otellogdriver.export.outcome import Client, Delivered, Denied, Outcome, Refused, Retry
+from otellogdriver.export.outcome import Body, Client, Delivered, Denied, Outcome, Refused, Retry
 from tests.fakes import behaviour as do
 from tests.fakes.otlp_server import OtlpServer
 from tests.fakes.proxy import Proxy
 from tests.unit.export.otlp_requests import request
 
 HTTP, GRPC = "http/protobuf", "grpc"
-BODY = request("a", 1)
+BODY = [request("a", 1)]
 
 
 @contextlib.asynccontextmanager
@@ -46,7 +46,7 @@ async def test_client_for_several_endpoints(protocol: str) -> None:
     async with OtlpServer(protocol) as one, OtlpServer(protocol) as two:
         destination = Destination((one.endpoint, two.endpoint), protocol, timeout=2)
         client = client_for(destination)
-        body = prepare(destination, [BODY])
+        body = prepare(destination, BODY)
         assert await client.send(body) == Delivered()
         await one.down()
         assert [await client.send(body) for _ in range(3)] == [Delivered()] * 3
@@ -133,7 +133,7 @@ class Fixed:
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
 
-    async def send(self, body: bytes, alone: bool = False) -> Outcome:
+    async def send(self, body: Body, alone: bool = False) -> Outcome:
         return self.outcome
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ async def outcome_of(answer: bytes, first: bytes = b"") -> Outcome:
     async with http2.answering(answer, first) as endpoint:
         client = client_for(Destination((endpoint,), GRPC, compression="none", timeout=5.0))
         try:
-            return await client.send(request("a", 3))
+            return await client.send([request("a", 3)])
         finally:
             await client.close()
 

@@ -46,7 +46,7 @@ async def test_what_is_wrong_with_the_file_is_told_without_its_content(tmp_path:
         file.write_text(content)
     client = client_for(Destination(("http://127.0.0.1:9",), "http/protobuf", (), str(file)))
     try:
-        outcome = await client.send(b"")
+        outcome = await client.send([b""])
     finally:
         await client.close()
     assert isinstance(outcome, Denied)
@@ -58,7 +58,7 @@ async def test_a_header_that_grpc_keeps_for_itself_is_not_sent(tmp_path: Path) -
     file = tmp_path / "headers"
     file.write_text("x-token-bin=hunter2")
     client = client_for(Destination(("http://127.0.0.1:9",), "grpc", (), str(file)))
-    outcome = await client.send(b"")
+    outcome = await client.send([b""])
     await client.close()
     assert isinstance(outcome, Denied)
     assert "x-token-bin" in outcome.reason and "hunter2" not in outcome.reason

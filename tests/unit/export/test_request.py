@@ -91,9 +91,15 @@ def test_what_is_around_records_is_no_longer_than_said() -> None:
 def test_prepare(protocol: str, compression: str, gzipped: bool) -> None:
     destination = Destination(("http://c:1",), protocol, compression=compression)
     whole = request("a", 500)
-    body = prepare(destination, [whole[:100], memoryview(whole)[100:]])
+    (body,) = prepare(destination, [whole[:100], memoryview(whole)[100:]])
     assert type(body) is bytes
     assert (gzip.decompress(body) if gzipped else body) == whole
+    long: list[bytes | memoryview] = [b"head", *[memoryview(whole * 10)] * 5, b"tail"]
+    sent = prepare(destination, long)
+    assert (sent is long) == (protocol == HTTP and not gzipped), "not copied"
+    joined = b"".join(sent)
+    assert (gzip.decompress(joined) if gzipped else joined) == b"".join(long)
+    assert len(prepare(destination, [*long, *[b"short"] * 200])) == 1, "many short ones are joined"
 
 
 @pytest.mark.parametrize("isal", [True, False])
@@ -132,5 +138,5 @@ def test_without_isal_zlib_does_and_says_so_once(
     destination = Destination(("http://c:1",), HTTP, compression_level=0)
     whole = request("a", 500)
     for _ in range(3):
-        assert gzip.decompress(prepare(destination, [whole])) == whole
+        assert gzip.decompress(b"".join(prepare(destination, [whole]))) == whole
     assert [(each.levelno, "isal" in each.message) for each in caplog.records] == [(logging.WARNING, True)]

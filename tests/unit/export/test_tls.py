@@ -117,7 +117,7 @@ async def test_server_that_wants_our_certificate_is_told(files: Certificates) ->
         client = client_for(
             Destination((endpoint,), HTTP, timeout=5, certificate=str(files.ca), server_name=files.name)
         )
-        outcome = await client.send(b"")
+        outcome = await client.send([b""])
         await client.close()
         thread.join(LONG)
     assert isinstance(outcome, Denied) and "CERTIFICATE_REQUIRED" in outcome.reason
