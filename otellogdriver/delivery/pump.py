@@ -251,6 +251,7 @@ class Pump:
             finally:
                 self._holding -= 1
                 self._wake.set()
+            batch = None  # else its request is kept until the next one, however long that takes
 
     def _ask_all(self) -> None:
         """Put all marks right, and ask every feed for work. After a fault no mark is certain, because undoing it may

@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +61,25 @@ async def test_lines_wait_no_longer_than_the_delay_and_share_a_request(scene: Sc
     await scene.settled()
     assert len(client.bodies) == 1
     assert 0.09 < asyncio.get_running_loop().time() - began < 5
+
+
+async def test_a_request_is_not_kept_once_it_is_taken(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the next one would else hold megabytes for as long as nobody prints."""
+    made: list[weakref.ref[Batch]] = []
+    take = pump_module.Pump._take
+
+    def noted(pump: pump_module.Pump, batch: Batch) -> None:
+        made.append(weakref.ref(batch))
+        take(pump, batch)
+
+    monkeypatch.setattr(pump_module.Pump, "_take", noted)
+    scene.start(delay=0.001)
+    for name in "abcdef":
+        scene.feed(name)
+        scene.write(name, lines(0, 20))
+        await scene.settled()
+    assert len(made) >= 6
+    await soon(lambda: not any(batch() for batch in made))
 
 
 async def test_who_is_queued_behind_others_waits_for_more_lines_as_long_as_they_do(
