@@ -35,10 +35,14 @@ RUN LDFLAGS=-Wl,--strip-all PYTHONPATH=/opt/build OTELLOGDRIVER_NATIVE=${OTELLOG
 
 FROM scratch
 COPY --from=builder /rootfs /
-# Few malloc arenas: there is a thread for each container, and each arena keeps memory of its own.
+# Few malloc arenas: there is a thread for each container, and each arena keeps memory of its own. Where that is free, 8
+# MiB are kept, and what requests are made of (up to 2 MiB) is taken from there: memory that the system takes back and
+# gives again between two requests costs a tenth of the driver's CPU at full speed.
 ENV PATH=/usr/local/bin:/usr/bin \
     LANG=C.UTF-8 \
     MALLOC_ARENA_MAX=2 \
+    MALLOC_MMAP_THRESHOLD_=4194304 \
+    MALLOC_TRIM_THRESHOLD_=8388608 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt

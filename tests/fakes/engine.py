@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -21,6 +22,8 @@ from typing import Any
 
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
 """How many times slower than any machine this one may be: an emulated one is."""
+MALLOC = dict(re.findall(r"(MALLOC_\w+)=(\d+)", Path(__file__).parents[2].joinpath("Dockerfile").read_text()))
+"""How memory is had in the plugin."""
 LONG = 30.0 * PATIENCE
 """Seconds within which anything must happen on a machine that is busy with something else."""
 
@@ -169,7 +172,7 @@ class Engine:
             "OTELLOGDRIVER_FIFO_DIRECTORY": str(self.fifos),
             "OTELLOGDRIVER_SOCKET": self.socket,
             "OTELLOGDRIVER_METRICS_ADDRESS": "127.0.0.1:0",
-            "MALLOC_ARENA_MAX": "2",  # as in the plugin and in the unit file
+            **MALLOC,
             **environ,
         }
         self.command = os.environ.get("TEST_DRIVER", f"{sys.executable} -m otellogdriver.cli serve").split()

@@ -31,6 +31,7 @@ from otellogdriver.telemetry.metrics import METRICS
 from plugin.build import ROOT
 from tests.docs import PAGES, Block, blocks
 from tests.engine.service import UNIT, unit
+from tests.fakes.engine import MALLOC
 
 BLOCKS = [each for page in PAGES for each in blocks(page)]
 VARIABLES = {name for item in options_of(Settings) + options_of(PluginSettings) for name in item.env}
@@ -154,7 +155,9 @@ def test_the_unit() -> None:
     assert (unit("Type"), unit("Restart")) == (["notify"], ["always"])
     assert unit("Before") == ["docker.service"]
     assert unit("EnvironmentFile") == ["-/etc/otellogdriver.env"]
-    assert {setting.partition("=")[0] for setting in unit("Environment")} <= VARIABLES | {"MALLOC_ARENA_MAX"}
+    given = dict(setting.split("=", 1) for setting in unit("Environment"))
+    assert given.keys() <= VARIABLES | MALLOC.keys() and len(MALLOC) == 3
+    assert {name: value for name, value in given.items() if name in MALLOC} == MALLOC, "as in the plugin"
     state = unit("StateDirectory")[0]
     assert f"OTELLOGDRIVER_STATE_DIRECTORY=/var/lib/{state}" in unit("Environment")
 
