@@ -274,9 +274,9 @@ class Engine:
             return given
         began = time.monotonic()
         while time.monotonic() - began < 20 * PATIENCE:
-            for line in reversed(self.log_path.read_bytes()[self._begun :].decode(errors="replace").splitlines()):
-                if "metrics on http://" in line:
-                    return int(line.rsplit(":", 1)[1].split("/")[0])
+            told = self.log_path.read_bytes()[self._begun :].decode(errors="replace")
+            if ports := re.findall(r"metrics on http://\S+:(\d+)/metrics\n", told):  # or half a port
+                return int(ports[-1])
             time.sleep(0.01)
         raise AssertionError("the driver did not say where its metrics are")
 
